@@ -1,0 +1,22 @@
+"""What Agon says when the input is at fault: one exception, one suggestion rule.
+
+`InputError` means the person's input is wrong; the command line prints its text and exits with status 2.
+Anything else that escapes is our bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """The input is at fault: says what came, what was expected and how to fix it."""
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for the closest of `known`, or "" when none is close."""
+    import difflib
+
+    lowered = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return f" Did you mean '{lowered[close[0]]}'?" if close else ""
