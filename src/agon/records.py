@@ -117,7 +117,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 
 def atomic_write(path: Path | str, data: bytes | str) -> Path:
-    """Write `data` (text as UTF-8) to `path`, which then holds the old content or the new, never a part; return `path`."""
+    """Write `data` (text as UTF-8) to `path`, which then holds the old content or the new, never a part; return it."""
     content = data.encode("utf-8", "backslashreplace") if isinstance(data, str) else data
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
