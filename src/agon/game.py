@@ -1,0 +1,248 @@
+"""The vocabulary: Game, Turn, Players, Batch and the Clock.
+
+A game is a frozen dataclass of hyperparameters plus rules; it holds no tensors. Networks live in `Players`, time in the `Clock`, optimiser
+state in the engine, so the same rules run on averaged weights, on a microbatch and on many machines. Nothing here knows images from text.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agon.errors import InputError, suggest
+from agon.optim import Average, Optimiser
+from agon.schedule import Clock
+
+__all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "lazily", "mix"]
+
+Terms = Mapping[str, Tensor]
+
+
+class Batch(dict[str, Any]):
+    """Named tensors with the same first dimension, and the blackboard on which a turn may leave (detached) results for a later one."""
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(
+            f"the batch has no '{name}'; it has {', '.join(sorted(self)) or 'nothing'}.{suggest(name, self)}"
+        )
+
+
+def mix(*numbers: int) -> int:
+    """Fold whole numbers into one 63-bit seed (splitmix64), the same on every machine and Python."""
+    state = 0
+    for number in numbers:
+        state = (state ^ (number & 0xFFFFFFFFFFFFFFFF)) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ state >> 27) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
+class Dice:
+    """Random numbers for the samples [low, high) of a batch of `total`, the same however the batch is cut into microbatches and ranks.
+
+    Every draw is made for the whole batch and sliced; the noise is small beside the networks that eat it.
+    """
+
+    def __init__(self, seed: int, low: int, high: int, total: int, device: torch.device) -> None:
+        self.seed, self.low, self.high, self.total, self.device = seed, low, high, total, device
+        self._draws = 0
+
+    def roll(self, draw: Callable[..., Tensor], n: int, shape: tuple[int, ...]) -> Tensor:
+        """Call `draw(size, generator=, device=)` for n samples, n a multiple of this slice's length."""
+        width = self.high - self.low
+        times, rest = divmod(n, width)
+        if rest:
+            raise InputError(
+                f"a turn drew noise for {n} samples from a (micro)batch of {width}; expected a multiple of {width}. "
+                "Use len(real['x']) for the number of samples."
+            )
+        generator = torch.Generator(self.device).manual_seed(mix(self.seed, self._draws))
+        self._draws += 1
+        whole = draw((self.total * times, *shape), generator=generator, device=self.device)
+        return whole[self.low * times : self.high * times]
+
+
+class Players:
+    """Every network and prop of a game, by name: `p.G`, `p["G"]`; the averaged copy is `p.ema.G`.
+
+    Randomness comes from here too (`p.randn`, `p.rand`, `p.randint`), so that halves of a batch equal the whole and two ranks equal one.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module], averages: Mapping[str, nn.Module] | None = None) -> None:
+        self._modules = dict(modules)
+        self._averages = dict(averages or {})
+        self.dice: Dice | None = None
+
+    @classmethod
+    def build(cls, modules: Mapping[str, nn.Module], averaged: Mapping[str, Average]) -> Players:
+        """Check ownership and make the averaged copies. Raises InputError if two players share a parameter or a name is unknown."""
+        owner: dict[int, str] = {}
+        for name, module in modules.items():
+            for path, parameter in module.named_parameters():
+                first = owner.setdefault(id(parameter), name)
+                if first != name:
+                    raise InputError(
+                        f"players '{first}' and '{name}' both own the parameter '{path}'; every parameter has one owner. "
+                        "Make the shared part a player of its own."
+                    )
+        averages = {}
+        for name in averaged:
+            if name not in modules:
+                raise InputError(
+                    f"ema names '{name}', which is no player; players are {', '.join(modules)}.{suggest(name, modules)}"
+                )
+            averages[name] = copy.deepcopy(modules[name]).eval()
+        return cls(modules, averages)
+
+    def __getitem__(self, name: str) -> nn.Module:
+        try:
+            return self._modules[name]
+        except KeyError:
+            raise InputError(
+                f"no player '{name}'; this game has {', '.join(self._modules)}.{suggest(name, self._modules)}"
+            ) from None
+
+    def __getattr__(self, name: str) -> nn.Module:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def items(self) -> Iterator[tuple[str, nn.Module]]:
+        """Names and modules, in the game's order."""
+        return iter(self._modules.items())
+
+    @property
+    def averages(self) -> dict[str, nn.Module]:
+        """The averaged copies that exist."""
+        return self._averages
+
+    @property
+    def ema(self) -> Players:
+        """The players with averaged weights where the game keeps an average, the present ones elsewhere. Rolls the same dice."""
+        view = Players({**self._modules, **self._averages})
+        view.dice = self.dice
+        return view
+
+    @property
+    def device(self) -> torch.device:
+        """Where the players are."""
+        for module in self._modules.values():
+            for tensor in (*module.parameters(), *module.buffers()):
+                return tensor.device
+        return torch.device("cpu")
+
+    def randn(self, n: int, *shape: int) -> Tensor:
+        """Normal noise [n, *shape]."""
+        return self._roll(torch.randn, n, shape)
+
+    def rand(self, n: int, *shape: int) -> Tensor:
+        """Uniform noise in [0, 1), [n, *shape]."""
+        return self._roll(torch.rand, n, shape)
+
+    def randint(self, high: int, n: int, *shape: int) -> Tensor:
+        """Whole numbers in [0, high), int64 [n, *shape]."""
+
+        def draw(size: tuple[int, ...], **where: Any) -> Tensor:
+            return torch.randint(high, size, **where)
+
+        return self._roll(draw, n, shape)
+
+    def _roll(self, draw: Callable[..., Tensor], n: int, shape: tuple[int, ...]) -> Tensor:
+        if self.dice is not None:
+            return self.dice.roll(draw, n, shape)
+        # Outside a turn the numbers come from the CPU's generator, so that a seed gives the same sample on every device.
+        return draw((n, *shape)).to(self.device)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One kind of move: `moves` step on `loss`, every other player is frozen.
+
+    loss: (players, batch, clock) -> {name: scalar}; the engine sums the terms, differentiates them and logs each by name.
+    moves: the player or players that step.
+    every: played in rounds divisible by this; repeat: times in a round, each with fresh data; gain: factor on the loss.
+    start, stop: first round, and first round no more, in which the turn is played (pre-training, delayed critics).
+    lazy: the gain makes up for `every`, and the optimiser is corrected for it; made by `lazily`.
+    step: instead of a loss, a function (players, batch, clock) -> None run without gradients, for updates that are not one scalar per
+        mover (weight clipping, a prop). It sees the first microbatch only.
+    """
+
+    loss: Callable[[Players, Batch, Clock], Terms] | None = None
+    moves: str | tuple[str, ...] = ()
+    every: int = 1
+    repeat: int = 1
+    gain: float = 1.0
+    start: int = 0
+    stop: float = math.inf
+    lazy: bool = False
+    step: Callable[[Players, Batch, Clock], None] | None = None
+    name: str = field(default="")
+
+    def __post_init__(self) -> None:
+        if (self.loss is None) == (self.step is None):
+            raise InputError(
+                "a turn has either a loss or a step; got " + ("neither." if self.loss is None else "both.")
+            )
+        object.__setattr__(self, "moves", (self.moves,) if isinstance(self.moves, str) else tuple(self.moves))
+        if not self.name:
+            object.__setattr__(self, "name", getattr(self.loss or self.step, "__name__", "turn"))
+        if not self.moves and self.loss is not None:
+            raise InputError(f"turn '{self.name}' moves nobody; name a player, as in Turn(self.critic, 'D').")
+        if self.every < 1 or self.repeat < 1:
+            raise InputError(
+                f"turn '{self.name}': every and repeat must be at least 1, got {self.every} and {self.repeat}."
+            )
+
+    def played(self, round: int) -> bool:
+        """Whether the turn is played in this round."""
+        return self.start <= round < self.stop and round % self.every == 0
+
+
+def lazily(loss: Callable[[Players, Batch, Clock], Terms], moves: str, every: int, **rest: Any) -> Turn:
+    """A turn played every `every` rounds at `every`-fold gain, its player's optimiser corrected to match (StyleGAN2, arXiv:1912.04958)."""
+    return Turn(loss, moves, every=every, gain=float(every), lazy=True, **rest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Game(ABC):
+    """Rules and hyperparameters. Subclasses are frozen dataclasses and must have the fields `optim` and `ema`."""
+
+    optim: Mapping[str, Optimiser] = field(default_factory=dict)
+    ema: Mapping[str, Average] = field(default_factory=dict)
+
+    @abstractmethod
+    def players(self, space: Any) -> dict[str, nn.Module]:
+        """Fresh networks and props for data of this space."""
+
+    @abstractmethod
+    def turns(self) -> list[Turn]:
+        """The turns of a round, in order."""
+
+    @abstractmethod
+    def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
+        """n samples [n, *space.shape] in the space's normalised range.
+
+        z: latents [n, …] instead of fresh ones. given: conditions, such as {"y": int64 [n]}.
+        """
+
+    def latents(self, p: Players, n: int) -> Tensor:
+        """n fresh latents [n, …], for interpolation and editing. Games without a latent space leave this out."""
+        raise InputError(f"{type(self).__name__} has no latent space to interpolate in; sample without --interpolate.")
+
+    def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor | None:
+        """The critic's logits [n] for x, larger meaning more real; None if the game has no such critic. Used for monitoring only."""
+        return None

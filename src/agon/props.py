@@ -1,0 +1,62 @@
+"""Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Pool(nn.Module):
+    """A pool of earlier fakes to show the critic (Shrivastava et al. 2017, arXiv:1612.07828; CycleGAN uses 50).
+
+    `exchange(x, coin, slot)`: while the pool fills, every sample is stored and returned. Once full, each sample is, with probability one half,
+    swapped with a stored one. The draws come from the caller (`p.rand`), so that the law "halves equal the whole" stays in the game's hands.
+    """
+
+    items: Tensor
+    count: Tensor
+
+    def __init__(self, size: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("items", torch.zeros(size, *shape))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def exchange(self, x: Tensor, coin: Tensor, slot: Tensor) -> Tensor:
+        """x: [n, *shape]; coin, slot: [n] uniform in [0, 1). Returns [n, *shape], some of it older than x."""
+        out = x.clone()
+        for i in range(len(x)):
+            filled = int(self.count)
+            if filled < len(self.items):
+                self.items[filled].copy_(x[i])
+                self.count += 1
+            elif coin[i] < 0.5:
+                j = min(int(slot[i] * len(self.items)), len(self.items) - 1)
+                out[i].copy_(self.items[j])
+                self.items[j].copy_(x[i])
+        return out
+
+
+class Running(nn.Module):
+    """A running mean of a scalar or vector: `value` ← decay · value + (1 - decay) · x, corrected for its start at zero."""
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, shape: tuple[int, ...] = (), decay: float = 0.99) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("total", torch.zeros(shape))
+        self.register_buffer("weight", torch.zeros(()))
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> Tensor:
+        """Take in x [*shape] and return the mean so far."""
+        self.total.mul_(self.decay).add_(x.detach(), alpha=1 - self.decay)
+        self.weight.mul_(self.decay).add_(1 - self.decay)
+        return self.value
+
+    @property
+    def value(self) -> Tensor:
+        """The mean so far; zero before the first update."""
+        return self.total / self.weight.clamp_min(1e-12)
