@@ -1,0 +1,69 @@
+"""R3GAN: a relativistic pairing loss with zero-centred gradient penalties on reals and fakes, no other trick.
+
+Huang, Gokaslan, Kuleshov, Tompkin 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN", arXiv:2501.05441.
+
+Equations:
+  (2)  E softplus(-(D(x) - D(G(z))))                         -> critic "adv", losses.relativistic_d
+       E softplus(-(D(G(z)) - D(x)))                         -> generator "adv", losses.relativistic_g
+  (3)  R1 = γ/2 E ‖∇D(x)‖² on reals, R2 the same on fakes    -> critic "r1", "r2", penalties.zero_centred
+  app. one cosine for learning rate, β2, γ and the average's half-life over a span of samples, then flat.
+
+Differs: pairs of real and fake pass the critic as one batch of 2n, so that both penalties cost one double backward; `net` may be the
+paper's network or the lean one (grouped convolutions with double backward are slow on CPU). Augmentation is not built in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from agon import losses, penalties
+from agon.game import Batch, Clock, Game, Players, Terms, Turn
+from agon.networks.mlp import MLP
+from agon.networks.r3 import R3Lean, R3Paper
+from agon.optim import Adam, Average
+from agon.schedule import Value, at
+from agon.spaces import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class R3GAN(Game):
+    """RpGAN + R1 + R2. Class-conditional when the space has classes: the label enters both players."""
+
+    z_dim: int = 64  # dimension of the Gaussian latent
+    gamma: Value = 1.0  # weight of R1 and R2; grows with resolution, see recipes.gamma_for
+    net: R3Lean | R3Paper | MLP = field(default_factory=R3Lean)
+    optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=2e-4, betas=(0.0, 0.99)) for k in "GD"})
+    ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
+
+    def players(self, space: Space) -> dict[str, nn.Module]:
+        return {"G": self.net.generator(self.z_dim, space), "D": self.net.critic(space)}
+
+    def turns(self) -> list[Turn]:
+        return [Turn(self.critic, "D"), Turn(self.generator, "G")]
+
+    def critic(self, p: Players, real: Batch, t: Clock) -> Terms:
+        x, y = real["x"], real.get("y")
+        fake = self.sample(p, len(x), given=real)
+        both = None if y is None else torch.cat([y, y])
+        norms, logits = penalties.zero_centred(p.D, torch.cat([x, fake]), both)
+        (r1, r2), (on_real, on_fake) = norms.chunk(2), logits.chunk(2)
+        half = at(self.gamma, t) / 2
+        return {"adv": losses.relativistic_d(on_real, on_fake), "r1": half * r1.mean(), "r2": half * r2.mean()}
+
+    def generator(self, p: Players, real: Batch, t: Clock) -> Terms:
+        x, y = real["x"], real.get("y")
+        fake = self.sample(p, len(x), given=real)
+        return {"adv": losses.relativistic_g(p.D(x, y), p.D(fake, y))}
+
+    def latents(self, p: Players, n: int) -> Tensor:
+        return p.randn(n, self.z_dim)
+
+    def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
+        return p.G(self.latents(p, n) if z is None else z, (given or {}).get("y"))
+
+    def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
+        return p.D(x, (given or {}).get("y"))
