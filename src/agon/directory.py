@@ -1,0 +1,159 @@
+"""The run directory: the only interface between training, sampling, scores, reports and studios.
+
+    run.json  data.json  events.jsonl  metrics.jsonl  samples/  states/  export/
+
+A state is one safetensors file with everything a resumed run needs; its JSON header holds the numbers. Files are written beside their
+place, synced and renamed, so that no half-written file is ever read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from agon.errors import InputError
+from agon.records import atomic_path, atomic_write, read_jsonl
+
+FORMAT = 1
+_STATE = re.compile(r"^(\d{8,})\.safetensors$")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and files of one run."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunDirectory:
+        """The existing run at `path`. Raises InputError if there is none."""
+        directory = cls(Path(path))
+        if not directory.path.exists():
+            beside = directory.path.parent
+            near = sorted(p.name for p in beside.iterdir() if (p / "run.json").is_file())[:8] if beside.is_dir() else []
+            listing = f" Runs in '{beside}': {', '.join(near)}." if near else ""
+            raise InputError(f"run '{path}' does not exist; expected a directory made by `agon train`.{listing}")
+        if not directory.is_run():
+            raise InputError(f"'{path}' is not a run: it has no run.json. Expected a directory made by `agon train`.")
+        return directory
+
+    def is_run(self) -> bool:
+        """Whether the directory holds a run."""
+        return (self.path / "run.json").is_file()
+
+    def make(self) -> None:
+        """Make the directory and check that it can be written. Raises InputError."""
+        try:
+            (self.path / "states").mkdir(parents=True, exist_ok=True)
+            (self.path / "samples").mkdir(exist_ok=True)
+            atomic_write(self.path / ".writable", "")
+            (self.path / ".writable").unlink()
+        except OSError as error:
+            raise InputError(
+                f"cannot write to '{self.path}': {error.strerror or error}; expected a directory that can be written. Choose another with --out."
+            ) from None
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run as a dict. Raises InputError if it is missing or damaged."""
+        try:
+            content = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read '{self.path / name}': {error}. The run is damaged; train it again.") from None
+        if not isinstance(content, dict):
+            raise InputError(f"'{self.path / name}' holds no JSON object. The run is damaged; train it again.")
+        return content
+
+    def write(self, name: str, content: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run, atomically."""
+        atomic_write(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def run(self) -> dict[str, Any]:
+        """run.json, checked for its format number."""
+        content = self.read("run.json")
+        if content.get("format") != FORMAT:
+            raise InputError(
+                f"'{self.path}' is a run of format {content.get('format')!r}; this Agon reads format {FORMAT}. "
+                "Use the Agon version named in its run.json."
+            )
+        return content
+
+    def events(self) -> list[dict[str, Any]]:
+        """Rows of events.jsonl."""
+        return read_jsonl(self.path / "events.jsonl")
+
+    def scores(self) -> list[dict[str, Any]]:
+        """Rows of metrics.jsonl."""
+        return read_jsonl(self.path / "metrics.jsonl")
+
+    def picture(self, round: int) -> Path:
+        """Where the sample grid of a round lies."""
+        return self.path / "samples" / f"{round:08d}.png"
+
+    # -- states ------------------------------------------------------------------------------------------------------------------
+
+    def states(self) -> list[tuple[int, Path]]:
+        """Rounds and paths of the saved states, oldest first."""
+        folder = self.path / "states"
+        found = [(int(m[1]), p) for p in folder.iterdir() if (m := _STATE.match(p.name))] if folder.is_dir() else []
+        return sorted(found)
+
+    def save_state(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], keep: int) -> Path:
+        """Write a state and drop all but the newest `keep`."""
+        path = self.path / "states" / f"{rest['round']:08d}.safetensors"
+        write_state(path, tensors, rest)
+        for _, old in self.states()[:-keep]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+        return path
+
+    def load_state(self, which: str = "latest") -> tuple[dict[str, Tensor], dict[str, Any], Path] | None:
+        """The newest readable state, "best", or that of a round; None if the run has none yet.
+
+        A damaged newest state (a failing disk: our own writes are atomic) is passed over. Raises InputError for a state that is not there.
+        """
+        states = self.states()
+        if which == "best":
+            best = self.path / "states" / "best.safetensors"
+            if not best.is_file():
+                raise InputError(f"'{self.path}' has no best state yet: no score was taken. Use --state latest.")
+            return (*read_state(best), best)
+        if which != "latest":
+            rounds = {str(r): p for r, p in states}
+            if which.lstrip("0") not in rounds and which not in rounds:
+                raise InputError(f"'{self.path}' has no state of round {which}; it has {', '.join(rounds) or 'none'}, latest and best.")
+            path = rounds.get(which) or rounds[which.lstrip("0")]
+            return (*read_state(path), path)
+        for _, path in reversed(states):
+            try:
+                return (*read_state(path), path)
+            except InputError:
+                if path == states[0][1]:
+                    raise
+        return None
+
+
+def write_state(path: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able numbers as one safetensors file, atomically."""
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file(dict(tensors), str(temporary), metadata={"agon": json.dumps(rest)})
+
+
+def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_state` wrote. Raises InputError if the file is damaged or foreign."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            rest = json.loads((file.metadata() or {})["agon"])
+            return {name: file.get_tensor(name) for name in file.keys()}, rest  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"state '{path}' cannot be read ({error}); it is damaged or not Agon's. Delete it to use an older one.") from None
