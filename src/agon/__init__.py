@@ -1,2 +1,55 @@
-"""Agon: one adversarial engine for images, text and video."""
+"""Agon: one adversarial engine for images, text and video.
+
+    run = agon.fit("r3gan", data="./photos")
+    run.sample(64, seed=1).save("grid.png")
+
+The public words load on first use, so that `import agon` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agon.data import Data
+    from agon.errors import InputError
+    from agon.game import Batch, Clock, Game, Players, Turn, lazily
+    from agon.optim import SGD, Adam, Average, RMSprop
+    from agon.run import Trained, fit, load
+    from agon.schedule import Cosine, Linear, Warmup
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "Game": "game", "Turn": "game", "lazily": "game", "Players": "game", "Batch": "game", "Clock": "game",
+    "Adam": "optim", "RMSprop": "optim", "SGD": "optim", "Average": "optim",
+    "Cosine": "schedule", "Linear": "schedule", "Warmup": "schedule",
+    "fit": "run", "load": "run", "Trained": "run", "Data": "data", "InputError": "errors",
+}  # fmt: skip
+
+__all__ = [
+    "SGD", "Adam", "Average", "Batch", "Clock", "Cosine", "Data", "Game", "InputError", "Linear", "Players", "RMSprop",
+    "Trained", "Turn", "Warmup", "fit", "lazily", "load", "sample", "evaluate",
+]  # fmt: skip
+
+
+def sample(path: str, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> Any:
+    """n samples of the trained run at `path`, uint8 [n, H, W, C]: `load(path).sample(n, seed=seed)`."""
+    from agon.run import load
+
+    return load(path).sample(n, seed=seed, label=label)
+
+
+def evaluate(path: str, metrics: list[str] | None = None, **options: Any) -> Any:
+    """Scores of the trained run at `path`, each with its floor: `load(path).evaluate(metrics)`."""
+    from agon.run import load
+
+    return load(path).evaluate(metrics, **options)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'agon' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"agon.{_HOME[name]}"), name)

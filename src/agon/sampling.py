@@ -58,13 +58,14 @@ def draw(
                 high = min(low + CHUNK, n)
                 torch.manual_seed(mix(seed, index))
                 given = Batch() if labels is None else Batch(y=labels[low:high].to(p.device))
-                z = None if latents is None else latents[low:high].to(p.device)
-                # A full chunk is always drawn: a shorter one would roll other numbers, and n must not change what a seed means.
-                if z is None and high - low < CHUNK:
-                    given = Batch({k: torch.cat([v, v.new_zeros(CHUNK - len(v))]) for k, v in given.items()})
-                    x = _sample(game, p, CHUNK, None, given)[: high - low]
+                size = high - low
+                if latents is not None:
+                    x = _sample(game, p, size, latents[low:high].to(p.device), given)
+                elif type(game).latents is not Game.latents:
+                    # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
+                    x = _sample(game, p, size, game.latents(p, CHUNK)[:size], given)
                 else:
-                    x = _sample(game, p, high - low, z, given)
+                    x = _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[:size]
                 parts.append(space.to_bytes(x.float()).cpu())
         finally:
             for module in was_training:

@@ -1,0 +1,86 @@
+"""Ticks become panels of curves: losses by turn, logits, gradient norms, diversity, throughput, memory.
+
+A panel is a plain mapping that `report.js` (or any other reader) draws:
+`{"id", "title", "note", "x", "marks", "series": [{"name", "values", "floor"?, "best"?}]}`; `x` names an axis
+`{"round", "seen", "seconds"}` of lists as long as the values, which hold None where nothing was said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+POINTS = 1500  # a curve holds at most this many points; longer ones are averaged
+
+# The last part of a statistic's name -> the panel it belongs to. What is not named here is a term of a turn.
+_PANEL_OF = {
+    "real": "logits", "fake": "logits", "held": "logits", "gap": "logits",
+    "grad": "gradients", "grad_norm": "gradients", "norm": "gradients",
+    "lr": "rates", "strength": "strength",
+}  # fmt: skip
+_TITLES = {
+    "logits": ("Logits", "the critic's mean output on real, generated and held-out data"),
+    "accuracy": ("Accuracy of the critic", "share of real, generated and held-out data told right"),
+    "gradients": ("Gradient norms", "by player, before clipping"),
+    "diversity": ("Diversity", "generated samples against real ones"),
+    "rates": ("Learning rates", "by player"),
+    "strength": ("Strength", "of augmentation"),
+    "throughput": ("Throughput", "real samples a second"),
+    "memory": ("Memory", "peak, MiB"),
+}
+_ORDER = ["", *_TITLES]  # losses come first
+
+
+def number(value: Any) -> float | None:
+    """`value` as a finite float to six digits, or None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def panels(ticks: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[float | None]], list[dict[str, Any]], int]:
+    """Return the common axis of `ticks`, the panels in reading order, and how many ticks each point averages."""
+    stride = max(1, math.ceil(len(ticks) / POINTS))
+    columns: dict[str, list[float | None]] = {}
+    for index, row in enumerate(ticks):
+        stats = row.get("stats")
+        told = dict(stats) if isinstance(stats, dict) else {}
+        told |= {"throughput/samples": row.get("rate"), "memory/peak": row.get("memory_mb")}
+        for name, value in told.items():
+            if (value := number(value)) is not None:
+                columns.setdefault(str(name), [None] * len(ticks))[index] = value
+    axis = {key: thin([number(row.get(key)) for row in ticks], stride, last=True) for key in ("round", "seen", "seconds")}
+    made: dict[str, dict[str, Any]] = {}
+    for name, values in sorted(columns.items()):
+        key, title, note, label = _place(name)
+        panel = made.setdefault(key, {"id": key, "title": title, "note": note, "x": "ticks", "series": []})
+        panel["series"].append({"name": label, "values": thin(values, stride)})
+    order = {key: index for index, key in enumerate(_ORDER)}
+    return axis, sorted(made.values(), key=lambda p: (order.get(p["id"], 0), p["id"])), stride
+
+
+def thin(values: Sequence[float | None], stride: int, *, last: bool = False) -> list[float | None]:
+    """One value for every `stride`: their mean, or the last one when `last`; None where nothing was said."""
+    if stride == 1:
+        return list(values)
+    out: list[float | None] = []
+    for start in range(0, len(values), stride):
+        told = [value for value in values[start : start + stride] if value is not None]
+        out.append(None if not told else told[-1] if last else number(math.fsum(told) / len(told)))
+    return out
+
+
+def _place(name: str) -> tuple[str, str, str, str]:
+    """(panel id, title, note, label) of the statistic `name`."""
+    owner, _, leaf = name.rpartition("/")
+    if owner in ("throughput", "memory"):
+        return owner, *_TITLES[owner], leaf
+    key = next((key for key in ("accuracy", "diversity") if key in name), _PANEL_OF.get(leaf))
+    if key:
+        label = {"logits": name, "gradients": owner or leaf, "diversity": owner or leaf}.get(key, name)
+        return key, *_TITLES[key], label
+    return f"terms {owner}", f"Loss terms: {owner}" if owner else "Other statistics", "mean over a tick", leaf

@@ -1,0 +1,56 @@
+"""What a person asks of the data: the `data` section of run.json. Imports nothing heavy, so the command line may read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agon.errors import InputError, suggest
+
+EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals")
+SIZE_LIMITS = (4, 2048)  # pixels a side
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Which data, and how to bring it to the network. What is None or "auto" is chosen from the data, with a reason."""
+
+    path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals
+    size: int | tuple[int, int] | None = None  # pixels: a square's side, or (height, width)
+    channels: int | None = None  # 1 grey, 3 RGB, 4 RGBA
+    resize: Literal["cover", "contain", "stretch"] = "cover"  # fill and crop, fit and pad, or distort
+    filter: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"  # antialiased resampling
+    labels: Literal["auto", "use", "ignore"] = "auto"
+    mirror: bool = False  # horizontal flips in training, seeded by sample and epoch
+    holdout: float = 0.1  # share kept from training for honest scores; a set with its own test split uses that
+    limit: int | None = None  # at most so many samples, spread evenly over the set
+    memory: Literal["auto", "ram", "mmap"] = "auto"
+
+
+def checked(data: Data) -> Data:
+    """Return `data` if every field makes sense. Raises InputError naming the field, what came and what is expected."""
+    if not data.path:
+        raise InputError("the data path is empty; give a folder, a file, or one of: " + " ".join(EMBEDDED))
+    low, high = SIZE_LIMITS
+    for side in (data.size,) if isinstance(data.size, int) else (data.size or ()):
+        if not low <= side <= high:
+            raise InputError(f"size got {side}; expected {low} to {high} pixels a side")
+    if isinstance(data.size, tuple) and len(data.size) != 2:
+        raise InputError(f"size got {data.size}; expected one number or (height, width)")
+    if data.channels not in (None, 1, 3, 4):
+        raise InputError(f"channels got {data.channels}; expected 1 (grey), 3 (RGB) or 4 (RGBA)")
+    choices = {
+        "resize": ("cover", "contain", "stretch"),
+        "filter": ("lanczos", "bicubic", "bilinear", "box"),
+        "labels": ("auto", "use", "ignore"),
+        "memory": ("auto", "ram", "mmap"),
+    }
+    for name, known in choices.items():
+        value = getattr(data, name)
+        if value not in known:
+            raise InputError(f"{name} got {value!r}; expected one of: {' '.join(known)}.{suggest(str(value), known)}")
+    if not 0 <= data.holdout <= 0.5:
+        raise InputError(f"holdout got {data.holdout}; expected a share from 0 to 0.5")
+    if data.limit is not None and data.limit < 1:
+        raise InputError(f"limit got {data.limit}; expected a positive number of samples")
+    return data

@@ -1,0 +1,368 @@
+"""Sources: what lies at a path, item by item, before anything is decoded.
+
+A `Source` lists names, labels and a split, and reads one item at a time: the bytes of a picture file, or pixels.
+This file has folders and zips of pictures and finds the right kind for a path; arrays (idx, npz) are in `arrays`, tables
+(parquet, hub) in `tables`, label files in `labels`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zipfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from agon.data.labels import Labelling, find_labels
+from agon.errors import InputError, suggest
+from agon.spaces import Unreadable
+
+EXTENSIONS = frozenset(
+    ".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .tga .ico .avif .jp2 .j2k .jpx .qoi "
+    ".heic .heif".split()
+)
+MAX_FILE_BYTES = 512 * 2**20  # a larger "picture" is refused unread
+TRUST_STAT_ABOVE = 256 * 2**20  # sets above this many bytes are recognised by size and times instead of read to hash
+_SPLITS = {"train": False, "training": False, "test": True, "val": True, "valid": True, "validation": True}
+
+
+@dataclass
+class Source:
+    """Items in a fixed order, read one at a time; reading in order is cheap for every kind."""
+
+    kind: str  # for people: "folder of images"
+    path: str
+    names: list[str]  # displayable, one an item
+    read: Callable[[int], bytes | np.ndarray]  # file bytes, or uint8 [H, W] / [H, W, C]; raises Unreadable
+    identity: Callable[[], str]  # a hash over the content, or over sizes and times for large sets
+    labels: np.ndarray | None = None  # int64 [N], -1 where there is none
+    classes: tuple[str, ...] = ()
+    label_origin: str = ""  # "sub-folders", "labels.csv" ...
+    held: np.ndarray | None = None  # bool [N]: the set's own test split
+    split_origin: str = ""
+    unreadable: list[tuple[str, str]] = field(default_factory=list)  # found while listing
+    ignored: Counter[str] = field(default_factory=Counter)  # suffix -> how many files that are not pictures
+    notes: list[str] = field(default_factory=list)
+    shape: tuple[int, ...] | None = None  # (H, W) or (H, W, C) when every item is an array of one shape
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def shown(name: str) -> str:
+    """A file name made fit for printing and JSON: bytes that are not UTF-8 become \\xNN, control signs are escaped."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def open_source(path: str) -> Source:
+    """List what is at `path`. Raises InputError when there is nothing that can be read as images."""
+    from agon.data import arrays, tables
+
+    if path.startswith("hf:"):
+        return tables.open_hub(path[3:])
+    place = Path(path).expanduser()
+    try:
+        status = place.stat()
+    except FileNotFoundError:
+        raise InputError(_missing(place)) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot open {shown(str(place))}: {getattr(error, 'strerror', None) or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        return _open_directory(place)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{shown(str(place))} is neither a file nor a folder; give a folder, .zip, .npz, idx or .parquet")
+    if status.st_size == 0:
+        raise InputError(f"{shown(str(place))} is empty (0 bytes); give a folder, .zip, .npz, idx or .parquet")
+    return _open_file(place)
+
+
+def _missing(place: Path) -> str:
+    parent, word = place.parent, place.name
+    try:
+        hint = suggest(word, [shown(name) for name in os.listdir(parent)])
+    except OSError:
+        hint = f" There is no folder {shown(str(parent))} either."
+    from agon.data.request import EMBEDDED
+
+    hint = hint or suggest(word, EMBEDDED)
+    return (
+        f"there is nothing at {shown(str(place))}; expected a folder of images, a .zip, .npz, idx or .parquet file, "
+        f"hf:NAME, or an embedded set ({' '.join(EMBEDDED)}).{hint}"
+    )
+
+
+def _open_file(place: Path) -> Source:
+    from agon.data import arrays, tables
+
+    with _opened(place) as file:
+        head = file.read(512)
+    suffix = place.suffix.lower()
+    if suffix == ".npy" or head.startswith(b"\x93NUMPY"):
+        return arrays.open_npy(place)
+    if suffix == ".npz":
+        return arrays.open_npz(place)
+    if suffix == ".parquet" or head.startswith(b"PAR1"):
+        return tables.open_parquet([place], str(place))
+    if arrays.is_idx_name(place.name) or head[:3] == b"\x00\x00\x08":
+        return arrays.open_idx(place)
+    if suffix == ".zip" or zipfile.is_zipfile(place):
+        return _open_zip(place)
+    name = shown(str(place))
+    if suffix in EXTENSIONS:
+        raise InputError(f"{name} is one picture; a GAN learns from many: give the folder or a zip that holds them")
+    if b"\0" not in head:
+        raise InputError(f"{name} is a text file; expected a folder of images, a .zip, .npz, idx or .parquet file")
+    raise InputError(f"{name} is of no kind known here; expected a folder of images, a .zip, .npz, idx or .parquet file")
+
+
+def _opened(place: Path):
+    try:
+        return open(place, "rb")
+    except OSError as error:
+        raise InputError(f"cannot read {shown(str(place))}: {error.strerror}") from None
+
+
+# --- folders -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Entry:
+    name: str  # relative, with "/", as the file system spells it
+    place: Path
+    status: os.stat_result
+
+
+def walk(root: Path) -> tuple[list[_Entry], list[tuple[str, str]]]:
+    """Every regular file under `root`, sorted by name, and what could not be entered. Links are followed, once."""
+    found: list[_Entry] = []
+    refused: list[tuple[str, str]] = []
+    seen: set[tuple[int, int]] = set()
+    waiting: list[tuple[str, Path]] = [("", root)]
+    while waiting:
+        prefix, folder = waiting.pop()
+        try:
+            status = folder.stat()
+            if (status.st_dev, status.st_ino) in seen:  # a link back up, or the same folder linked twice
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            names = os.listdir(folder)
+        except OSError as error:
+            refused.append((shown(prefix or str(root)), f"cannot be entered: {error.strerror}"))
+            continue
+        for name in names:
+            if name.startswith(".") or name == "__MACOSX":
+                continue
+            place, relative = folder / name, prefix + name
+            try:
+                status = place.stat()
+            except OSError as error:
+                broken = "a link to nothing" if place.is_symlink() else f"cannot be looked at: {error.strerror}"
+                refused.append((shown(relative), broken))
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append((relative + "/", place))
+            elif stat.S_ISREG(status.st_mode):
+                found.append(_Entry(relative, place, status))
+            else:
+                refused.append((shown(relative), "not a regular file"))
+    found.sort(key=lambda entry: os.fsencode(entry.name))
+    refused.sort()
+    return found, refused
+
+
+def _open_directory(place: Path) -> Source:
+    from agon.data import arrays, tables
+
+    entries, refused = walk(place)
+    pictures = [entry for entry in entries if _suffix(entry.name) in EXTENSIONS]
+    if not pictures:
+        if any(arrays.is_idx_name(entry.place.name) for entry in entries):
+            return arrays.open_idx_folder([entry.place for entry in entries], place)
+        parquet = [entry.place for entry in entries if entry.name.lower().endswith(".parquet")]
+        if parquet:
+            return tables.open_parquet(parquet, str(place))
+        raise InputError(_nothing_usable(f"the folder {shown(str(place))}", [e.name for e in entries], refused))
+
+    def read(index: int) -> bytes:
+        entry = pictures[index]
+        if entry.status.st_size > MAX_FILE_BYTES:
+            raise Unreadable(f"refused, too large: {entry.status.st_size} bytes, the limit is {MAX_FILE_BYTES}")
+        try:
+            return entry.place.read_bytes()
+        except OSError as error:
+            raise Unreadable(f"cannot be read: {error.strerror}") from None
+
+    def identity() -> str:
+        total = sum(entry.status.st_size for entry in pictures)
+        mark = hashlib.sha256()
+        for k, entry in enumerate(pictures):
+            mark.update(os.fsencode(entry.name) + b"\0")
+            if total > TRUST_STAT_ABOVE:
+                mark.update(stat_mark(entry.status))
+                continue
+            try:
+                mark.update(hashlib.sha256(read(k)).digest())
+            except Unreadable:
+                mark.update(b"unreadable")
+        return mark.hexdigest()
+
+    by_name = {entry.name: entry.place for entry in entries}
+    return _of_pictures(
+        "folder of images",
+        place,
+        [entry.name for entry in entries],
+        [entry.name for entry in pictures],
+        read,
+        identity,
+        lambda name: by_name[name].read_bytes(),
+        refused,
+    )
+
+
+def stat_mark(status: os.stat_result) -> bytes:
+    """What changes when a file changes: its size and both times."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\0".encode()
+
+
+# --- zips ----------------------------------------------------------------------------------------------------------
+
+
+def _open_zip(place: Path) -> Source:
+    label = shown(str(place))
+    try:
+        archive = zipfile.ZipFile(place)
+        members = [member for member in archive.infolist() if not member.is_dir()]
+    except zipfile.BadZipFile as error:
+        with _opened(place) as file:
+            is_zip_start = file.read(4) == b"PK\x03\x04"
+        why = "is a truncated zip: its table of contents at the end is missing" if is_zip_start else "is not a zip"
+        raise InputError(f"{label} {why} ({error}); copy or download it again") from None
+    except (OSError, ValueError, NotImplementedError, EOFError, IndexError, UnicodeError) as error:
+        raise InputError(f"cannot read the zip {label}: {error}") from None
+    strange = [m.filename for m in members if ".." in PurePosixPath(m.filename).parts or m.filename.startswith("/")]
+    kept = {_safe_name(m.filename): m for m in members}
+    kept = {name: m for name, m in kept.items() if name and not _hidden(name)}
+    names = sorted(kept, key=os.fsencode)
+    pictures = [name for name in names if _suffix(name) in EXTENSIONS]
+    if not pictures:
+        inner = [name for name in names if name.lower().endswith((".npz", ".npy", ".parquet", ".zip"))]
+        more = f" It holds {shown(inner[0])}: unpack it and give that file." if inner else ""
+        raise InputError(_nothing_usable(f"the zip {label}", names, []) + more)
+    if all(kept[name].flag_bits & 1 for name in pictures):
+        raise InputError(f"the zip {label} is encrypted; unpack it with its password and give the folder")
+
+    def read_member(name: str) -> bytes:
+        member = kept[name]
+        if member.flag_bits & 1:
+            raise Unreadable("encrypted")
+        if member.file_size > MAX_FILE_BYTES:
+            raise Unreadable(f"refused, too large: {member.file_size} bytes, the limit is {MAX_FILE_BYTES}")
+        try:
+            with archive.open(member) as file:
+                raw = file.read(MAX_FILE_BYTES + 1)
+        except Exception as error:  # a damaged member fails as BadZipFile, zlib.error, EOFError, struct.error ...
+            raise Unreadable(f"damaged in the zip: {error or type(error).__name__}") from None
+        if len(raw) > MAX_FILE_BYTES:
+            raise Unreadable(f"refused, too large: over {MAX_FILE_BYTES} bytes unpacked")
+        return raw
+
+    def identity() -> str:
+        mark = hashlib.sha256()
+        for name in pictures:  # the table of contents holds each member's size and checksum
+            mark.update(os.fsencode(name) + f"\0{kept[name].file_size} {kept[name].CRC}\0".encode())
+        return mark.hexdigest()
+
+    source = _of_pictures(
+        "zip of images",
+        place,
+        names,
+        pictures,
+        lambda index: read_member(pictures[index]),
+        identity,
+        read_member,
+        [],
+    )
+    if strange:
+        source.notes.append(
+            f"{len(strange)} members have names that point outside the zip (the first: {shown(strange[0])}); "
+            "nothing is unpacked, so they are harmless"
+        )
+    return source
+
+
+def _safe_name(name: str) -> str:
+    return "/".join(part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("/", "..", "."))
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+
+
+# --- what folders and zips share -----------------------------------------------------------------------------------
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def _nothing_usable(where: str, names: list[str], refused: list[tuple[str, str]]) -> str:
+    if not names and not refused:
+        return f"{where} is empty; expected images ({' '.join(sorted(EXTENSIONS)[:9])} ...)"
+    kinds = Counter(_suffix(name) or "no suffix" for name in names).most_common(4)
+    saw = ", ".join(f"{count} × {suffix}" for suffix, count in kinds) or "no files"
+    more = f"; not entered: {refused[0][0]} ({refused[0][1]})" if refused else ""
+    return f"{where} holds no usable image: saw {saw}{more}; expected images ({' '.join(sorted(EXTENSIONS)[:9])} ...)"
+
+
+def _of_pictures(
+    kind: str,
+    place: Path,
+    names: list[str],
+    pictures: list[str],
+    read: Callable[[int], bytes],
+    identity: Callable[[], str],
+    read_name: Callable[[str], bytes],
+    refused: list[tuple[str, str]],
+) -> Source:
+    """Labels and splits by the names; `names` are all files, `pictures` those with a picture's suffix, both sorted."""
+    held, split_origin, bare = _own_split(pictures)
+    found: Labelling = find_labels(bare, pictures, names, read_name)
+    ignored = Counter(_suffix(name) or "no suffix" for name in names if _suffix(name) not in EXTENSIONS)
+    for name in found.used_files:
+        ignored[_suffix(name)] -= 1
+    return Source(
+        kind=kind,
+        path=shown(str(place)),
+        names=[shown(name) for name in pictures],
+        read=read,
+        identity=identity,
+        labels=found.labels,
+        classes=tuple(shown(name) for name in found.classes),
+        label_origin=found.origin,
+        held=held,
+        split_origin=split_origin,
+        unreadable=[*refused, *((shown(name), reason) for name, reason in found.missing)],
+        ignored=+ignored,
+        notes=found.notes,
+    )
+
+
+def _own_split(pictures: list[str]) -> tuple[np.ndarray | None, str, list[str]]:
+    """A first folder level of exactly train and test (or val) is a split; returns names without the shared prefix."""
+    parts = [name.split("/") for name in pictures]
+    depth = 0
+    while len(parts) > 1 and all(len(p) > depth + 1 for p in parts) and len({p[depth] for p in parts}) == 1:
+        depth += 1
+    heads = {p[depth].lower() for p in parts if len(p) > depth + 1}
+    complete = all(len(p) > depth + 1 for p in parts)
+    if complete and len(heads) > 1 and heads <= set(_SPLITS) and {_SPLITS[head] for head in heads} == {True, False}:
+        held = np.array([_SPLITS[p[depth].lower()] for p in parts])
+        origin = " and ".join(sorted({p[depth] for p in parts}, key=lambda head: _SPLITS[head.lower()])) + " folders"
+        return held, origin, ["/".join(p[depth + 1 :]) for p in parts]
+    return None, "", ["/".join(p[depth:]) for p in parts]

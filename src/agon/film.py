@@ -1,0 +1,161 @@
+"""The pictures of a run as data URIs within a size budget: a film of sample grids, the last grid in full, real data beside.
+
+Grids of tiny images are kept exactly (lossless); when that is too heavy, quality goes down first and size second.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image, ImageSequence, features
+
+FRAMES = 40  # at most this many frames in a film
+FILM_BYTES = 3_600_000  # of base64 text for all frames but the last
+STILL_BYTES = 1_100_000  # of base64 text for the last grid, and for the real one
+FILM_SIDE = 1024  # pixels of a frame's longer side
+STILL_SIDE = 2048
+
+# (quality, scale): None is lossless. Tried in this order until a picture fits.
+_STEPS: tuple[tuple[int | None, float], ...] = (
+    (None, 1.0), (92, 1.0), (85, 1.0), (72, 1.0), (60, 0.75), (60, 0.5), (50, 0.25), (40, 0.12)
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture: a data URI, the size it had on disk in pixels, and the round it belongs to (None: unknown)."""
+
+    uri: str
+    width: int
+    height: int
+    round: int | None
+
+
+@dataclass
+class Film:
+    """Frames in order of rounds (the last one in full quality), the real grid if there is one, and what went wrong."""
+
+    frames: list[Frame] = field(default_factory=list)
+    real: Frame | None = None
+    total: int = 0  # grids on disk, before thinning
+    notes: list[str] = field(default_factory=list)
+
+
+def film(directory: Path) -> Film:
+    """Read `NNNNNNNN.png` grids (else the frames of `progress.gif`), and `real.png` if it is there; never raises on bad files."""
+    made = Film()
+    grids = sorted((int(path.stem), path) for path in _files(directory, "*.png") if path.stem.isdecimal())
+    made.total = len(grids)
+    step, bad = 0, 0
+    for index, (round, path) in enumerate(chosen := spread(grids, FRAMES)):
+        last = index == len(chosen) - 1
+        image = _open(path)
+        if image is None:
+            bad += 1
+            continue
+        frame, step = _frame(image, round, len(chosen), step, last)
+        made.frames.append(frame)
+    if bad:
+        made.notes.append(f"{bad} sample grid{'s' * (bad > 1)} could not be read and {'are' if bad > 1 else 'is'} left out.")
+    if not made.frames:
+        _from_animation(directory / "progress.gif", made)
+    if (directory / "real.png").is_file() and (image := _open(directory / "real.png")) is not None:
+        made.real = _frame(image, None, 1, 0, True)[0]
+    return made
+
+
+def spread(items: Sequence, most: int) -> list:
+    """At most `most` of `items`, evenly spaced, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    if most == 1:
+        return [items[-1]]
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def _files(directory: Path, pattern: str) -> list[Path]:
+    try:
+        return [path for path in directory.glob(pattern) if path.is_file()]
+    except OSError:
+        return []
+
+
+def _open(path: Path) -> Image.Image | None:
+    """A picture in a mode that every format below can hold, or None when it cannot be read (torn, foreign, a bomb)."""
+    try:
+        with Image.open(path) as image:
+            return _plain(image)
+    except Exception:  # Pillow's decoders raise whatever their parsers do; a bad picture must not cost the report
+        return None
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    image.load()
+    if image.mode in ("L", "RGB", "RGBA"):
+        return image.copy()
+    transparent = "A" in image.mode or "transparency" in image.info
+    return image.convert("RGBA" if transparent else "L" if image.mode[0] in "1I" else "RGB")
+
+
+def _from_animation(path: Path, made: Film) -> None:
+    """Fill `made` from an animation, whose frames do not know their rounds."""
+    try:
+        with Image.open(path) as image:
+            count = getattr(image, "n_frames", 1)
+            wanted = set(spread(range(count), FRAMES))
+            frames = [_plain(f) for i, f in _stills(image) if i in wanted]
+    except Exception:  # as above
+        return
+    step, made.total = 0, count
+    for index, still in enumerate(frames):
+        frame, step = _frame(still, None, len(frames), step, index == len(frames) - 1)
+        made.frames.append(frame)
+
+
+def _stills(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    yield from enumerate(ImageSequence.Iterator(image))
+
+
+def _frame(image: Image.Image, round: int | None, share: int, step: int, still: bool) -> tuple[Frame, int]:
+    """Encode within the budget's share, beginning at `step`; the step that fitted comes back for the next frame."""
+    width, height = image.size
+    side, budget = (STILL_SIDE, STILL_BYTES) if still else (FILM_SIDE, FILM_BYTES // share)
+    if max(image.size) > side:
+        image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    uri, used = _encode(image, budget, 0 if still else step)
+    return Frame(uri, width, height, round), used
+
+
+def _encode(image: Image.Image, budget: int, step: int) -> tuple[str, int]:
+    """The first data URI, from `step` on, of at most `budget` characters; the smallest one if none fits."""
+    uri = ""
+    for index in range(step, len(_STEPS)):
+        quality, scale = _STEPS[index]
+        size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
+        sized = image if scale == 1.0 else image.resize(size, Image.Resampling.LANCZOS)
+        uri = _uri(sized, quality)
+        if len(uri) <= budget:
+            return uri, index
+    return uri, len(_STEPS) - 1
+
+
+def _uri(image: Image.Image, quality: int | None) -> str:
+    out = io.BytesIO()
+    if features.check("webp"):
+        kind = "webp"
+        image.save(out, "WEBP", lossless=quality is None, quality=80 if quality is None else quality, method=3)
+    elif quality is None:
+        kind = "png"
+        image.save(out, "PNG", optimize=True)
+    else:
+        kind = "jpeg"
+        flat = image
+        if image.mode == "RGBA":
+            flat = Image.new("RGB", image.size, "white")
+            flat.paste(image, mask=image.getchannel("A"))
+        flat.save(out, "JPEG", quality=quality)
+    return f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode('ascii')}"

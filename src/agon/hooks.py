@@ -1,0 +1,263 @@
+"""What watches a run: statistics, sample grids, health, scores and saved states, each at its cadence.
+
+Hooks observe. They never change a parameter, and they draw with the random state forked, so a run with hooks and one without end in the
+same weights. Records come before the state they belong to: whoever resumes finds every record up to that state, and drops later ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from agon import health, ranks
+from agon.data import DataSet
+from agon.device import memory_mb
+from agon.directory import RunDirectory, write_state
+from agon.engine import Engine
+from agon.game import Batch, Players, mix
+from agon.metrics import Score, evaluate, make_extractor
+from agon.records import atomic_path, truncate_after
+from agon.sampling import draw, gallery_labels, labels_for
+from agon.schedule import at
+from agon.stats import Log
+
+if TYPE_CHECKING:
+    from agon.run import Run
+
+VITAL_SAMPLES = 256  # real, held-out and fake samples looked at by a health check
+ANIMATION_FRAMES = 60
+
+
+class Show(Protocol):
+    """Someone who is told how a run goes: the terminal's progress, a notebook, nobody."""
+
+    def note(self, kind: str, text: str) -> None:
+        """A thing worth a line: a resume, a roll-back, a saved state, a compile fallback."""
+
+    def tick(self, row: Mapping[str, Any]) -> None:
+        """The row just written to events.jsonl."""
+
+    def scores(self, scores: Sequence[Score]) -> None:
+        """Scores just taken."""
+
+    def sign(self, sign: health.Sign) -> None:
+        """A health sign that just fired."""
+
+
+class Quiet:
+    """Nobody watches."""
+
+    def note(self, kind: str, text: str) -> None: ...
+
+    def tick(self, row: Mapping[str, Any]) -> None: ...
+
+    def scores(self, scores: Sequence[Score]) -> None: ...
+
+    def sign(self, sign: health.Sign) -> None: ...
+
+
+@dataclass
+class Scene:
+    """A run being played, as its observers see it."""
+
+    run: Run
+    engine: Engine
+    data_set: DataSet
+    directory: RunDirectory
+    log: Log
+    show: Show
+    content: Mapping[str, Any]
+    seconds: float = 0.0  # wall-clock spent in rounds
+    cpu_seconds: float = 0.0  # processor time spent in rounds
+    best: float | None = None
+    _history: list[health.Vitals] = field(default_factory=list)
+    _fired: set[str] = field(default_factory=set)
+    _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
+
+    # -- cadence -----------------------------------------------------------------------------------------------------------------
+
+    def observe(self, *, last: bool, resumed: bool) -> bool:
+        """Do what is due at this round; return whether a state was saved. last: the run ends here. resumed: its records are there already."""
+        if resumed:
+            return False
+        run, here = self.run, self.engine.clock.round
+        self.engine.settle()
+        if here % run.tick == 0 or last:
+            self.tick()
+        if here > 0 and ((run.score_every and here % run.score_every == 0) or here >= run.rounds):
+            self.score()
+        if here % run.save_every == 0 or last:
+            return self.save()
+        return False
+
+    def tick(self) -> None:
+        """Write statistics and vitals, draw the fixed grid, look for signs."""
+        engine = self.engine
+        stats = engine.stats.flush()
+        if ranks.is_main():
+            vitals = self._vitals()
+            seconds, seen = self._marked
+            rate = (engine.clock.seen - seen) / (self.seconds - seconds) if self.seconds > seconds else None
+            self._marked = (self.seconds, engine.clock.seen)
+            row = self.log.event(
+                "tick", engine.clock.round, engine.clock.seen, stats={**stats, **vitals}, rate=rate, seconds=round(self.seconds, 3),
+                cpu_seconds=round(self.cpu_seconds, 3), memory_mb=round(memory_mb(engine.device), 1), skipped=engine.skipped,
+            )  # fmt: skip
+            self._history.append({**stats, **vitals})
+            self._picture()
+            self.show.tick(row)
+            self._signs()
+        ranks.barrier()
+
+    def _signs(self) -> None:
+        gamma = getattr(self.run.game, "gamma", None)
+        patient = health.Patient(
+            train=len(self.data_set.train),
+            command=str(self.content.get("command") or f"agon train {self.run.data.path}"),
+            gamma=None if gamma is None else at(gamma, self.engine.clock),
+        )
+        signs = health.examine(self._history, patient)
+        for sign in signs:
+            if sign.name not in self._fired:
+                self.log.event("health", self.engine.clock.round, self.engine.clock.seen, sign=sign.name, **_rest(sign))
+                self.show.sign(sign)
+        self._fired = {sign.name for sign in signs}
+
+    # -- looking -----------------------------------------------------------------------------------------------------------------
+
+    def _vitals(self) -> health.Vitals:
+        train, held = self.data_set.train, self.data_set.held if len(self.data_set.held) else self.data_set.train
+        real, unseen = self._some(train), self._some(held)
+        fake = self._samples(len(real["x"]), seed=1, labels=real.get("y"))
+        training = {name: module.training for name, module in self.engine.players.items()}
+        for _, module in self.engine.players.items():
+            module.eval()
+        try:
+            return health.measure(self.run.game, self.engine.players, real, unseen, fake)
+        finally:
+            for name, module in self.engine.players.items():
+                module.train(training[name])
+
+    def _some(self, samples: Any) -> Batch:
+        """Up to VITAL_SAMPLES samples spread over the set, as the players see them."""
+        index = torch.linspace(0, len(samples) - 1, min(VITAL_SAMPLES, len(samples))).long()
+        batch: dict[str, Tensor] = {"x": samples.x[index].to(self.engine.device)}
+        if samples.y is not None and self.data_set.space.num_classes:
+            batch["y"] = samples.y[index].to(self.engine.device)
+        return Batch(self.data_set.space.ready(batch))
+
+    def _samples(self, n: int, *, seed: int, labels: Tensor | None) -> Tensor:
+        """Samples of the present generator in the players' range."""
+        space = self.data_set.space
+        stored = draw(self.run.game, self.engine.players.ema, space, n, seed=seed, labels=None if labels is None else labels.cpu())
+        return space.normalise(stored.to(self.engine.device))
+
+    def _picture(self) -> None:
+        n, columns, labels = gallery_labels(self.data_set.space)
+        space = self.data_set.space
+        n = n if len(space.shape) > 1 else 2000
+        labels = labels if len(space.shape) > 1 else labels_for(space, n)
+        x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels)
+        with atomic_path(self.directory.picture(self.engine.clock.round)) as temporary:
+            picture = space.render(x, temporary.with_name(temporary.name + ".png"), columns=columns)
+            picture.replace(temporary)
+
+    # -- scores ------------------------------------------------------------------------------------------------------------------
+
+    def score(self) -> None:
+        """Take the run's scores, write them, and keep the state if the first of them is the best so far."""
+        if ranks.is_main():
+            say = self.show.note
+            scores = take_scores(self.run, self.data_set, self.engine.players.ema, self.content, say=say)
+            clock = self.engine.clock
+            for score in scores:
+                times = {"seconds": round(self.seconds, 3), "cpu_seconds": round(self.cpu_seconds, 3)}
+                self.log.score({"round": clock.round, "seen": clock.seen, **times, **score.to_json()})
+            self.show.scores(scores)
+            if scores and self._improves(scores[0]):
+                self.best = scores[0].value
+                write_state(self.directory.path / "states" / "best.safetensors", *self._state())
+        ranks.barrier()
+
+    def _improves(self, score: Score) -> bool:
+        better = (lambda a, b: a > b) if score.higher_is_better else (lambda a, b: a < b)
+        return score.value == score.value and (self.best is None or better(score.value, self.best))
+
+    # -- saving ------------------------------------------------------------------------------------------------------------------
+
+    def save(self) -> bool:
+        """Save the state, unless a weight is not finite; return whether it was saved."""
+        healthy = self.engine.healthy()
+        if ranks.is_main() and healthy:
+            self.directory.save_state(*self._state(), keep=self.run.keep)
+            self.log.event("save", self.engine.clock.round, self.engine.clock.seen)
+        if not healthy:
+            self.engine.streak = max(self.engine.streak, self.run.patience)
+        ranks.barrier()
+        return healthy
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors, engine = self.engine.state()
+        rest = {"round": engine["round"], "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "best": self.best, "engine": engine}
+        return tensors, rest
+
+    def restore(self, rest: Mapping[str, Any]) -> None:
+        """Take up what a state knows beside the engine's part, and the vitals written up to it."""
+        self.seconds, self.cpu_seconds, self.best = rest["seconds"], rest["cpu_seconds"], rest["best"]
+        here = rest["round"]
+        past = [row for row in self.directory.events() if row.get("kind") == "tick" and row["round"] <= here]
+        self._history = [row["stats"] for row in past]
+        self._marked = (self.seconds, rest["engine"]["seen"])
+
+    def truncate(self, round: int) -> None:
+        """Drop records later than `round`, which a resumed run is about to make again."""
+        for name in ("events.jsonl", "metrics.jsonl"):
+            truncate_after(self.directory.path / name, round)
+        for path in (self.directory.path / "samples").glob("[0-9]*.png"):
+            if path.stem.isdigit() and int(path.stem) > round:
+                path.unlink()
+
+    def finish(self, end: str) -> None:
+        """Record the end; make the animation of a finished run."""
+        if end == "done" and ranks.is_main():
+            animate(self.directory)
+        self.log.event("done" if end == "done" else "stop", self.engine.clock.round, self.engine.clock.seen)
+
+
+def animate(directory: RunDirectory) -> None:
+    """samples/progress.gif from the grids of a run, thinned to a minute of frames, the last one held."""
+    from PIL import Image
+
+    paths = sorted((directory.path / "samples").glob("[0-9]*.png"))
+    if len(paths) < 2:
+        return
+    step = max(1, -(-len(paths) // ANIMATION_FRAMES))
+    chosen = paths[::step] if paths[::step][-1] == paths[-1] else [*paths[::step], paths[-1]]
+    frames = [Image.open(p).convert("P", palette=Image.Palette.ADAPTIVE) for p in chosen]
+    with atomic_path(directory.path / "samples" / "progress.gif") as temporary:
+        frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=[150] * (len(frames) - 1) + [2500], loop=0)
+
+
+def take_scores(
+    run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], *, weights: str = "ema", seed: int = 0, say: Any = None
+) -> list[Score]:
+    """The run's metrics on fresh samples of these players, each with its floor."""
+    extractor = make_extractor(run.extractor, data_set, weights=run.extractor_weights, say=say)
+    drawn = 0
+
+    def sampler(n: int) -> Tensor:
+        nonlocal drawn
+        part = mix(seed, 11, drawn)
+        drawn += n
+        labels = labels_for(data_set.space, n, seed=part, share=content.get("class_share"))
+        return draw(run.game, p, data_set.space, n, seed=part, labels=labels)
+
+    return evaluate(sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights)
+
+
+def _rest(sign: health.Sign) -> dict[str, str]:
+    return {k: v for k, v in asdict(sign).items() if k != "name"}

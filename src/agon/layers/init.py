@@ -1,0 +1,31 @@
+"""Initial weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def scaled_normal_(weight: Tensor, *, slope: float | None = None, scale: float = 1.0) -> Tensor:
+    """Fill `weight` [out, in, ...] with N(0, scale²·gain²/fan_in) in place and return it (He et al. 2015, arXiv:1502.01852).
+
+    gain² is 2/(1 + slope²) when the input went through a leaky ReLU of that slope, 1 when `slope` is None.
+    """
+    fan_in = weight[0].numel()
+    gain = 1.0 if slope is None else math.sqrt(2 / (1 + slope * slope))
+    with torch.no_grad():
+        return weight.normal_(0.0, scale * gain / math.sqrt(fan_in))
+
+
+def dcgan_(module: nn.Module) -> None:
+    """N(0, 0.02) for convolutions and N(1, 0.02) for batch-norm gains (Radford et al. 2015, arXiv:1511.06434, sec. 4)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+            nn.init.zeros_(layer.bias)

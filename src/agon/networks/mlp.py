@@ -1,0 +1,70 @@
+"""Multi-layer perceptrons: for points, and for anything small enough to be flattened.
+
+The generator of Goodfellow et al. 2014 (arXiv:1406.2661) in its plainest form; no normalisation, so that per-sample
+gradient penalties are well defined.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from agon.layers.init import scaled_normal_
+from agon.layers.labels import JoinLabel, ProjectionHead
+from agon.spaces import Space
+
+_SLOPE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLP:
+    """Fully connected generator and critic, any space of fixed shape."""
+
+    width: int = 256  # units of each hidden layer
+    depth: int = 3  # hidden layers
+    label_dim: int = 16  # size of the class embedding joined to z
+    kind: Literal["mlp"] = "mlp"
+
+    def generator(self, z_dim: int, space: Space) -> nn.Module:
+        return _Generator(self, z_dim, space)
+
+    def critic(self, space: Space) -> nn.Module:
+        return _Critic(self, space)
+
+
+def _hidden(features: int, width: int, depth: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for index in range(depth):
+        linear = nn.Linear(features, width)
+        scaled_normal_(linear.weight, slope=_SLOPE if index else None)
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.LeakyReLU(_SLOPE)]
+        features = width
+    return nn.Sequential(*layers)
+
+
+class _Generator(nn.Module):
+    def __init__(self, net: MLP, z_dim: int, space: Space) -> None:
+        super().__init__()
+        self.shape = tuple(space.shape)
+        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.body = _hidden(z_dim + self.join.extra, net.width, net.depth)
+        self.out = nn.Linear(net.width, math.prod(self.shape))
+        scaled_normal_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.out(self.body(self.join(z, y))).reshape(-1, *self.shape)
+
+
+class _Critic(nn.Module):
+    def __init__(self, net: MLP, space: Space) -> None:
+        super().__init__()
+        self.body = _hidden(math.prod(space.shape), net.width, net.depth)
+        self.head = ProjectionHead(net.width, space.num_classes)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.body(x.reshape(len(x), -1)), y)

@@ -1,0 +1,203 @@
+"""R3GAN's backbone as published, and a lean one for processors: no normalisation layer in either.
+
+`R3Paper`: Huang et al. 2024, arXiv:2501.05441 (config E). A stage of residual blocks at each grid size from 4x4 up: 1x1 to
+twice the width, 3x3 in groups of 16 channels, 1x1 back (appendix: inverted bottleneck, ResNeXt-ified); LeakyReLU 0.2;
+[1, 2, 1] resampling with a 1x1 convolution where the width changes; the generator starts from a learned 4x4 basis scaled
+by a linear map of z, the critic ends in a 4x4 depthwise convolution and a linear map. Initial weights after Fixup (Zhang
+et al. 2019, arXiv:1901.09321): the last convolution of every branch is zero, the others are scaled by L^(-1/4) with L
+blocks. Classes: an embedding joined to z, a projection in the critic. *Differs*: any height and width (the start grid is
+what ceil-halving gives, see `agon.layers.resample`); edges of pictures are cropped where doubling overshoots.
+
+`R3Lean`: the same losses' partner for one processor core; see its docstring.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agon.layers.init import scaled_normal_
+from agon.layers.labels import JoinLabel, ProjectionHead
+from agon.layers.resample import blur_down, blur_up, crop, halvings, nearest_up, pyramid, to_depth, to_space
+from agon.networks.dcgan import image_shape
+from agon.spaces import Space
+
+_SLOPE = 0.2
+
+
+def _conv(a: int, b: int, size: int, *, groups: int = 1, bias: bool = False, slope: float | None = None, scale: float = 1.0) -> nn.Conv2d:
+    conv = nn.Conv2d(a, b, size, padding=size // 2, groups=groups, bias=bias)
+    scaled_normal_(conv.weight, slope=slope, scale=scale)
+    if bias:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
+@dataclass(frozen=True, kw_only=True)
+class R3Paper:
+    """The published network; the defaults give every preset of the paper's unconditional table (20.7 M at 32x32)."""
+
+    widths: tuple[int, ...] = (768, 768, 768, 768, 384, 192, 96)  # from the 4x4 grid up; then halved each time
+    blocks: int = 2  # residual blocks a stage
+    expansion: int = 2  # of the bottleneck
+    group_width: int = 16  # channels of each group of the 3x3 convolutions
+    label_dim: int = 128  # size of the class embedding joined to z
+    kind: Literal["r3-paper"] = "r3-paper"
+
+    def generator(self, z_dim: int, space: Space) -> nn.Module:
+        return _PaperGenerator(self, z_dim, space)
+
+    def critic(self, space: Space) -> nn.Module:
+        return _PaperCritic(self, space)
+
+    def stage_widths(self, stages: int) -> list[int]:
+        """Widths from the smallest grid to the full one; beyond the listed ones each is half of the one before."""
+        widths = list(self.widths)
+        while len(widths) < stages:
+            widths.append(max(self.group_width, widths[-1] // 2))
+        return widths[:stages]
+
+
+class PaperBlock(nn.Module):
+    """x + W3·act(W2 * act(W1·x)), grouped 3x3 in the middle; zero branch at the start (Fixup)."""
+
+    def __init__(self, width: int, net: R3Paper, num_blocks: int) -> None:
+        super().__init__()
+        inner = width * net.expansion
+        scale = num_blocks**-0.25
+        self.expand = _conv(width, inner, 1, bias=True, scale=scale, slope=_SLOPE)
+        self.mix = _conv(inner, inner, 3, groups=max(1, inner // net.group_width), bias=True, scale=scale, slope=_SLOPE)
+        self.reduce = _conv(inner, width, 1, scale=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(self.expand(x), _SLOPE)
+        return x + self.reduce(F.leaky_relu(self.mix(h), _SLOPE))
+
+
+class _PaperGenerator(nn.Module):
+    def __init__(self, net: R3Paper, z_dim: int, space: Space) -> None:
+        super().__init__()
+        channels, height, width = image_shape(space)
+        self.sizes = pyramid(height, width, halvings(height, width))
+        widths = net.stage_widths(len(self.sizes))
+        total = net.blocks * len(widths)
+        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.basis = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
+        self.project = nn.Linear(z_dim + self.join.extra, widths[0], bias=False)
+        scaled_normal_(self.project.weight)
+        self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
+        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.out = _conv(widths[-1], channels, 1)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.stages[0](self.basis * self.project(self.join(z, y))[:, :, None, None])
+        for widen, stage, size in zip(self.widen, list(self.stages)[1:], self.sizes[1:], strict=True):
+            h = stage(crop(blur_up(widen(h)), size))
+        return self.out(h)
+
+
+class _PaperCritic(nn.Module):
+    def __init__(self, net: R3Paper, space: Space) -> None:
+        super().__init__()
+        channels, height, width = image_shape(space)
+        sizes = pyramid(height, width, halvings(height, width))
+        widths = net.stage_widths(len(sizes))[::-1]
+        total = net.blocks * len(widths)
+        self.into = _conv(channels, widths[0], 1)
+        self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
+        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.gather = nn.Conv2d(widths[-1], widths[-1], sizes[0], groups=widths[-1], bias=False)
+        scaled_normal_(self.gather.weight)
+        self.head = ProjectionHead(widths[-1], space.num_classes)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.stages[0](self.into(x))
+        for widen, stage in zip(self.widen, list(self.stages)[1:], strict=True):
+            h = stage(widen(blur_down(h)))
+        return self.head(self.gather(h).flatten(1), y)
+
+
+@dataclass(frozen=True, kw_only=True)
+class R3Lean:
+    """Compute goes to the small grids: the full grid is touched by one convolution only, through 2x2 pixels a channel.
+
+    Dense 3x3 convolutions (grouped ones are slow on processors, above all under double backward), plain residual blocks
+    with a zero last convolution, nearest-neighbour upsampling, mean-pooled downsampling, no normalisation.
+    """
+
+    widths: tuple[int, ...] = (128, 96, 48)  # from the smallest grid up to the half-size grid; then halved each time
+    blocks: int = 1  # residual blocks a stage
+    label_dim: int = 32  # size of the class embedding joined to z
+    kind: Literal["r3-lean"] = "r3-lean"
+
+    def generator(self, z_dim: int, space: Space) -> nn.Module:
+        return _LeanGenerator(self, z_dim, space)
+
+    def critic(self, space: Space) -> nn.Module:
+        return _LeanCritic(self, space)
+
+    def stage_widths(self, stages: int) -> list[int]:
+        """Widths from the smallest grid to the half-size one; beyond the listed ones each is half of the one before."""
+        widths = list(self.widths)
+        while len(widths) < stages:
+            widths.append(max(16, widths[-1] // 2))
+        return widths[:stages]
+
+
+class LeanBlock(nn.Module):
+    """x + W2 * act(W1 * act(x)), dense 3x3; zero branch at the start (Fixup, two layers a branch: L^(-1/2))."""
+
+    def __init__(self, width: int, num_blocks: int) -> None:
+        super().__init__()
+        self.first = _conv(width, width, 3, bias=True, slope=_SLOPE, scale=num_blocks**-0.5)
+        self.second = _conv(width, width, 3, scale=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(F.leaky_relu(x, _SLOPE))
+        return x + self.second(F.leaky_relu(h, _SLOPE))
+
+
+class _LeanGenerator(nn.Module):
+    def __init__(self, net: R3Lean, z_dim: int, space: Space) -> None:
+        super().__init__()
+        channels, height, width = image_shape(space)
+        self.sizes = pyramid(height, width, max(1, halvings(height, width)))
+        widths = net.stage_widths(len(self.sizes) - 1)
+        total = net.blocks * len(widths)
+        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.base = (widths[0], *self.sizes[0])
+        self.project = nn.Linear(z_dim + self.join.extra, widths[0] * self.sizes[0][0] * self.sizes[0][1])
+        scaled_normal_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        self.stages = nn.ModuleList(nn.Sequential(*(LeanBlock(w, total) for _ in range(net.blocks))) for w in widths)
+        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.out = _conv(widths[-1], 4 * channels, 3, bias=True, slope=_SLOPE)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.stages[0](self.project(self.join(z, y)).reshape(-1, *self.base))
+        for widen, stage, size in zip(self.widen, list(self.stages)[1:], self.sizes[1:-1], strict=True):
+            h = stage(nearest_up(widen(h), size))
+        return to_space(self.out(F.leaky_relu(h, _SLOPE)), self.sizes[-1])
+
+
+class _LeanCritic(nn.Module):
+    def __init__(self, net: R3Lean, space: Space) -> None:
+        super().__init__()
+        channels, height, width = image_shape(space)
+        sizes = pyramid(height, width, max(1, halvings(height, width)))
+        widths = net.stage_widths(len(sizes) - 1)[::-1]
+        total = net.blocks * len(widths)
+        self.into = _conv(4 * channels, widths[0], 3, bias=True)
+        self.stages = nn.ModuleList(nn.Sequential(*(LeanBlock(w, total) for _ in range(net.blocks))) for w in widths)
+        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.head = ProjectionHead(widths[-1] * sizes[0][0] * sizes[0][1], space.num_classes)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        h = self.stages[0](self.into(to_depth(x)))
+        for widen, stage in zip(self.widen, list(self.stages)[1:], strict=True):
+            h = stage(F.avg_pool2d(widen(h), 2, ceil_mode=True))
+        return self.head(F.leaky_relu(h, _SLOPE).flatten(1), y)

@@ -1,0 +1,76 @@
+"""The terminal's view of a run: a live line where there is a terminal, plain lines at ticks where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn
+
+from agon.health import Sign
+from agon.metrics import Score
+
+
+class Terminal:
+    """Shows ticks, scores and signs on a rich console; the live bar only on a real terminal."""
+
+    def __init__(self, console: Console, rounds: int) -> None:
+        self.console, self.rounds = console, rounds
+        self._score = ""
+        self._bar: Progress | None = None
+        self._last: tuple[float, int] | None = None
+
+    def __enter__(self) -> Terminal:
+        if self.console.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[text]}"))
+            self._bar = Progress(*columns, console=self.console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task("round", total=self.rounds, text="starting …")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def note(self, kind: str, text: str) -> None:
+        """A named line."""
+        self.console.print(f"[bold]{escape(kind):>10}[/]  {escape(text)}", highlight=False, soft_wrap=True)
+
+    def tick(self, row: Mapping[str, Any]) -> None:
+        """Round, speed, time left, losses, last score."""
+        stats = row["stats"]
+        losses = "  ".join(f"{name} {value:.3g}" for name, value in stats.items() if name.endswith("/adv"))
+        rate = f"{row['rate']:,.0f}/s" if row.get("rate") else ""
+        text = f"{row['round']:,}/{self.rounds:,}  {rate}  {self._left(row['round'])}  {losses}  {self._score}"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=row["round"], text=escape(text))
+        else:
+            self.console.print(f"{'round':>10}  {escape(text)}", highlight=False, soft_wrap=True)
+
+    def _left(self, round: int) -> str:
+        now = time.monotonic()
+        if self._last is None:
+            self._last = (now, round)
+            return ""
+        began, first = self._last
+        if round <= first:
+            return ""
+        seconds = (now - began) / (round - first) * (self.rounds - round)
+        return f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
+
+    def scores(self, scores: Sequence[Score]) -> None:
+        """A line a score, with its floor and protocol."""
+        for score in scores:
+            self.note("score", str(score))
+        if scores:
+            floor = "" if scores[0].floor is None else f" (floor {scores[0].floor:.3g})"
+            self._score = f"{scores[0].name} {scores[0].value:.4g}{floor}"
+
+    def sign(self, sign: Sign) -> None:
+        """A health sign with its remedy."""
+        self.console.print(f"[bold yellow]{'health':>10}[/]  [yellow]{escape(sign.name)}[/]: {escape(sign.sentence)}", highlight=False, soft_wrap=True)
+        self.console.print(f"{'':>10}  seen: {escape(sign.evidence)}", highlight=False, soft_wrap=True)
+        self.console.print(f"{'':>10}  try:  {escape(sign.remedy)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,80 @@
+"""Recipes: which game, on what batch, for how long, for given data and device; each derived number with its reason.
+
+A recipe is a function from a `Situation` to a `Suggestion`. The numbers come from our own sweeps (docs/log.md) or the paper named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from agon.errors import InputError, suggest
+from agon.game import Game
+from agon.spaces import Space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """What a recipe may look at. rounds, batch: what the user asked for, None where it is left to the recipe."""
+
+    space: Space
+    count: int  # training samples
+    device: str
+    rounds: int | None = None
+    batch: int | None = None
+
+    @property
+    def pixels(self) -> int:
+        """Height × width; 0 for data that are no pictures."""
+        shape = self.space.shape
+        return shape[1] * shape[2] if len(shape) == 3 else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """A recipe's answer."""
+
+    game: Game
+    rounds: int
+    batch: int
+    metrics: tuple[str, ...]
+    reasons: dict[str, str] = field(default_factory=dict)  # name of a choice -> "value: why"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A recipe by name: what it is, its paper, and what builds it."""
+
+    name: str
+    title: str
+    paper: str
+    build: Callable[[Situation], Suggestion]
+
+
+def find(name: str) -> Recipe:
+    """The recipe called `name`. Raises InputError, with a suggestion."""
+    known = table()
+    if name not in known:
+        raise InputError(f"recipe '{name}' is unknown; expected {', '.join(known)}.{suggest(name, known)}")
+    return known[name]
+
+
+def table() -> dict[str, Recipe]:
+    """All recipes, in the order they are shown."""
+    from agon.recipes import images, points
+
+    return {recipe.name: recipe for recipe in (*images.RECIPES, *points.RECIPES)}
+
+
+def pick(situation: Situation) -> tuple[str, str]:
+    """The recipe for data nobody chose one for, and why."""
+    if not situation.pixels:
+        return "r3gan-points", "points are learnt by perceptrons; the relativistic pair with R1 and R2 covers all modes"
+    return "r3gan", "the stable default for pictures: relativistic pair with R1 and R2, no normalisation"
+
+
+def for_game(game: Game, situation: Situation) -> Suggestion:
+    """Batch, length and scores for a game that came without a recipe."""
+    name, _ = pick(situation)
+    usual = find(name).build(situation)
+    return Suggestion(game=game, rounds=usual.rounds, batch=usual.batch, metrics=usual.metrics)

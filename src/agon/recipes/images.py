@@ -1,0 +1,106 @@
+"""Recipes for pictures. Numbers of `r3gan` are from our sweep on two CPU cores (docs/log.md); the others are their papers'."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agon.games.dcgan import DCGAN
+from agon.games.gan import GAN
+from agon.games.r3gan import R3GAN
+from agon.networks.dcgan import PeerDCGAN
+from agon.networks.mlp import MLP
+from agon.networks.r3 import R3Lean, R3Paper
+from agon.optim import Adam, Average
+from agon.recipes import Recipe, Situation, Suggestion
+from agon.schedule import Cosine, Warmup
+
+METRICS = ("fd", "prdc")
+
+
+def gamma_for(pixels: int, batch: int) -> float:
+    """The weight of R1 and R2 for pictures of so many pixels and this batch.
+
+    The penalty sums over pixels, so γ must grow with their number (R3GAN used 0.05 at 32², 2 at 64², 150 at 256²); a small batch has noisier
+    gradients and wants more. The constant is from our sweep at 32² with batch 64.
+    """
+    return 0.5 * (pixels / 1024) ** 1.5 * (64 / batch) ** 0.5
+
+
+def _length(situation: Situation, batch: int, images: float) -> tuple[int, str]:
+    """Rounds for about so many images, and the reason."""
+    if situation.rounds:
+        return situation.rounds, "asked for"
+    rounds = max(200, round(images / batch))
+    return rounds, f"{rounds:,}: {rounds * batch:,} images seen"
+
+
+def r3gan(situation: Situation) -> Suggestion:
+    """RpGAN + R1 + R2 with the lean network on a CPU and the paper's on a GPU."""
+    if situation.device == "cuda" and situation.count >= 5_000:
+        return r3gan_paper(situation)
+    batch = situation.batch or min(64, max(16, situation.count // 4))
+    rounds, why = _length(situation, batch, 150_000 if situation.pixels >= 1024 else 120_000)
+    span = rounds * batch
+    gamma = gamma_for(situation.pixels, batch)
+    lr = Warmup(then=Cosine(start=1e-3, end=2e-4, span=span), span=0.02 * span)
+    adam = Adam(lr=lr, betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
+    game = R3GAN(
+        z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Lean(), optim={"G": adam, "D": adam},
+        ema={"G": Average(half_life=10_000, ramp=0.05)},
+    )  # fmt: skip
+    reasons = {
+        "net": f"lean: made for a {situation.device}; --recipe r3gan-paper takes the paper's",
+        "gamma": f"{gamma:.3g} falling to {gamma / 10:.3g}: {situation.pixels:,} pixels, batch {batch}",
+        "batch": "asked for" if situation.batch else f"{batch}: " + ("small set" if batch < 64 else "best of 32, 64, 128 per CPU-second"),
+        "rounds": why,
+    }
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
+
+
+def r3gan_paper(situation: Situation) -> Suggestion:
+    """R3GAN at its published widths for CIFAR-10 and ImageNet-like sizes (arXiv:2501.05441, appendix); made for GPUs."""
+    widths = {32: (768,) * 4, 64: (768, 768, 768, 768, 384), 256: (768, 768, 768, 768, 384, 192, 96)}
+    side = max(situation.space.shape[1:])
+    chosen = widths[min(widths, key=lambda s: abs(s - side))]
+    batch = situation.batch or (512 if side <= 32 else 256)
+    rounds, why = _length(situation, batch, 20e6)
+    span = rounds * batch
+    gamma = {32: 0.05, 64: 2.0, 256: 150.0}[min(widths, key=lambda s: abs(s - side))]
+    adam = Adam(lr=Cosine(start=2e-4, end=5e-5, span=span), betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
+    game = R3GAN(
+        z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Paper(widths=chosen), optim={"G": adam, "D": adam},
+        ema={"G": Average(half_life=5e6 if side <= 32 else 5e5)},
+    )  # fmt: skip
+    reasons = {"net": "paper: as asked for, or a GPU with enough data", "gamma": f"{gamma:g} falling to {gamma / 10:g}: the paper's", "rounds": why}
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
+
+
+def dcgan(situation: Situation) -> Suggestion:
+    """DCGAN as published: batch normalisation in both players, Adam 2e-4 (arXiv:1511.06434)."""
+    batch = situation.batch or min(128, max(16, situation.count // 4))
+    rounds, why = _length(situation, batch, 200_000)
+    return Suggestion(game=DCGAN(), rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
+
+
+def dcgan_peer(situation: Situation) -> Suggestion:
+    """The DCGAN of a widely copied tutorial repository, the baseline of our benchmark; its own settings, no averaging."""
+    batch = situation.batch or 64
+    rounds, why = _length(situation, batch, 200_000)
+    game = replace(DCGAN(), net=PeerDCGAN(), ema={})
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
+
+
+def gan(situation: Situation) -> Suggestion:
+    """The first GAN: perceptrons and the non-saturating loss (arXiv:1406.2661)."""
+    batch = situation.batch or 64
+    rounds, why = _length(situation, batch, 600_000)
+    return Suggestion(game=GAN(net=MLP(width=512)), rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
+
+
+RECIPES = (
+    Recipe(name="r3gan", title="relativistic pair, R1 + R2, lean network", paper="arXiv:2501.05441", build=r3gan),
+    Recipe(name="r3gan-paper", title="R3GAN at its published size, for GPUs", paper="arXiv:2501.05441", build=r3gan_paper),
+    Recipe(name="dcgan", title="convolutions with batch normalisation", paper="arXiv:1511.06434", build=dcgan),
+    Recipe(name="dcgan-peer", title="a much-copied tutorial DCGAN, the baseline", paper="arXiv:1511.06434", build=dcgan_peer),
+    Recipe(name="gan", title="the first GAN, perceptrons", paper="arXiv:1406.2661", build=gan),
+)

@@ -1,0 +1,472 @@
+"""Run: one experiment, from its settings to the trained game.
+
+`prepare` turns a wish ("./photos", perhaps a recipe and some settings) into a run directory with every derived choice and its reason;
+`play` trains what the directory says, from its newest state if it has one; `load` opens a trained run for sampling and scores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import shlex
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from agon import games, hooks, ranks, recipes, trust
+from agon.config import decode, encode, override
+from agon.data import Data, DataSet, Loader, open_data
+from agon.device import choose_device, choose_precision, cpu_seconds, environment
+from agon.directory import FORMAT, RunDirectory
+from agon.engine import Engine
+from agon.errors import InputError
+from agon.game import Game, Players
+from agon.sampling import Drawn, as_drawn, class_id, draw, labels_for, walk
+from agon.spaces import Image, Space, Vector
+from agon.stats import Log
+
+Say = Callable[[str, str], None]
+RECOVERIES = 3  # roll-backs without a new saved state in between, after which a run gives up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One experiment. Whatever is None or "auto" was left to Agon; `prepare` fills it in and says why."""
+
+    game: Game
+    data: Data
+    rounds: int  # rounds to play
+    batch: int  # real samples a turn sees, over all ranks
+    recipe: str = ""
+    microbatch: int | None = None  # samples per forward pass on each rank; None: the whole share
+    device: str = "auto"  # auto, cpu, cuda, mps
+    precision: str = "auto"  # auto, fp32, bf16
+    channels_last: bool = True
+    compile: bool = False  # compile whole turns; falls back to eager, with the reason in events.jsonl
+    seed: int = 0
+    threads: int | None = None  # CPU threads; None: torch's choice
+    tick: int = 100  # rounds between statistics, sample grids and health checks
+    score_every: int = 1000  # rounds between scores; 0: only at the end
+    save_every: int = 100  # rounds between saved states
+    metrics: tuple[str, ...] = ("fd",)
+    extractor: str = "auto"  # auto, classifier, inception, pixels
+    extractor_weights: str | None = None  # file for extractors that need one
+    num_samples: int | None = None  # per score; None: chosen by the size of the held-out split
+    keep: int = 2  # newest states kept, beside the best
+    patience: int = 10  # non-finite updates in a row before rolling back
+    tensorboard: bool = True
+
+    def checked(self) -> Run:
+        """Itself, if its numbers make sense. Raises InputError naming the option."""
+        for name, low in (("rounds", 1), ("batch", 1), ("tick", 1), ("score_every", 0), ("save_every", 1), ("keep", 1), ("patience", 1)):
+            if getattr(self, name) < low:
+                raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected {low} or more.")
+        for name in ("microbatch", "threads", "num_samples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"--{name.replace('_', '-')} is {value}; expected 1 or more.")
+        if self.batch % ranks.size():
+            raise InputError(f"--batch {self.batch} cannot be shared by {ranks.size()} processes; expected a multiple of {ranks.size()}.")
+        return self
+
+
+def run_to_json(run: Run, game_name: str) -> dict[str, Any]:
+    """A run's settings as JSON data; the game is known by name."""
+    content = {f.name: encode(getattr(run, f.name)) for f in fields(run) if f.name != "game"}
+    return {"game": {"name": game_name, **encode(run.game)}, **content}
+
+
+def run_from_json(content: Mapping[str, Any], game_class: type[Game]) -> Run:
+    """The run that `run_to_json` wrote. Raises InputError for an unknown name or a wrong type."""
+    settings = {f.name: content[f.name] for f in fields(Run) if f.name in content}
+    game = {k: v for k, v in content["game"].items() if k not in ("name", "file", "sha256")}
+    return decode(Run, {**settings, "game": decode(game_class, game, "game")}).checked()
+
+
+# -- preparing -----------------------------------------------------------------------------------------------------------------------
+
+
+def prepare(
+    data: Data,
+    *,
+    out: Path | str | None = None,
+    recipe: str | None = None,
+    game_file: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    command: str = "",
+    say: Say | None = None,
+) -> tuple[RunDirectory, DataSet]:
+    """Make a run directory for this data. settings: dotted names ("rounds", "game.gamma") to values. Raises InputError.
+
+    say(name, text) is told every derived choice with its reason.
+    """
+    say = say or (lambda name, text: None)
+    settings = dict(settings or {})
+    device = choose_device(str(settings.get("device", "auto")))
+    data_set = open_data(data, say=say)
+    situation = recipes.Situation(
+        space=data_set.space, count=len(data_set.train), device=device.value,
+        rounds=_whole(settings, "rounds"), batch=_whole(settings, "batch"),
+    )  # fmt: skip
+    if game_file is not None:
+        game_class, name = games.find_in_file(Path(game_file)), Path(game_file).stem
+        suggestion = recipes.for_game(_with_defaults(game_class), situation)
+        why = f"the game in {game_file}"
+    else:
+        name, why = (recipe, "asked for") if recipe else recipes.pick(situation)
+        suggestion = recipes.find(name).build(situation)
+        game_class = type(suggestion.game)
+    say("recipe", f"{name}: {why}")
+    rounds = suggestion.rounds
+    tick = max(1, rounds // 40)
+    run = Run(
+        game=suggestion.game, data=data, rounds=rounds, batch=suggestion.batch, recipe=name, tick=tick,
+        score_every=max(1, rounds // 5), save_every=tick, metrics=suggestion.metrics,
+    )  # fmt: skip
+    game_name = _module_name(game_class)
+    content = run_to_json(run, game_name)
+    allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
+    content = {**content, **override(allowed, settings)}
+    run = run_from_json(content, game_class)
+    precision = choose_precision(device.value, run.precision)
+    reasons = {**data_set.reasons, "recipe": f"{name}: {why}", **suggestion.reasons}
+    reasons["device"] = f"{device.value}: {device.reason}"
+    reasons["precision"] = f"{precision.value}: {precision.reason}"
+    for key in [k for k in suggestion.reasons if k in settings or f"game.{k}" in settings]:
+        reasons[key] = "asked for"
+    for key in (*suggestion.reasons, "device", "precision"):
+        say(key, reasons[key])
+    directory = RunDirectory(Path(out) if out else _new_path(data.path, name))
+    if ranks.is_main():
+        if directory.is_run():
+            raise InputError(
+                f"'{directory.path}' already holds a run. Go on with it by `agon train {shlex.quote(str(directory.path))}`, "
+                "or choose another --out."
+            )
+        directory.make()
+        game_entry = content["game"] = {**content["game"], **encode(run.game)}
+        if game_file is not None:
+            text = Path(game_file).read_bytes()
+            (directory.path / "game.py").write_bytes(text)
+            game_entry |= {"file": "game.py", "sha256": hashlib.sha256(text).hexdigest()}
+            trust.add(game_entry["sha256"])
+        share = None
+        if data_set.space.num_classes and data_set.train.y is not None:
+            counts = torch.bincount(data_set.train.y, minlength=data_set.space.num_classes)
+            share = (counts / counts.sum()).tolist()
+        directory.write("data.json", data_set.card)
+        directory.write("run.json", {
+            "format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **run_to_json(run, game_name), "game": game_entry,
+            "space": encode(data_set.space), "content_hash": data_set.content_hash, "class_share": share, "reasons": reasons,
+            "environment": environment(device.value, precision.value), "command": command,
+        })  # fmt: skip
+    ranks.barrier()
+    return directory, data_set
+
+
+def _whole(settings: Mapping[str, Any], name: str) -> int | None:
+    value = settings.get(name)
+    if value is None:
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError):
+        raise InputError(f"--{name} is {value!r}; expected a whole number.") from None
+    if number < 1:
+        raise InputError(f"--{name} is {number}; expected 1 or more.")
+    return number
+
+
+def _with_defaults(game_class: type[Game]) -> Game:
+    try:
+        return game_class()
+    except TypeError as error:
+        raise InputError(f"game {game_class.__name__} needs values it has no default for: {error}. Give every field a default.") from None
+
+
+def _module_name(game_class: type[Game]) -> str:
+    return game_class.__module__.rsplit(".", 1)[-1]
+
+
+def _new_path(data: str, recipe: str) -> Path:
+    stem = Path(data).stem or "run"
+    for number in range(1, 10_000):
+        path = Path("runs") / (f"{stem}-{recipe}" if number == 1 else f"{stem}-{recipe}-{number}")
+        if not path.exists():
+            return path
+    raise InputError("runs/ holds 10,000 runs of this name; choose another place with --out.")
+
+
+# -- playing -------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How playing ended: "done", or "stopped" by a signal or a budget, with everything saved."""
+
+    end: Literal["done", "stopped"]
+    round: int
+    directory: RunDirectory
+
+
+def play(
+    directory: RunDirectory,
+    data_set: DataSet | None = None,
+    *,
+    show: hooks.Show | None = None,
+    cpu_budget: float | None = None,
+    trusted: bool = False,
+) -> Outcome:
+    """Train what the directory says, from its newest state on. cpu_budget: CPU-seconds of training after which to stop and save.
+
+    SIGINT and SIGTERM finish the round, save and return. Raises InputError if the data changed, the disk is full or training diverges.
+    """
+    content = directory.run()
+    run = run_from_json(content, game_class(directory, content, trusted=trusted))
+    if run.threads:
+        torch.set_num_threads(run.threads)
+    device = choose_device(run.device).value
+    data_set = data_set or open_data(run.data)
+    if data_set.content_hash != content["content_hash"]:
+        raise InputError(
+            f"the data at '{run.data.path}' changed since this run began (content {data_set.content_hash}, was {content['content_hash']}); "
+            "a resumed run must see the same data. Restore it, or train a new run."
+        )
+    engine = Engine(
+        run.game, data_set.space, seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
+        microbatch=run.microbatch, channels_last=run.channels_last, compile=run.compile,
+    )  # fmt: skip
+    loader = Loader(
+        data_set.train, run.batch, run.seed, rank=ranks.rank(), world=ranks.size(),
+        batches_per_round=engine.batches_per_round, mirror=run.data.mirror,
+    )  # fmt: skip
+    log = Log(directory.path, run.tensorboard)
+    scene = hooks.Scene(run=run, engine=engine, data_set=data_set, directory=directory, log=log, show=show or hooks.Quiet(), content=content)
+    with _stop_signal() as asked_to_stop, _disk_errors(directory):
+        _resume(scene)
+        try:
+            return _rounds(scene, loader, asked_to_stop, cpu_budget)
+        finally:
+            log.close()
+
+
+def _resume(scene: hooks.Scene) -> None:
+    """Take up the newest state, dropping records after it."""
+    engine, directory, log = scene.engine, scene.directory, scene.log
+    found = directory.load_state()
+    if found is None:
+        log.event("start", 0, 0, seed=scene.run.seed, space=scene.data_set.space.describe())
+        return
+    tensors, rest, _ = found
+    engine.load_state(tensors, rest["engine"])
+    scene.restore(rest)
+    if ranks.is_main():
+        scene.truncate(engine.clock.round)
+    ranks.barrier()
+    log.event("resume", engine.clock.round, engine.clock.seen)
+    scene.show.note("resume", f"from round {engine.clock.round:,}")
+
+
+def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool], cpu_budget: float | None) -> Outcome:
+    run, engine = scene.run, scene.engine
+    recoveries = 0
+    fresh = engine.clock.round == 0 and scene.seconds == 0.0
+    first = engine.clock.round
+    while True:
+        here = engine.clock.round
+        done = here >= run.rounds
+        over = cpu_budget is not None and scene.cpu_seconds >= cpu_budget
+        stopping = ranks.any_true(asked_to_stop() or over)
+        if fresh or here != first or done or stopping:
+            # The state that was resumed from has its records already; only an ending is still to be recorded.
+            recoveries = 0 if scene.observe(last=done or stopping, resumed=here == first and not fresh) else recoveries
+        if done or stopping:
+            end: Literal["done", "stopped"] = "done" if done else "stopped"
+            scene.finish(end)
+            return Outcome(end, here, scene.directory)
+        before, cpu_before = time.perf_counter(), cpu_seconds()
+        engine.round(loader.round(here))
+        scene.seconds += time.perf_counter() - before
+        scene.cpu_seconds += cpu_seconds() - cpu_before
+        for kind, fields_ in engine.notes:
+            scene.log.event(kind, here, engine.clock.seen, **fields_)
+            if kind == "compile":
+                scene.show.note(kind, f"turn '{fields_['turn']}' runs eagerly: {fields_['reason']}")
+        engine.notes.clear()
+        if engine.streak >= run.patience:
+            recoveries += 1
+            _roll_back(scene, recoveries)
+            fresh, first = False, engine.clock.round
+
+
+def _roll_back(scene: hooks.Scene, recoveries: int) -> None:
+    """Return to the last good state with other noise; after too many times, give up and say what to change."""
+    engine, run = scene.engine, scene.run
+    failed = engine.clock.round
+    if recoveries > RECOVERIES:
+        raise InputError(
+            f"training diverged: {engine.skipped} updates were not finite, and going back {RECOVERIES} times did not help. "
+            f"Everything up to round {scene.directory.states()[-1][0]} is saved. Lower the learning rate "
+            "(--game.optim.G.lr 1e-4 --game.optim.D.lr 1e-4), clip gradients (--game.optim.D.clip 1) or use --precision fp32."
+        )
+    found = scene.directory.load_state()
+    assert found is not None, "the start of every run is saved"
+    tensors, rest, _ = found
+    skipped = engine.skipped
+    engine.load_state(tensors, rest["engine"])
+    engine.attempt, engine.streak, engine.skipped = rest["engine"]["attempt"] + recoveries, 0, skipped
+    scene.restore(rest)
+    if ranks.is_main():
+        scene.truncate(engine.clock.round)
+    ranks.barrier()
+    scene.save()
+    text = f"{run.patience} updates in a row were not finite; back from round {failed:,} to {engine.clock.round:,} with other noise"
+    scene.log.event("rollback", engine.clock.round, engine.clock.seen, failed=failed, attempt=engine.attempt, sentence=text)
+    scene.show.note("rollback", text)
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[Callable[[], bool]]:
+    """Within this, the first SIGINT or SIGTERM is a wish to stop; a second SIGINT interrupts at once."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    previous = {}
+    with contextlib.suppress(ValueError):  # not in the main thread: signals are its owner's business
+        previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _disk_errors(directory: RunDirectory) -> Iterator[None]:
+    """Turn a full or read-only disk into a message; what was saved before stays whole."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG):
+            raise
+        states = directory.states()
+        kept = f"The state of round {states[-1][0]:,} is whole" if states else "No state was saved yet"
+        raise InputError(
+            f"cannot write to '{directory.path}': {error.strerror or error}. {kept}. "
+            f"Make room, then go on with `agon train {shlex.quote(str(directory.path))}`."
+        ) from None
+
+
+# -- a trained run -------------------------------------------------------------------------------------------------------------------
+
+
+def game_class(directory: RunDirectory, content: Mapping[str, Any], *, trusted: bool = False) -> type[Game]:
+    """The class of a run's game. A run may carry its own code (game.py); it runs only if it was trained here or is trusted."""
+    entry = content["game"]
+    if entry.get("file"):
+        path = directory.path / "game.py"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
+        if not (trusted or trust.has(digest)):
+            raise InputError(
+                f"'{directory.path}' carries its own code, game.py (sha256 {digest[:12]}), which was not trained on this account. "
+                "Read it; if you trust it, add --trust."
+            )
+        return games.find_in_file(path)
+    return games.find(entry["name"])
+
+
+def space_from_json(content: Mapping[str, Any]) -> Space:
+    """The space of run.json."""
+    return decode(Vector if content.get("kind") == "vector" else Image, dict(content), "space")
+
+
+class Trained:
+    """A run opened for use: samples, walks, scores, export."""
+
+    def __init__(self, path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> None:
+        """state: latest, best or a round; weights: ema or raw. Raises InputError."""
+        self.directory = RunDirectory.open(path)
+        self.content = self.directory.run()
+        self.run = run_from_json(self.content, game_class(self.directory, self.content, trusted=trust))
+        self.game, self.space = self.run.game, space_from_json(self.content["space"])
+        found = self.directory.load_state(state)
+        if found is None:
+            raise InputError(f"'{path}' has no saved state yet. Train it: `agon train {shlex.quote(str(path))}`.")
+        if weights not in ("ema", "raw"):
+            raise InputError(f"weights '{weights}' are unknown; expected ema or raw.")
+        tensors, rest, self.state_path = found
+        engine = Engine(self.game, self.space, device=choose_device(device).value, channels_last=self.run.channels_last)
+        engine.load_state(tensors, rest["engine"])
+        self.round, self.seen = engine.clock.round, engine.clock.seen
+        self.weights = weights if engine.players.averages else "raw"
+        self.players: Players = engine.players.ema if self.weights == "ema" else engine.players
+        for _, module in self.players.items():
+            module.eval()
+
+    def sample(self, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> Drawn:
+        """n samples: uint8 [n, H, W, C] pictures or float32 [n, d] points. label: a class by name or number."""
+        return as_drawn(self.space, self.sample_stored(n, seed=seed, label=label))
+
+    def sample_stored(self, n: int, *, seed: int = 0, label: str | int | None = None) -> Tensor:
+        """The same in stored form, uint8 [n, C, H, W] or float [n, d]."""
+        if n < 1:
+            raise InputError(f"-n is {n}; expected 1 or more samples.")
+        only = None if label is None else class_id(self.space, label)
+        labels = labels_for(self.space, n, seed=seed, share=self.content.get("class_share"), only=only)
+        return draw(self.game, self.players, self.space, n, seed=seed, labels=labels)
+
+    def walk(self, stops: int = 8, *, frames: int = 24, seed: int = 0, label: str | int | None = None) -> Drawn:
+        """A closed walk through the latent space: [stops · frames, …]."""
+        only = None if label is None else class_id(self.space, label)
+        if only is None and self.space.num_classes:
+            only = 0
+        return as_drawn(self.space, walk(self.game, self.players, self.space, stops, frames=frames, seed=seed, label=only))
+
+    def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
+                 extractor: str | None = None, extractor_weights: str | None = None) -> list[Any]:  # fmt: skip
+        """Scores with their floors; `metrics` as in `agon eval`. Needs the run's data."""
+        run = replace(
+            self.run, metrics=tuple(metrics or self.run.metrics), num_samples=num_samples or self.run.num_samples,
+            extractor=extractor or self.run.extractor, extractor_weights=extractor_weights or self.run.extractor_weights,
+        )  # fmt: skip
+        data_set = open_data(self.run.data)
+        if data_set.content_hash != self.content["content_hash"]:
+            raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
+        return hooks.take_scores(run, data_set, self.players, self.content, weights=self.weights, seed=seed, say=say)
+
+
+def load(path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> Trained:
+    """Open a trained run: `agon.load("runs/a").sample(16, seed=0)` is uint8 [16, H, W, C]."""
+    return Trained(path, state=state, weights=weights, device=device, trust=trust)
+
+
+def fit(recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, **settings: Any) -> Trained:
+    """Train from Python: `agon.fit("r3gan", data="./photos", rounds=20_000)`. Dotted settings: `fit(..., **{"game.gamma": 0.1})`."""
+    wish = data if isinstance(data, Data) else Data(path=str(data))
+    directory, data_set = prepare(wish, out=out, recipe=recipe, settings=settings, command="agon.fit")
+    play(directory, data_set)
+    return Trained(directory.path)
+
+
+def copy_of(directory: RunDirectory, target: Path) -> RunDirectory:
+    """Copy settings and data card of a run to a new directory, to repeat it: `agon train run.json`."""
+    new = RunDirectory(target)
+    new.make()
+    for name in ("data.json", "game.py"):
+        if (directory.path / name).is_file():
+            shutil.copyfile(directory.path / name, target / name)
+    new.write("run.json", {**directory.run(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    return new
