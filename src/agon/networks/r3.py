@@ -13,6 +13,7 @@ what ceil-halving gives, see `agon.layers.resample`); edges of pictures are crop
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,7 +91,7 @@ class _PaperGenerator(nn.Module):
         self.project = nn.Linear(z_dim + self.join.extra, widths[0], bias=False)
         scaled_normal_(self.project.weight)
         self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
         self.out = _conv(widths[-1], channels, 1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -109,7 +110,7 @@ class _PaperCritic(nn.Module):
         total = net.blocks * len(widths)
         self.into = _conv(channels, widths[0], 1)
         self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
         self.gather = nn.Conv2d(widths[-1], widths[-1], sizes[0], groups=widths[-1], bias=False)
         scaled_normal_(self.gather.weight)
         self.head = ProjectionHead(widths[-1], space.num_classes)
@@ -174,7 +175,7 @@ class _LeanGenerator(nn.Module):
         scaled_normal_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         self.stages = nn.ModuleList(nn.Sequential(*(LeanBlock(w, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in itertools.pairwise(widths))
         self.out = _conv(widths[-1], 4 * channels, 3, bias=True, slope=_SLOPE)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -193,7 +194,7 @@ class _LeanCritic(nn.Module):
         total = net.blocks * len(widths)
         self.into = _conv(4 * channels, widths[0], 3, bias=True)
         self.stages = nn.ModuleList(nn.Sequential(*(LeanBlock(w, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in itertools.pairwise(widths))
         self.head = ProjectionHead(widths[-1] * sizes[0][0] * sizes[0][1], space.num_classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
