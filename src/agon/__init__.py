@@ -28,8 +28,26 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "SGD", "Adam", "Average", "Batch", "Clock", "Cosine", "Data", "Game", "InputError", "Linear", "Players", "RMSprop",
-    "Trained", "Turn", "Warmup", "fit", "lazily", "load", "sample", "evaluate",
+    "SGD",
+    "Adam",
+    "Average",
+    "Batch",
+    "Clock",
+    "Cosine",
+    "Data",
+    "Game",
+    "InputError",
+    "Linear",
+    "Players",
+    "RMSprop",
+    "Trained",
+    "Turn",
+    "Warmup",
+    "evaluate",
+    "fit",
+    "lazily",
+    "load",
+    "sample",
 ]  # fmt: skip
 
 

@@ -7,24 +7,22 @@ page's content policy lets no script run but our own.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import re
-import shlex
-import time
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-from agon.curves import panels
-from agon.errors import InputError
-from agon.film import Film, Frame, film
-from agon.journal import SCORES, Journal, Scores, finite, mapping, read_journal, state, whole
+from agon.film import Frame
+from agon.journal import SCORES, Journal, finite, mapping, state, whole
 from agon.markup import (
-    Markup, copyable, duration_text, finite, flat, h, moment_text, number_text, quiet, section, setting_text, table
+    Markup,
+    copyable,
+    duration_text,
+    finite,
+    h,
+    number_text,
+    quiet,
+    section,
+    setting_text,
+    table,
 )  # fmt: skip
-from agon.records import atomic_write
 
 ROWS = 200  # a table of events, rounds or files holds at most this many rows
 BARS = 40  # a table of balance holds at most this many bars

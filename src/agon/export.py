@@ -1,0 +1,108 @@
+"""From a run to files others can use: safetensors with game.json, and ONNX checked against PyTorch. Never a pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agon.errors import InputError
+from agon.records import atomic_path, atomic_write
+from agon.run import Trained, load
+
+TOLERANCE = 1e-4  # largest difference allowed between ONNX Runtime and PyTorch, in the range [-1, 1]
+
+
+def export_run(
+    path: Path, *, out: Path | None = None, onnx: bool = False, state: str = "latest", trust: bool = False
+) -> list[tuple[Path, str]]:
+    """Write the averaged generator; return each file with a word about it. Raises InputError if ONNX's output differs above 1e-4."""
+    from safetensors.torch import save_file
+
+    trained = load(path, state=state, device="cpu", trust=trust)
+    if "G" not in trained.players:
+        raise InputError(f"'{path}' has no player 'G' to export; it has {', '.join(trained.players)}.")
+    folder = out or path / "export"
+    generator = trained.players.G
+    tensors = {k: v.detach().contiguous() for k, v in generator.state_dict().items()}
+    try:
+        with atomic_path(folder / "generator.safetensors") as temporary:
+            save_file(tensors, str(temporary), metadata={"format": "pt"})
+        atomic_write(folder / "game.json", json.dumps(_card(trained), indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write to '{folder}': {error.strerror or error}. Choose another --out.") from None
+    count = sum(v.numel() for v in tensors.values())
+    written = [
+        (folder / "generator.safetensors", f"{count:,} numbers, {trained.weights} weights of round {trained.round:,}"),
+        (folder / "game.json", "how to rebuild and call it"),
+    ]
+    if onnx:
+        difference = export_onnx(trained, folder / "generator.onnx")
+        written.append((folder / "generator.onnx", f"max abs difference to PyTorch {difference:.2g}, limit {TOLERANCE:g}"))
+    return written
+
+
+def _card(trained: Trained) -> dict[str, Any]:
+    content = trained.content
+    z = trained.game.latents(trained.players, 1)
+    return {
+        "format": 1, "game": content["game"], "space": content["space"], "round": trained.round, "seen": trained.seen,
+        "weights": trained.weights, "latent": {"shape": list(z.shape[1:]), "distribution": "standard normal"},
+        "output": {"shape": list(trained.space.shape), "range": [-1, 1]}, "classes": list(trained.space.classes),
+        "content_hash": content["content_hash"], "environment": content["environment"],
+    }  # fmt: skip
+
+
+class _Call(nn.Module):
+    """The generator as a function of tensors only: z, and y where there are classes."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.generator(z, y) if y is not None else self.generator(z)
+
+
+def export_onnx(trained: Trained, path: Path) -> float:
+    """Write the generator as ONNX with a dynamic batch; return the largest difference to PyTorch. Raises InputError above 1e-4."""
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"ONNX export needs {error.name}; install it with: pip install 'agon-gan[export]'") from None
+    classes = trained.space.num_classes
+    call = _Call(trained.players.G).eval()
+    z = trained.game.latents(trained.players, 4).cpu()
+    inputs: tuple[Tensor, ...] = (z, torch.arange(4) % classes) if classes else (z,)
+    names = ["z", "y"][: len(inputs)]
+    batch = torch.export.Dim("batch", min=1, max=65536)
+    shapes = tuple({0: batch} for _ in inputs)
+    # The exporter prints its progress; what matters is checked below.
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), torch.no_grad():
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(call, inputs, dynamo=True, input_names=names, output_names=["x"], dynamic_shapes=shapes)
+    assert program is not None
+    with atomic_path(path) as temporary:
+        program.save(str(temporary))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for n in (1, 7):
+        z = trained.game.latents(trained.players, n).cpu()
+        feed = {"z": z.numpy()} | ({"y": (torch.arange(n) % classes).numpy()} if classes else {})
+        with torch.no_grad():
+            expected = call(z, torch.arange(n) % classes if classes else None)
+        got = torch.from_numpy(session.run(None, feed)[0])
+        worst = max(worst, (expected - got).abs().max().item())
+    if not worst <= TOLERANCE:
+        path.unlink(missing_ok=True)
+        raise InputError(f"the ONNX file differs from PyTorch by {worst:.3g}, more than {TOLERANCE:g}; it was removed. Use the safetensors.")
+    return worst
