@@ -33,7 +33,7 @@ _SLOPE = 0.2
 def _conv(a: int, b: int, size: int, *, groups: int = 1, bias: bool = False, slope: float | None = None, scale: float = 1.0) -> nn.Conv2d:
     conv = nn.Conv2d(a, b, size, padding=size // 2, groups=groups, bias=bias)
     scaled_normal_(conv.weight, slope=slope, scale=scale)
-    if bias:
+    if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     return conv
 

@@ -1,0 +1,143 @@
+"""Shapes, sizes, parameter counts and initial state of every network family."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from agon import penalties
+from agon.networks import DCGAN, MLP, Family, PeerDCGAN, R3Lean, R3Paper
+from agon.networks.r3 import LeanBlock, PaperBlock
+from agon.spaces import Image, Vector
+
+SMALL: list[Family] = [
+    MLP(width=32, depth=2),
+    DCGAN(width=8),
+    DCGAN(width=8, critic_norm="spectral"),
+    DCGAN(width=8, critic_norm="none"),
+    PeerDCGAN(),
+    R3Paper(widths=(32, 32, 16)),
+    R3Lean(widths=(16, 8)),
+]
+SIZES = [(1, 28, 28), (3, 32, 32), (3, 33, 50), (4, 7, 3), (1, 1, 1), (3, 5, 80), (2, 64, 48)]
+
+
+def name_of(net: Family) -> str:
+    return f"{net.kind}-{getattr(net, 'critic_norm', '')}".rstrip("-")
+
+
+def count(module: nn.Module) -> float:
+    return sum(p.numel() for p in module.parameters()) / 1e6
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("net", SMALL, ids=name_of)
+def test_any_size_and_channel_count(net: Family, size: tuple[int, int, int]) -> None:
+    space = Image(channels=size[0], height=size[1], width=size[2])
+    x = net.generator(8, space)(torch.randn(3, 8))
+    assert x.shape == (3, *size)
+    logits = net.critic(space)(x)
+    assert logits.shape == (3,)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("net", [n for n in SMALL if not isinstance(n, PeerDCGAN)], ids=name_of)
+def test_labels_matter_to_both_players_and_are_asked_for(net: Family) -> None:
+    space = Image(channels=1, height=16, width=16, classes=("a", "b", "c"))
+    generator, critic = net.generator(8, space).eval(), net.critic(space).eval()
+    z, a, b = torch.randn(4, 8), torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long)
+    x = generator(z, a)
+    assert not torch.equal(x, generator(z, b))
+    assert not torch.equal(critic(x, a), critic(x, b))
+    with pytest.raises(ValueError, match="got no labels"):
+        generator(z)
+    with pytest.raises(ValueError, match="got no labels"):
+        critic(x)
+
+
+@pytest.mark.parametrize("net", SMALL, ids=name_of)
+def test_labels_are_ignored_without_classes(net: Family) -> None:
+    space = Image(channels=1, height=16, width=16)
+    generator, y = net.generator(8, space).eval(), torch.zeros(2, dtype=torch.long)
+    z = torch.randn(2, 8)
+    torch.testing.assert_close(generator(z, y), generator(z))
+
+
+@pytest.mark.parametrize("net", SMALL[1:], ids=name_of)
+def test_convolutions_refuse_points(net: Family) -> None:
+    with pytest.raises(ValueError, match="use MLP"):
+        net.generator(8, Vector(dim=2))
+
+
+def test_points() -> None:
+    net, space = MLP(width=32, depth=3), Vector(dim=2)
+    assert net.generator(4, space)(torch.randn(5, 4)).shape == (5, 2)
+    assert net.critic(space)(torch.randn(5, 2)).shape == (5,)
+
+
+@pytest.mark.parametrize(
+    ("side", "expected_g", "expected_d"),
+    [(256, 23.06, 23.01), (64, 22.4, 22.4), (32, 20.7, 20.7)],
+)
+def test_published_sizes_of_r3gan(side: int, expected_g: float, expected_d: float) -> None:
+    space = Image(channels=3, height=side, width=side)
+    digits = 2 if side == 256 else 1
+    with torch.device("meta"):
+        generator, critic = R3Paper().generator(64, space), R3Paper().critic(space)
+    assert round(count(generator), digits) == expected_g
+    assert round(count(critic), digits) == expected_d
+
+
+def test_peer_has_the_size_of_the_original() -> None:
+    space = Image(channels=1, height=32, width=32)
+    assert count(PeerDCGAN().generator(100, space)) == pytest.approx(1.05, abs=0.005)
+    assert count(PeerDCGAN().critic(space)) == pytest.approx(0.098, abs=0.002)
+
+
+@pytest.mark.parametrize("net", [R3Paper(widths=(32, 32, 16)), R3Lean(widths=(16, 8))], ids=name_of)
+def test_branches_are_zero_at_the_start(net: Family) -> None:
+    space = Image(channels=3, height=32, width=32)
+    blocks = 0
+    for module in (net.generator(8, space), net.critic(space)):
+        for block in module.modules():
+            if isinstance(block, PaperBlock | LeanBlock):
+                width = next(block.parameters()).shape[1]
+                x = torch.randn(2, width, 4, 4)
+                assert torch.equal(block(x), x)
+                blocks += 1
+    assert blocks >= 4
+
+
+@pytest.mark.parametrize(
+    "net", [MLP(width=32), DCGAN(width=8, critic_norm="none"), R3Paper(widths=(32, 16)), R3Lean(widths=(16, 8))], ids=name_of
+)
+def test_critics_for_penalties_see_samples_one_by_one(net: Family) -> None:
+    """No batch statistics: a sample's logit and gradient do not depend on its neighbours; double backward is finite."""
+    space = Image(channels=1, height=16, width=16)
+    critic, x = net.critic(space), torch.randn(4, 1, 16, 16)
+    assert not [m for m in critic.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms, logits = penalties.zero_centred(critic, x)
+    alone, logit = penalties.zero_centred(critic, x[:1])
+    torch.testing.assert_close(norms[:1], alone, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(logits[:1], logit, rtol=1e-4, atol=1e-6)
+    slopes = torch.autograd.grad(norms.mean(), [p for p in critic.parameters() if p.dim() > 1], allow_unused=True)
+    assert any(s is not None and float(s.abs().max()) > 0 for s in slopes)
+    assert all(torch.isfinite(s).all() for s in slopes if s is not None)
+
+
+@pytest.mark.parametrize("net", SMALL, ids=name_of)
+def test_channels_last_changes_nothing(net: Family) -> None:
+    space = Image(channels=3, height=20, width=16)
+    critic, x = net.critic(space).eval(), torch.randn(2, 3, 20, 16)
+    plain = critic(x)
+    last = critic.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(plain, last, rtol=1e-4, atol=1e-5)
+
+
+def test_initial_signal_is_of_order_one() -> None:
+    """A start that is far from unit scale costs the first thousand rounds."""
+    space = Image(channels=3, height=32, width=32)
+    for net in (R3Lean(), R3Paper(widths=(64, 64, 64, 64))):
+        x = net.generator(64, space)(torch.randn(64, 64))
+        assert 0.05 < float(x.detach().std()) < 5
