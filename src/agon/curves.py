@@ -1,13 +1,14 @@
 """Ticks become panels of curves: losses by turn, logits, gradient norms, diversity, throughput, memory.
 
 A panel is a plain mapping that `report.js` (or any other reader) draws:
-`{"id", "title", "note", "x", "marks", "series": [{"name", "values", "floor"?, "best"?}]}`; `x` names an axis
+`{"id", "title", "note", "series": [{"name", "x", "color", "values", "floor"?, "best"?}]}`; `x` names an axis
 `{"round", "seen", "seconds"}` of lists as long as the values, which hold None where nothing was said.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,11 +25,13 @@ _TITLES = {
     "accuracy": ("Accuracy of the critic", "share of real, generated and held-out data told right"),
     "gradients": ("Gradient norms", "by player, before clipping"),
     "diversity": ("Diversity", "generated samples against real ones"),
+    "saturation": ("Saturation", "share of values at the range's ends"),
     "rates": ("Learning rates", "by player"),
     "strength": ("Strength", "of augmentation"),
     "throughput": ("Throughput", "real samples a second"),
     "memory": ("Memory", "peak, MiB"),
 }
+_COLORS = {"real": 0, "D": 0, "fake": 1, "sample": 1, "G": 1, "held": 2}
 _ORDER = ["", *_TITLES]  # losses come first
 
 
@@ -56,9 +59,13 @@ def panels(ticks: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[float | N
     axis = {key: thin([number(row.get(key)) for row in ticks], stride, last=True) for key in ("round", "seen", "seconds")}
     made: dict[str, dict[str, Any]] = {}
     for name, values in sorted(columns.items()):
+        if name.endswith("/finite") and all(value == 1.0 for value in values if value is not None):
+            continue  # a flag that never fell says nothing
         key, title, note, label = _place(name)
-        panel = made.setdefault(key, {"id": key, "title": title, "note": note, "x": "ticks", "series": []})
-        panel["series"].append({"name": label, "values": thin(values, stride)})
+        panel = made.setdefault(key, {"id": key, "title": title, "note": note, "series": []})
+        panel["series"].append({"name": label, "x": "ticks", "values": thin(values, stride)})
+    for panel in made.values():
+        _paint(panel["series"])
     order = {key: index for index, key in enumerate(_ORDER)}
     return axis, sorted(made.values(), key=lambda p: (order.get(p["id"], 0), p["id"])), stride
 
@@ -79,8 +86,22 @@ def _place(name: str) -> tuple[str, str, str, str]:
     owner, _, leaf = name.rpartition("/")
     if owner in ("throughput", "memory"):
         return owner, *_TITLES[owner], leaf
-    key = next((key for key in ("accuracy", "diversity") if key in name), _PANEL_OF.get(leaf))
+    key = next((key for key in ("accuracy", "diversity", "saturation") if key in name), _PANEL_OF.get(leaf))
+    if key == "accuracy":
+        return key, *_TITLES[key], name.replace("/accuracy", "").replace("accuracy", "").strip(" /_") or name
     if key:
-        label = {"logits": name, "gradients": owner or leaf, "diversity": owner or leaf}.get(key, name)
-        return key, *_TITLES[key], label
+        return key, *_TITLES[key], name if key == "logits" else owner or leaf
     return f"terms {owner}", f"Loss terms: {owner}" if owner else "Other statistics", "mean over a tick", leaf
+
+
+def _paint(series: list[dict[str, Any]]) -> None:
+    """Give every curve a colour number: real, generated and held-out data keep theirs on the whole page, and so do D and G."""
+    free = [color for color in range(len(series) + 3)]
+    wanted = [_COLORS.get(re.split(r"[/ ]", entry["name"])[-1]) for entry in series]
+    for entry, color in zip(series, wanted, strict=True):
+        entry["color"] = color if color in free else None
+        if color in free:
+            free.remove(color)
+    for entry in series:
+        if entry["color"] is None:
+            entry["color"] = free.pop(0)

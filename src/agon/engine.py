@@ -270,7 +270,7 @@ class Engine:
     # -- state -------------------------------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything a resumed run needs: tensors by name, and a JSON-able rest."""
+        """Everything a resumed run needs: tensors by name (on the CPU they share memory with the players), and a JSON-able rest."""
         self.settle()
         tensors: dict[str, Tensor] = {}
         scalars: dict[str, float] = {}

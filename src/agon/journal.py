@@ -30,10 +30,12 @@ SCORES = {
 
 
 def mapping(value: Any) -> dict[str, Any]:
+    """`value` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def whole(value: Any) -> int:
+    """`value` as a whole number, 0 if it is none."""
     return int(finite(value) or 0)
 
 
@@ -44,24 +46,27 @@ class Scores:
     name: str
     protocol: str
     higher: bool
-    rows: list[dict[str, Any]]  # each: round, seen, seconds, value, floor
+    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor
 
     @property
     def last(self) -> dict[str, Any]:
+        """The row of the latest round."""
         return self.rows[-1]
 
     @property
     def best(self) -> dict[str, Any]:
+        """The first row with the best value."""
         return (max if self.higher else min)(self.rows, key=lambda row: row["value"])
 
     @property
     def title(self) -> str:
+        """The name in words."""
         return SCORES.get(self.name, (self.name, ""))[0]
 
 
 @dataclass
 class Journal:
-    """What the run directory says, in the shapes the sections need."""
+    """What a run directory says."""
 
     path: Path
     run: dict[str, Any] = field(default_factory=dict)
@@ -69,59 +74,66 @@ class Journal:
     events: list[dict[str, Any]] = field(default_factory=list)
     ticks: list[dict[str, Any]] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
-    film: Film = field(default_factory=Film)
     notes: list[str] = field(default_factory=list)
 
-    def command(self, verb: str, *rest: str) -> str:
-        return shlex.join(["agon", verb, *rest])
+    @property
+    def signs(self) -> dict[str, list[dict[str, Any]]]:
+        """Health signs by name, each with every event that fired it."""
+        fired: dict[str, list[dict[str, Any]]] = {}
+        for row in self.events:
+            if row.get("kind") == "health":
+                fired.setdefault(str(row.get("sign", "unnamed sign")), []).append(row)
+        return fired
 
 
 def read_journal(path: Path) -> Journal:
-    record = Journal(path)
+    """Read run.json, data.json, events.jsonl and metrics.jsonl of the run at `path`; says in `notes` what could not be read."""
+    journal = Journal(path)
     for name in ("run", "data"):
         source = path / f"{name}.json"
         try:
             content = mapping(json.loads(source.read_bytes()))
         except FileNotFoundError:
-            record.notes.append(f"{name}.json is not there.")
+            journal.notes.append(f"{name}.json is not there.")
             continue
         except (OSError, ValueError, RecursionError) as error:
-            record.notes.append(f"{name}.json could not be read: {error}")
+            journal.notes.append(f"{name}.json could not be read: {error}")
             continue
         if name == "run":
-            record.run = content
+            journal.run = content
         else:
-            record.card = content
-    record.events = read_jsonl(path / "events.jsonl")
-    for row in record.events:
+            journal.card = content
+    rows = {}
+    for name in ("events", "metrics"):
+        try:
+            rows[name] = read_jsonl(path / f"{name}.jsonl")
+        except OSError as error:
+            rows[name] = []
+            journal.notes.append(f"{name}.jsonl could not be read: {error}")
+    journal.events = rows["events"]
+    for row in journal.events:
         if row.get("kind") == "tick" and finite(row.get("round")) is not None:
             # After a rollback or a resume the same rounds are told again: the later telling holds.
-            while record.ticks and whole(record.ticks[-1]["round"]) >= whole(row["round"]):
-                record.ticks.pop()
-            record.ticks.append(row)
-    record.scores = _scores(read_jsonl(path / "metrics.jsonl"))
-    record.film = film(path / "samples")
-    record.notes += record.film.notes
-    return record
+            while journal.ticks and whole(journal.ticks[-1]["round"]) >= whole(row["round"]):
+                journal.ticks.pop()
+            journal.ticks.append(row)
+    journal.scores = _scores(rows["metrics"])
+    return journal
 
 
 def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
     """Group by name and protocol (unlike protocols never share a line), one row a round, the latest telling."""
-    groups: dict[tuple[str, str], Scores] = {}
+    groups: dict[tuple[str, str, bool], dict[int, dict[str, Any]]] = {}
     for row in rows:
         value = finite(row.get("value"))
         if value is None:
             continue
-        name, protocol = str(row.get("name", "?")), _stamp(row.get("protocol"))
-        higher = row.get("higher_is_better") is True
-        group = groups.setdefault((name, protocol), Scores(name, protocol, higher, []))
-        at = {key: whole(row.get(key)) for key in ("round", "seen")} | {"seconds": finite(row.get("seconds")) or 0.0}
-        group.rows = [r for r in group.rows if r["round"] != at["round"]]
-        group.rows.append({**at, "value": value, "floor": finite(row.get("floor"))})
+        key = (str(row.get("name", "?")), _stamp(row.get("protocol")), row.get("higher_is_better") is True)
+        at = {"round": whole(row.get("round")), "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0}
+        groups.setdefault(key, {})[at["round"]] = {**at, "value": value, "floor": finite(row.get("floor"))}
     order = list(SCORES)
-    for group in groups.values():
-        group.rows.sort(key=lambda r: r["round"])
-    return sorted(groups.values(), key=lambda g: (order.index(g.name) if g.name in order else len(order), g.name))
+    made = [Scores(*key, [group[round] for round in sorted(group)]) for key, group in groups.items()]
+    return sorted(made, key=lambda scores: order.index(scores.name) if scores.name in order else len(order))
 
 
 def _stamp(protocol: Any) -> str:
@@ -131,20 +143,18 @@ def _stamp(protocol: Any) -> str:
     return "" if protocol is None else str(protocol)
 
 
-def state(record: Journal, now: float) -> tuple[str, str]:
+def state(journal: Journal, now: float) -> tuple[str, str]:
     """(word, sentence): finished, stopped, running, interrupted or not started."""
-    turning = [row for row in record.events if row.get("kind") in ("start", "resume", "stop", "done")]
-    if not record.events:
+    turning = [row for row in journal.events if row.get("kind") in ("start", "resume", "stop", "done")]
+    if not journal.events:
         return "not started", "No event has been written yet."
     kind = turning[-1]["kind"] if turning else "start"
-    last = finite(record.events[-1].get("time")) or 0.0
+    last = finite(journal.events[-1].get("time")) or 0.0
     if kind in ("stop", "done"):
         return ("finished" if kind == "done" else "stopped"), f"Last event {moment_text(last)} UTC."
-    times = [t for row in record.ticks[-20:] if (t := finite(row.get("time")))]
+    times = [t for row in journal.ticks[-20:] if (t := finite(row.get("time")))]
     gaps = sorted(b - a for a, b in zip(times, times[1:], strict=False))
     quiet = max(600.0, 10 * gaps[len(gaps) // 2] if gaps else 0.0)
     if now - last > quiet:
         return "interrupted", f"No word since {moment_text(last)} UTC, and the run did not say that it stopped."
     return "running", f"Last event {moment_text(last)} UTC; this page shows the run as it was then."
-
-

@@ -63,6 +63,7 @@ def number_text(value: Any) -> str:
 
 
 def duration_text(seconds: Any) -> str:
+    """Seconds as "9.5 s", "12 min 3 s", "3 h 7 min" or "2 d 4 h"; "—" for none."""
     number = finite(seconds)
     if number is None:
         return "—"
@@ -102,29 +103,26 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return rows
 
 
-def table(rows: Iterable[Iterable[Any]], head: Iterable[Any] = (), *, caption: Any = None, class_: str = "") -> Markup:
-    """A table whose first column holds row headers; it scrolls sideways inside its own box on a narrow screen."""
+def table(rows: Iterable[Iterable[Any]], head: Iterable[Any] = (), *, caption: str = "", label: str = "", class_: str = "") -> Markup:
+    """A table whose first column holds row headers, in a box of its own that scrolls sideways; `label` names it where no caption does."""
     body = [h("tr", [h("td" if i else "th", cell, scope=None if i else "row") for i, cell in enumerate(row)]) for row in rows]
     heads = [h("th", cell, scope="col") for cell in head]
-    table = h(
-        "table",
-        h("caption", caption) if caption else None,
-        h("thead", h("tr", heads)) if heads else None,
-        h("tbody", body),
-    )
-    return h("div", table, class_=f"table {class_}".strip(), tabindex=0, role="group", aria_label=caption or "table")
+    top = [h("caption", caption) if caption else None, h("thead", h("tr", heads)) if heads else None]
+    box = f"table {class_}".strip()
+    return h("div", h("table", top, h("tbody", body)), class_=box, tabindex=0, role="region", aria_label=caption or label or "Table")
 
 
 def section(name: str, title: str, *content: Any) -> Markup:
+    """A part of the page, with its heading; `name` is its anchor."""
     return h("section", h("h2", title), *content, id=name)
 
 
 def copyable(command: str, label: str) -> Markup:
+    """A command with a button that copies it."""
     button = h("button", "Copy", type="button", class_="copy script", aria_label=f"Copy: {label}")
     return h("div", h("span", label, class_="label"), h("pre", h("code", command), tabindex=0), button, class_="command")
 
 
 def quiet(text: str) -> Markup:
+    """A remark in small type."""
     return h("p", text, class_="quiet")
-
-

@@ -1,31 +1,102 @@
 """A run directory becomes one self-contained HTML page that opens from disk, without a network and without torch.
 
-The page is built here as plain HTML that reads well with JavaScript off; `report.js` adds the charts, the film and the
-copy buttons, `report.css` the looks, `report.html` the frame. Strings are escaped by construction (`markup.h`), and the
-page's content policy lets no script run but our own.
+The page is built here as plain HTML that reads well with JavaScript off; `report.js` adds the charts, the film and the copy buttons,
+`report.css` the looks, `report.html` the frame. Strings are escaped by construction (`markup.h`), and the page's content policy lets no
+script run but our own.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
-from agon.film import Frame
-from agon.journal import SCORES, Journal, finite, mapping, state, whole
-from agon.markup import (
-    Markup,
-    copyable,
-    duration_text,
-    finite,
-    h,
-    number_text,
-    quiet,
-    section,
-    setting_text,
-    table,
-)  # fmt: skip
+from agon.curves import number, panels
+from agon.errors import InputError
+from agon.film import Film, Frame, film
+from agon.journal import SCORES, Journal, Scores, mapping, read_journal, state, whole
+from agon.markup import Markup, copyable, duration_text, finite, flat, h, moment_text, number_text, quiet, section, setting_text, table
+from agon.records import atomic_write
 
-ROWS = 200  # a table of events, rounds or files holds at most this many rows
-BARS = 40  # a table of balance holds at most this many bars
+ROWS = 200  # a table of events, scores or files holds at most this many rows
+BARS = 40  # a chart of class balance holds at most this many bars
+TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
+
+_AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
+# run.json's keys that other parts of the page show.
+_ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
+
+
+def write_report(run_dir: Path | str, out: Path | str | None = None) -> Path:
+    """Write the report of the run at `run_dir` to `out` (default: `run_dir/report.html`) and return its path.
+
+    Works on a run that is still going, stopped or damaged: what is missing is said on the page. Raises InputError if `run_dir` is not a
+    run directory or `out` cannot be written.
+    """
+    directory = Path(run_dir)
+    if not directory.is_dir():
+        raise InputError(f"run '{directory}' does not exist; expected a run directory, as made by `agon train`.")
+    if not any((directory / name).is_file() for name in ("run.json", "events.jsonl", "metrics.jsonl")):
+        raise InputError(
+            f"'{directory}' is not a run: it has neither run.json nor events.jsonl. Expected a directory made by `agon train`."
+        )
+    target = directory / "report.html" if out is None else Path(out)
+    if target.is_dir():
+        raise InputError(f"'{target}' is a directory; expected a file name for the report, such as '{target / 'report.html'}'.")
+    page = _page(read_journal(directory), film(directory / "samples"), time.time())
+    try:
+        return atomic_write(target, page)
+    except OSError as error:
+        raise InputError(f"cannot write the report to '{target}': {error.strerror or error}; give another place with --out.") from None
+
+
+def _page(journal: Journal, pictures: Film, now: float) -> str:
+    """The whole page."""
+    journal.notes += pictures.notes
+    axes, drawn, stride = panels(journal.ticks)
+    score_axes, score_panels = _score_panels(journal.scores)
+    marks = [
+        {"round": whole(row.get("round")), "kind": str(row["kind"])}
+        for row in journal.events
+        if row.get("kind") in ("resume", "rollback", "health")
+    ]
+    content = {"axes": {"ticks": axes, **score_axes}, "panels": [*score_panels, *drawn], "marks": marks[-ROWS:]}
+    sections = [
+        _scores_section(journal, score_panels),
+        _samples_section(journal, pictures),
+        _health_section(journal),
+        _curves_section(drawn, stride),
+        _settings_section(journal.run),
+        _data_section(journal),
+        _record_section(journal),
+        _events_section(journal.events),
+    ]
+    package = files("agon")
+    style, script = (package.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    slots = {
+        "title": h("title", f"{journal.path.resolve().name} — Agon run report"),
+        "style": style,
+        "script": script,
+        "digest": digest,
+        "header": _header(journal, now),
+        "main": "\n".join(sections),
+        "footer": h("p", f"Made by Agon on {moment_text(now)} UTC from {journal.path}. This file stands alone: it needs no network."),
+        # "<" alone could end the element or open a comment in it.
+        "data": json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
+    }
+    frame = package.joinpath("report.html").read_text("utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: slots[match[1]], frame)  # one pass: what is filled in is not searched again
+
+
+# -- head ----------------------------------------------------------------------------------------------------------------------------
 
 
 def _ratio(value: float, floor: float | None, higher: bool) -> str:
@@ -38,7 +109,9 @@ def _ratio(value: float, floor: float | None, higher: bool) -> str:
 def _headline(journal: Journal) -> Markup | None:
     if not journal.scores:
         return None
-    score = journal.scores[0]
+    first = journal.run.get("metrics")
+    chosen = [scores for scores in journal.scores if isinstance(first, list) and first[:1] == [scores.name]] or journal.scores[:1]
+    score = max(chosen, key=lambda scores: scores.last["round"])
     last, best = score.last, score.best
     parts = [f"real against real: {number_text(last['floor'])}" if last["floor"] is not None else "no real-against-real floor"]
     if last["floor"] is not None and last["floor"] > 1e-9:
@@ -62,7 +135,7 @@ def _header(journal: Journal, now: float) -> Markup:
     tick = journal.ticks[-1] if journal.ticks else {}
     of = f" of {number_text(run['rounds'])}" if finite(run.get("rounds")) else ""
     cpu = f" ({duration_text(tick['cpu_seconds'])} of processor)" if finite(tick.get("cpu_seconds")) else ""
-    signs = sorted({str(row.get("sign", "?")) for row in journal.events if row.get("kind") == "health"})
+    signs = journal.signs
     space = mapping(run.get("space"))
     what = " × ".join(str(space[k]) for k in ("height", "width", "channels") if k in space) or str(space.get("dim", ""))
     facts = [
@@ -77,109 +150,135 @@ def _header(journal: Journal, now: float) -> Markup:
     return h(
         "header",
         h("p", "Agon run report", class_="kicker"),
-        h("h1", h("bdi", journal.path.name)),
+        h("h1", h("bdi", journal.path.resolve().name)),
         h("p", f"Recipe {recipe}. Begun {run.get('created', '—')}. {sentence}", class_="byline"),
         h("div", _headline(journal), h("dl", [h("div", h("dt", k), h("dd", v)) for k, v in facts]), class_="front"),
         h("div", [h("p", note) for note in journal.notes], class_="notes") if journal.notes else None,
     )
 
 
-def _scores_section(journal: Journal) -> Markup:
+# -- scores --------------------------------------------------------------------------------------------------------------------------
+
+
+def _score_panels(scores: Sequence[Scores]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Axes and panels of the scores: one panel a name, one axis and one line a protocol."""
+    axes: dict[str, Any] = {}
+    made: dict[str, dict[str, Any]] = {}
+    for index, score in enumerate(scores):
+        axis = f"score {index}"
+        axes[axis] = {key: [number(row[key]) for row in score.rows] for key in ("round", "seen", "seconds")}
+        note = f"{'higher' if score.higher else 'lower'} is better"
+        panel = made.setdefault(score.name, {"id": f"score {score.name}", "title": score.title, "note": note, "series": []})
+        floors = [row["floor"] for row in score.rows if row["floor"] is not None]
+        panel["series"].append({
+            "name": score.name if not panel["series"] else f"{score.name}, protocol {len(panel['series']) + 1}",
+            "x": axis, "color": len(panel["series"]), "values": [number(row["value"]) for row in score.rows],
+            "floor": number(floors[-1]) if floors else None, "best": score.rows.index(score.best),
+        })  # fmt: skip
+    return axes, list(made.values())
+
+
+def _chart(panel: Mapping[str, Any]) -> Markup:
+    """The place of a chart: its title, room for `report.js` to draw in, and its values in words."""
+
+    def row(series: Mapping[str, Any]) -> list[str]:
+        told = [value for value in series["values"] if value is not None]
+        return [series["name"], *(number_text(value) for value in (told[0], told[-1], min(told), max(told)))]
+
+    values = table([row(series) for series in panel["series"]], ["Curve", "First", "Last", "Lowest", "Highest"], label=panel["title"])
+    return h(
+        "figure",
+        h("figcaption", h("b", panel["title"]), " ", h("span", panel["note"], class_="way")),
+        h("div", class_="plot script"),
+        h("details", h("summary", "Values"), values),
+        class_="chart",
+        data_panel=panel["id"],
+    )
+
+
+def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Markup:
     if not journal.scores:
         return section("scores", "Scores", quiet("No score has been taken yet."))
-    rows, every = [], []
+    rows: list[list[Any]] = []
+    every: list[tuple[int, list[Any]]] = []
     for score in journal.scores:
         last, best = score.last, score.best
-        name = [score.title, " ", h("span", "↑ higher is better" if score.higher else "↓ lower is better", class_="way")]
-        rows.append(
-            [
-                h("span", *name, title=SCORES.get(score.name, ("", ""))[1]),
-                h("b", number_text(last["value"])),
-                number_text(last["floor"]),
-                _ratio(last["value"], last["floor"], score.higher),
-                number_text(last["round"]),
-                [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")],
-                h("span", score.protocol, class_="stamp"),
-            ]
-        )
+        way = "↑ higher is better" if score.higher else "↓ lower is better"
+        at_best = [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")]
+        rows.append([
+            h("span", score.title, " ", h("span", way, class_="way"), title=SCORES.get(score.name, ("", ""))[1] or None),
+            h("b", number_text(last["value"])), number_text(last["floor"]), _ratio(last["value"], last["floor"], score.higher),
+            number_text(last["round"]), at_best, h("span", score.protocol, class_="stamp"),
+        ])  # fmt: skip
         for row in score.rows:
-            star = h("b", f"{number_text(row['value'])} ★") if row is best else number_text(row["value"])
+            value = h("b", f"{number_text(row['value'])} ★") if row is best else number_text(row["value"])
             ratio = _ratio(row["value"], row["floor"], score.higher)
-            every.append((row["round"], [number_text(row["round"]), score.title, star, number_text(row["floor"]), ratio, duration_text(row["seconds"])]))
+            cells = [number_text(row["round"]), score.title, value, number_text(row["floor"]), ratio, duration_text(row["seconds"])]
+            every.append((row["round"], cells))
     every.sort(key=lambda pair: pair[0])
-    head = ["Score", "Latest", "Floor", "Latest to floor", "At round", "Best", "Protocol"]
-    caption = "The floor is the same score between two sets of real data: no generator can be trusted to do better."
-    shown = [cells for _, cells in every[-ROWS:]]
+    caption = "The floor is the same score of real data against real data: the best that can be told apart from chance."
+    of = f", the last {ROWS}" if len(every) > ROWS else ""
     return section(
         "scores",
         "Scores",
-        table(rows, head, caption=caption, class_="wide"),
-        h("div", class_="charts", data_charts="scores"),
+        table(rows, ["Score", "Latest", "Floor", "To floor", "At round", "Best", "Protocol"], caption=caption, class_="wide"),
+        h("div", [_chart(panel) for panel in drawn], class_="charts"),
         h(
             "details",
-            h("summary", f"Every score taken ({len(every):,}{', the last ' + str(ROWS) if len(every) > ROWS else ''}; ★ best)"),
-            table(shown, ["Round", "Score", "Value", "Floor", "To floor", "After"]),
+            h("summary", f"Every score taken ({len(every):,}{of}; ★ best)"),
+            table([cells for _, cells in every[-ROWS:]], ["Round", "Score", "Value", "Floor", "To floor", "After"], label="Every score"),
         ),
     )
 
 
-def _image(frame: Frame, alt: str, class_: str, label: str = "") -> Markup:
-    tiny = " tiny" if max(frame.width, frame.height) <= 560 else ""
-    return h(
-        "img", src=frame.uri, alt=alt, class_=class_ + tiny, width=frame.width, height=frame.height, data_label=label or None
-    )
+# -- pictures ------------------------------------------------------------------------------------------------------------------------
 
 
-def _samples_section(journal: Journal) -> Markup:
-    film = journal.film
-    if not film.frames:
+def _image(frame: Frame, alt: str, class_: str, label: str | None = None) -> Markup:
+    tiny = " tiny" if max(frame.width, frame.height) <= TINY else ""
+    return h("img", src=frame.uri, alt=alt, class_=class_ + tiny, width=frame.width, height=frame.height, data_label=label)
+
+
+def _samples_section(journal: Journal, pictures: Film) -> Markup:
+    frames = pictures.frames
+    if not frames:
         return section("samples", "Samples", quiet("No sample grid has been written yet."))
     seen = {whole(row["round"]): row.get("seen") for row in journal.ticks}
 
     def label(index: int, frame: Frame) -> str:
         if frame.round is None:
-            return f"frame {index + 1} of {len(film.frames)}"
-        more = f", {number_text(seen[frame.round])} samples seen" if finite(seen.get(frame.round)) else ""
+            return f"frame {index + 1} of {len(frames)}"
+        more = f", {number_text(seen[frame.round])} samples seen" if finite(seen.get(frame.round)) is not None else ""
         return f"round {number_text(frame.round)}{more}"
 
-    labels = [label(i, frame) for i, frame in enumerate(film.frames)]
-    thumbs = [
-        h("li", _image(frame, f"Samples, {text}", "thumb", text), h("span", text.split(",  ")[0].split(" samples")[0] if frame.round is None else number_text(frame.round)))
-        for frame, text in zip(film.frames, labels, strict=True)
-    ]
-    final = film.frames[-1]
-    big = h(
-        "figure",
-        _image(final, f"Grid of generated samples, {labels[-1]}", "grid"),
-        h(
-            "div",
-            h("button", "Play", type="button", class_="play", aria_pressed="false"),
-            h("input", type="range", min=0, max=len(thumbs) - 1, value=len(thumbs) - 1, aria_label="Sample grid over training"),
-            class_="film script",
-        ),
-        h("figcaption", h("span", labels[-1], class_="at", aria_live="polite"), " — the same latents at every tick."),
-        class_="viewer",
-    )
+    labels = [label(index, frame) for index, frame in enumerate(frames)]
+    last = len(frames) - 1
+    steps = h("input", type="range", min=0, max=last, value=last, aria_label="Moment of training")
+    play = h("button", "Play", type="button", class_="play", aria_pressed="false")
+    text = h("figcaption", h("span", labels[-1], class_="at", aria_live="polite"), ". The same latents at every moment.")
+    film_bar = h("div", play, steps, class_="film script") if last else None
+    big = h("figure", _image(frames[-1], f"Grid of generated samples, {labels[-1]}", "grid"), film_bar, text, class_="viewer")
     real = None
-    if film.real:
-        real = h("figure", _image(film.real, "Grid of real samples", "grid"), h("figcaption", "Real data, for comparison."))
-    thinned = f"{len(thumbs)} of {film.total} grids, evenly spaced" if film.total > len(thumbs) else "every grid"
-    sheet = h("ol", thumbs, class_="sheet", aria_label="All frames")
-    return section(
-        "samples", "Samples", h("div", big, real, class_="pictures"), h("details", h("summary", f"Contact sheet ({thinned})"), sheet, open=True)
-    )
+    if pictures.real:
+        real = h("figure", _image(pictures.real, "Grid of real samples", "grid"), h("figcaption", "Real data, for comparison."))
+    thumbs = [
+        h("li", _image(frame, f"Samples, {text}", "thumb", text), h("span", index + 1 if frame.round is None else number_text(frame.round)))
+        for index, (frame, text) in enumerate(zip(frames, labels, strict=True))
+    ]
+    of = f"{len(frames)} of {pictures.total} grids, evenly spaced" if pictures.total > len(frames) else f"all {len(frames)} grids"
+    sheet = h("details", h("summary", f"Contact sheet: {of}"), h("ol", thumbs, class_="sheet"), open=True) if last else None
+    return section("samples", "Samples", h("div", big, real, class_="pictures"), sheet)
+
+
+# -- health and curves ---------------------------------------------------------------------------------------------------------------
 
 
 def _health_section(journal: Journal) -> Markup:
-    fired: dict[str, list[dict[str, Any]]] = {}
-    for row in journal.events:
-        if row.get("kind") == "health":
-            fired.setdefault(str(row.get("sign", "unnamed sign")), []).append(row)
-    if not fired:
+    if not journal.signs:
         told = "No signs fired." if journal.ticks else "No signs fired; nothing has been measured yet."
         return section("health", "Health", h("p", told, class_="well"))
     items = []
-    for sign, rows in fired.items():
+    for sign, rows in journal.signs.items():
         last = rows[-1]
         first, final = number_text(rows[0].get("round")), number_text(last.get("round"))
         when = f"at round {final}" if len(rows) == 1 else f"{len(rows)} times, rounds {first} to {final}"
@@ -187,10 +286,147 @@ def _health_section(journal: Journal) -> Markup:
             h(
                 "article",
                 h("h3", sign, " ", h("span", when, class_="way")),
-                h("p", last.get("sentence") or "The run gave no sentence for this sign."),
+                h("p", setting_text(last.get("sentence") or "The run gave no sentence for this sign.")),
                 h("p", h("b", "Evidence. "), setting_text(last["evidence"])) if last.get("evidence") else None,
                 copyable(setting_text(last["remedy"]), "Remedy") if last.get("remedy") else None,
                 class_="sign",
             )
         )
     return section("health", "Health", items)
+
+
+def _curves_section(drawn: Sequence[Mapping[str, Any]], stride: int) -> Markup:
+    if not drawn:
+        return section("curves", "Curves", quiet("No statistics have been written yet."))
+
+    def box(name: str, text: str) -> Markup:
+        return h("label", h("input", type="checkbox", name=name), " ", text)
+
+    axis = h("select", [h("option", text, value=value) for value, text in _AXES], name="axis")
+    bar = h("div", h("label", "Against ", axis), box("log", "log scale"), box("smooth", "smooth"), class_="tools script", role="group",
+            aria_label="Charts")  # fmt: skip
+    note = f"Each point is the mean of {stride} ticks. " if stride > 1 else ""
+    hint = h(
+        "p",
+        note,
+        "Point at a chart, or focus it and use the arrow keys, to read values; names switch curves on and off.",
+        class_="quiet script",
+    )
+    return section("curves", "Curves", bar, hint, h("div", [_chart(panel) for panel in drawn], class_="charts"))
+
+
+# -- settings, data, record ----------------------------------------------------------------------------------------------------------
+
+
+def _short(value: Any) -> str:
+    text = setting_text(value)
+    return text if len(text) <= 400 else f"{text[:400]}… ({len(text):,} characters)"
+
+
+def _settings_section(run: Mapping[str, Any]) -> Markup:
+    if not run:
+        return section("settings", "Settings", quiet("No settings are known: run.json is missing or unreadable."))
+    chosen = []
+    for name, told in mapping(run.get("reasons")).items():
+        value, split, reason = setting_text(told).partition(": ")
+        chosen.append([name, value if split else "", reason if split else value])
+    parts = [("Game", mapping(run.get("game"))), ("Data", mapping(run.get("data"))), ("Space", mapping(run.get("space")))]
+    parts.append(("Run", {key: value for key, value in run.items() if key not in _ELSEWHERE}))
+    tables = [
+        h("div", h("h3", title), table([[name, _short(value)] for name, value in flat(content)], label=title, class_="pairs"))
+        for title, content in parts
+        if content
+    ]
+    return section(
+        "settings",
+        "Settings",
+        table(chosen, ["Choice", "Value", "Reason"], caption="What Agon chose, and why") if chosen else None,
+        h("details", h("summary", "Full configuration"), h("div", tables, class_="columns"), open=True),
+    )
+
+
+def _counts(value: Any) -> list[tuple[str, float]]:
+    """(name, count) pairs if `value` is a table of counts (an object, or a list of pairs), else []."""
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list) or len(pairs) < 2 or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
+        return []
+    counts = [(setting_text(name), count) for name, given in pairs if (count := finite(given)) is not None and count >= 0]
+    return counts if len(counts) == len(pairs) else []
+
+
+def _bars(title: str, counts: list[tuple[str, float]]) -> Markup:
+    most, total = max(count for _, count in counts) or 1.0, sum(count for _, count in counts) or 1.0
+    rows = [
+        [
+            h("bdi", name),
+            h("span", class_="bar", style=f"width:{100 * count / most:.2f}%"),
+            number_text(count),
+            f"{100 * count / total:.1f} %",
+        ]
+        for name, count in counts[:BARS]
+    ]
+    rest = [count for _, count in counts[BARS:]]
+    more = quiet(f"and {len(rest):,} more, from {number_text(min(rest))} to {number_text(max(rest))} each") if rest else None
+    return h("div", h("h3", title), table(rows, label=title, class_="bars"), more)
+
+
+def _data_section(journal: Journal) -> Markup:
+    plain: list[list[Any]] = []
+    charts, lists = [], []
+    for key, value in journal.card.items():
+        title = str(key).replace("_", " ").capitalize()
+        if counts := _counts(value):
+            charts.append(_bars(title, counts))
+        elif isinstance(value, list) and value and any(isinstance(item, (list, dict)) for item in value):
+            rows = [item if isinstance(item, list) else list(item.values()) if isinstance(item, dict) else [item] for item in value[:ROWS]]
+            of = f", the first {ROWS}" if len(value) > ROWS else ""
+            cells = table([[h("bdi", _short(cell)) for cell in row] or [""] for row in rows], label=title)
+            lists.append(h("details", h("summary", f"{title} ({len(value):,}{of})"), cells))
+        else:
+            plain += [[h("bdi", name), h("bdi", _short(item))] for name, item in (flat({title: value}))]
+    if not plain and not charts and not lists:
+        return section("data", "Data", quiet("No data card has been written."))
+    return section("data", "Data", h("div", table(plain, label="Data card", class_="pairs"), charts, class_="columns"), lists)
+
+
+def _record_section(journal: Journal) -> Markup:
+    run, path = journal.run, str(journal.path)
+    begun = setting_text(run.get("command") or "")
+    if isinstance(run.get("command"), list):
+        begun = shlex.join(setting_text(word) for word in run["command"])
+    commands = [
+        copyable(begun, "Begun with") if begun.startswith(("agon ", "torchrun ", "python")) else None,
+        copyable(shlex.join(["agon", "train", f"{path}/run.json"]), "Repeat it"),
+        copyable(shlex.join(["agon", "train", path]), "Go on from the newest state"),
+        copyable(shlex.join(["agon", "sample", path, "-n", "64", "--seed", "1"]), "Draw samples"),
+        copyable(shlex.join(["agon", "eval", path]), "Score it again"),
+    ]
+    rows = [[name, _short(value)] for name, value in flat(mapping(run.get("environment")))]
+    rows = [*([["agon", _short(run["agon"])]] if run.get("agon") else []), *rows]
+    environment = table(rows, label="Environment", class_="pairs") if rows else quiet("The environment was not recorded.")
+    return section("record", "Repeating it", commands, h("h3", "Environment"), environment)
+
+
+def _events_section(events: Iterable[Mapping[str, Any]]) -> Markup:
+    rows: list[list[Any]] = []
+    quietly = {"tick": 0, "save": 0}
+    skips = 0
+    for row in events:
+        kind = str(row.get("kind", "?"))
+        if kind in quietly:
+            quietly[kind] += 1
+            continue
+        skips = skips + 1 if kind == "skip" else 0
+        said = row.get("sentence") or row.get("sign")
+        rest = {key: value for key, value in row.items() if key not in ("time", "round", "seen", "kind")}
+        text = said or ", ".join(f"{key} {_short(value)}" for key, value in flat(rest))
+        cells = [moment_text(row.get("time")), number_text(row.get("round")), f"skip × {skips}" if skips > 1 else kind, _short(text)]
+        if skips > 1:
+            rows.pop()
+        rows.append(cells)
+    told = f"{quietly['tick']:,} ticks and {quietly['save']:,} saved states are not listed."
+    if not rows:
+        return section("events", "Events", quiet(f"Nothing happened yet. {told}"))
+    left = len(rows) - ROWS
+    shown = rows if left <= 0 else [*rows[:20], ["…", "", "", f"{left:,} events left out"], *rows[20 + left :]]
+    return section("events", "Events", table(shown, ["Time, UTC", "Round", "Event", "What"], label="Events"), quiet(told))

@@ -210,9 +210,7 @@ class Vector(Space):
         """What networks give [B, d] -> float32 in data units (the stored form of this space is not bytes)."""
         return x.detach().float() * self.scale
 
-    def render(
-        self, x: Tensor, path: Path | str, *, columns: int | None = None, frames_per_s: float = 12.0
-    ) -> Path:
+    def render(self, x: Tensor, path: Path | str, *, columns: int | None = None, frames_per_s: float = 12.0) -> Path:
         """Write a scatter plot of the first two coordinates of points [N, d] in data units, range ±2·scale.
 
         .png .jpg .webp: one plot; [T, N, d] gives T plots, as a grid, or as frames for .gif and .mp4.
@@ -334,14 +332,12 @@ def _write_picture(target: Path, x: Tensor, columns: int | None, frames_per_s: f
     if suffix in (".png", ".jpg", ".jpeg", ".webp"):
         grid = _grid(x.numpy(), columns, opaque=suffix in (".jpg", ".jpeg"))
         picture_format = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
-        how = {"JPEG": {"quality": 92}, "WEBP": {"lossless": True}}.get(picture_format, {})
+        how: dict[str, Any] = {"JPEG": {"quality": 92}, "WEBP": {"lossless": True}}.get(picture_format, {})
         return _replace_file(target, lambda path: grid.save(path, format=picture_format, **how))
     frames = [_picture(_on_white(frame.numpy())) for frame in x]
     if suffix == ".gif":
         how = {"duration": round(1000 / frames_per_s), "loop": 0, "optimize": False}
-        return _replace_file(
-            target, lambda path: frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], **how)
-        )
+        return _replace_file(target, lambda path: frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], **how))
     if suffix == ".mp4":
         return _replace_file(target, lambda path: _write_mp4(path, frames, frames_per_s))
     raise InputError(f"cannot write {target.name!r}: expected a name ending in .png, .jpg, .webp, .gif or .mp4")

@@ -77,13 +77,14 @@ def check_resume(game: Game, space: Space, *, batch: int = 8, rounds: int = 6) -
     engine = _engine(game, space)
     states = []
     for index in range(rounds):
-        states.append(engine.state())
+        tensors, rest = engine.state()
+        states.append(({k: v.clone() for k, v in tensors.items()}, rest))
         engine.round(_batches(engine, space, batch, index))
     final, _ = engine.state()
     for start in sorted({0, 1, rounds // 2, rounds - 1}):
         resumed = _engine(game, space, seed=0)
         tensors, rest = states[start]
-        resumed.load_state({k: v.clone() for k, v in tensors.items()}, rest)
+        resumed.load_state(tensors, rest)
         for index in range(start, rounds):
             resumed.round(_batches(resumed, space, batch, index))
         again, _ = resumed.state()

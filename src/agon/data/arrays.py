@@ -13,8 +13,9 @@ import struct
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def _source(kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path],
         raise InputError(f"{path}: training and test images differ in shape: {sorted(shapes)}; expected one shape")
     labels = None
     if all(part.labels is not None for part in parts):
-        values = np.concatenate([part.labels for part in parts])  # type: ignore[misc]
+        values = np.concatenate([part.labels for part in parts])
         labels, names = name_classes(values.tolist())
         classes = classes or names
     digits = len(str(total))
@@ -158,7 +159,11 @@ def read_idx_header(stream: IO[bytes], label: str) -> tuple[int, ...]:
 def _idx_opener(place: Path) -> Callable[[], IO[bytes]]:
     with open(place, "rb") as file:
         zipped = file.read(2) == b"\x1f\x8b"
-    return lambda: gzip.open(place, "rb") if zipped else open(place, "rb")  # type: ignore[return-value]
+    return partial(_open_stream, place, zipped)
+
+
+def _open_stream(place: Path, zipped: bool = False) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(place, "rb")) if zipped else open(place, "rb")
 
 
 def _idx_rows(place: Path) -> Rows:
@@ -310,7 +315,7 @@ class _careful:
 
 def open_npy(place: Path) -> Source:
     """One npy file of pictures, unlabelled. Raises InputError."""
-    part = _Part(_npy_rows(lambda: open(place, "rb"), shown(str(place))), None)
+    part = _Part(_npy_rows(partial(_open_stream, place), shown(str(place))), None)
     return _source("npy array", shown(str(place)), [part], [place], None, "")
 
 
@@ -326,7 +331,9 @@ def open_npz(place: Path) -> Source:
     if image_key is None and len(keys) == 1:
         image_key = next(iter(keys))
     if image_key is None:
-        raise InputError(f"{label} holds {', '.join(sorted(keys)) or 'no array'}; expected an array called x or images, and maybe y or labels")
+        raise InputError(
+            f"{label} holds {', '.join(sorted(keys)) or 'no array'}; expected an array called x or images, and maybe y or labels"
+        )
 
     def part(key: str, label_keys: Sequence[str]) -> _Part:
         rows = _npy_rows(lambda: archive.open(keys[key]), f"{label}[{key}]")

@@ -31,9 +31,7 @@ class Labelling:
     notes: list[str] = field(default_factory=list)
 
 
-def find_labels(
-    bare: Sequence[str], pictures: Sequence[str], names: Sequence[str], read_name: Callable[[str], bytes]
-) -> Labelling:
+def find_labels(bare: Sequence[str], pictures: Sequence[str], names: Sequence[str], read_name: Callable[[str], bytes]) -> Labelling:
     """Labels for `pictures` (full names; `bare` are the same without a shared or split prefix), from the best source.
 
     A labels.csv or dataset.json anywhere above the pictures is used before folder names. `names` are all files;
@@ -128,9 +126,7 @@ def name_classes(values: Sequence[str | int]) -> tuple[np.ndarray, tuple[str, ..
     return np.array([place[text] for text in texts], dtype=np.int64), tuple(ordered)
 
 
-def _match(
-    rows: Sequence[tuple[str, str | int]], classes: tuple[str, ...] | None, pictures: Sequence[str], name: str
-) -> Labelling:
+def _match(rows: Sequence[tuple[str, str | int]], classes: tuple[str, ...] | None, pictures: Sequence[str], name: str) -> Labelling:
     folder = name[: -len(name.split("/")[-1])]
     exact = {picture: k for k, picture in enumerate(pictures)}
     last: dict[str, int | None] = {}

@@ -45,7 +45,9 @@ class Loader:
         if self.batch < 1 or self.batch % self.world:
             raise InputError(f"batch got {self.batch}; expected a positive multiple of {self.world}, the number of processes")
         if not 0 <= self.rank < self.world or self.batches_per_round < 1:
-            raise InputError(f"rank {self.rank} of {self.world} with {self.batches_per_round} batches a round; expected rank < world, batches >= 1")
+            raise InputError(
+                f"rank {self.rank} of {self.world} with {self.batches_per_round} batches a round; expected rank < world, batches >= 1"
+            )
         if self.mirror and self.samples.x.ndim != 4:
             raise InputError("mirror is for pictures; these samples are points: leave mirror off")
 

@@ -22,10 +22,8 @@ from agon.data.labels import Labelling, find_labels
 from agon.errors import InputError, suggest
 from agon.spaces import Unreadable
 
-EXTENSIONS = frozenset(
-    ".png .jpg .jpeg .jpe .jfif .webp .gif .bmp .dib .tif .tiff .ppm .pgm .pbm .pnm .tga .ico .avif .jp2 .j2k .jpx .qoi "
-    ".heic .heif".split()
-)
+_PICTURES = "png jpg jpeg webp gif bmp tif tiff avif jpe jfif dib ppm pgm pbm pnm tga ico jp2 j2k jpx qoi heic heif"
+EXTENSIONS = frozenset("." + word for word in _PICTURES.split())
 MAX_FILE_BYTES = 512 * 2**20  # a larger "picture" is refused unread
 TRUST_STAT_ABOVE = 256 * 2**20  # sets above this many bytes are recognised by size and times instead of read to hash
 _SPLITS = {"train": False, "training": False, "test": True, "val": True, "valid": True, "validation": True}
@@ -62,7 +60,7 @@ def shown(name: str) -> str:
 
 def open_source(path: str) -> Source:
     """List what is at `path`. Raises InputError when there is nothing that can be read as images."""
-    from agon.data import arrays, tables
+    from agon.data import tables
 
     if path.startswith("hf:"):
         return tables.open_hub(path[3:])
@@ -313,11 +311,11 @@ def _suffix(name: str) -> str:
 
 def _nothing_usable(where: str, names: list[str], refused: list[tuple[str, str]]) -> str:
     if not names and not refused:
-        return f"{where} is empty; expected images ({' '.join(sorted(EXTENSIONS)[:9])} ...)"
+        return f"{where} is empty; expected images (png jpg webp gif bmp tiff avif …)"
     kinds = Counter(_suffix(name) or "no suffix" for name in names).most_common(4)
     saw = ", ".join(f"{count} × {suffix}" for suffix, count in kinds) or "no files"
     more = f"; not entered: {refused[0][0]} ({refused[0][1]})" if refused else ""
-    return f"{where} holds no usable image: saw {saw}{more}; expected images ({' '.join(sorted(EXTENSIONS)[:9])} ...)"
+    return f"{where} holds no usable image: saw {saw}{more}; expected images (png jpg webp gif bmp tiff avif …)"
 
 
 def _of_pictures(

@@ -70,7 +70,8 @@ def open_parquet(places: Sequence[Path], path: str) -> Source:
             cached["group"] = which
         return _bytes_of(cached["column"][index - starts[which]].as_py())
 
-    labels, classes = None, ()
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     if label_column is not None:
         try:
             values = [v for file in files for v in file.read(columns=[label_column]).column(0).to_pylist()]
@@ -164,7 +165,8 @@ def open_hub(name: str) -> Source:
         raise InputError(f"the hub data set {name!r} has no image column, only {', '.join(list(features)[:8])}; expected 'image'")
     parts = [splits[key].cast_column(column, datasets.Image(decode=False)) for key in (train, test) if key]
     label_column = next((key for key in _LABEL_COLUMNS if key in features), None)
-    labels, classes = None, ()
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     if label_column is not None:
         values = [value for part in parts for value in part[label_column]]
         names = getattr(features[label_column], "names", None)
