@@ -332,7 +332,7 @@ def _write_picture(target: Path, x: Tensor, columns: int | None, frames_per_s: f
     if suffix in (".png", ".jpg", ".jpeg", ".webp"):
         grid = _grid(x.numpy(), columns, opaque=suffix in (".jpg", ".jpeg"))
         picture_format = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
-        how: dict[str, Any] = {"JPEG": {"quality": 92}, "WEBP": {"lossless": True}}.get(picture_format, {})
+        how: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {"quality": 92} if picture_format == "JPEG" else {}
         return _replace_file(target, lambda path: grid.save(path, format=picture_format, **how))
     frames = [_picture(_on_white(frame.numpy())) for frame in x]
     if suffix == ".gif":

@@ -1,0 +1,228 @@
+"""Embedded data: what needs no file. Handwritten digits, coloured shapes with captions, and 2-D toys with known modes.
+
+digits   1,797 handwritten digits, 8×8 grey, 10 classes: the test part of "Optical Recognition of Handwritten Digits"
+         (E. Alpaydin, C. Kaynak, UCI 1998, CC BY 4.0) as scikit-learn (BSD-3-Clause) ships it; values 0..16 scaled to 0..255.
+         `digits.npz` is written by benchmarks/make_digits.py.
+shapes   drawn here: 5 shapes × 6 colours × 2 sizes × 9 places on light grounds, a caption each; the shape is the label.
+ring     8 Gaussians on a circle of radius 2, sd 0.02. The two Gaussian sets are those of VEEGAN (arXiv:1705.07761) and PacGAN.
+grid     25 Gaussians, 5×5 with spacing 2, sd 0.05.
+spirals  2 arms of one and a half turns, sd 0.05.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+
+from agon.data.request import Data
+from agon.data.samples import DataSet, Samples, held_out, held_out_few, sample_hashes
+from agon.errors import InputError, suggest
+from agon.spaces import Image, Space, Vector
+
+TOYS = ("ring", "grid", "spirals")
+SHAPES = ("circle", "square", "triangle", "ring", "cross")
+_COLOURS = {
+    "red": (214, 39, 40), "green": (44, 150, 60), "blue": (31, 100, 190),
+    "yellow": (240, 200, 30), "purple": (130, 70, 180), "orange": (245, 125, 20),
+}  # fmt: skip
+_SIZES = {"small": 0.15, "large": 0.26}  # radius, share of the side
+_PLACES = (
+    "top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right",
+)  # fmt: skip
+NUM_POINTS, NUM_SHAPES = 50_000, 10_000
+_SEED = 20140610  # any number would do; this one never changes, so the sets never do
+
+
+def open_embedded(data: Data) -> DataSet:
+    """The embedded set `data.path`; the options of `Data` apply as far as they mean something. Raises InputError."""
+    reasons: dict[str, str] = {}
+    captions = None
+    space: Space
+    if data.path in TOYS:
+        points, y = draw_toy(data.path)
+        rows, space = points, Vector(scale=float(np.sqrt(8.0 if data.path == "grid" else 2.0)))
+        reasons["data"] = f"{data.path}: embedded points, {NUM_POINTS} drawn once and for all"
+        classes = tuple(str(k) for k in range(int(y.max()) + 1))
+        use = data.labels == "use"
+        reasons["labels"] = "used: the mode of each point, asked for" if use else "ignored: the modes are what a game has to find"
+        if data.mirror or data.size or data.channels:
+            raise InputError(f"{data.path} holds points in the plane; mirror, size and channels are for images: leave them out")
+    elif data.path == "digits":
+        pictures, y = load_digits()
+        space = _image_space(data, 16, 1, "bicubic" if data.filter == "lanczos" else data.filter, reasons)
+        rows = np.stack([space.fit(Pillow.fromarray(picture)) for picture in pictures])
+        classes, use = tuple("0123456789"), data.labels != "ignore"
+        reasons["data"] = "digits: embedded, 1797 handwritten digits of 8×8 pixels"
+    else:
+        space = _image_space(data, 32, 3, data.filter, reasons)
+        drawn, y, captions = draw_shapes(NUM_SHAPES, space.height, space.width)
+        if space.channels == 3:
+            rows = drawn.transpose(0, 3, 1, 2).copy()
+        else:
+            rows = np.stack([space.fit(Pillow.fromarray(picture)) for picture in drawn])
+        classes, use = SHAPES, data.labels != "ignore"
+        reasons["data"] = f"shapes: embedded, {NUM_SHAPES} pictures drawn at {space.height}×{space.width}"
+        reasons["resize"] = "none: drawn at the size asked for"
+    reasons.setdefault("labels", f"used: {len(classes)} classes" if use else "ignored: asked for")
+    return _assemble(data, space, rows, y, classes if use else (), classes, captions, reasons)
+
+
+def _image_space(data: Data, side: int, channels: int, sampling: Any, reasons: dict[str, str]) -> Image:
+    height, width = (side, side) if data.size is None else (data.size, data.size) if isinstance(data.size, int) else data.size
+    channels = data.channels or channels
+    reasons["size"] = f"{height}×{width}: " + ("asked for" if data.size else f"the default of {data.path}")
+    reasons["channels"] = {1: "grey", 3: "RGB", 4: "RGBA"}[channels] + (": asked for" if data.channels else f": {data.path} is so")
+    reasons["resize"] = f"{data.resize} with antialiased {sampling}"
+    return Image(channels=channels, height=height, width=width, resize=data.resize, filter=sampling)
+
+
+def _assemble(
+    data: Data, space: Any, rows: np.ndarray, y: np.ndarray, used: tuple[str, ...], classes: tuple[str, ...],
+    captions: list[str] | None, reasons: dict[str, str],
+) -> DataSet:  # fmt: skip
+    index = np.arange(len(rows))
+    if data.limit is not None and data.limit < len(rows):
+        index = np.arange(data.limit) * len(rows) // data.limit
+        reasons["limit"] = f"{data.limit} of {len(rows)}: spread evenly, asked for"
+        rows, y = rows[index], y[index]
+    hashes = sample_hashes(rows)
+    held = held_out(hashes, data.holdout)
+    if data.holdout > 0 and min(held.sum(), (~held).sum()) < 2:
+        held = held_out_few(hashes, data.holdout, 2)
+    from dataclasses import replace
+
+    space = replace(space, classes=used)
+
+    def samples(mask: np.ndarray) -> Samples:
+        told = [captions[k] for k in index[mask]] if captions is not None else None
+        return Samples(torch.from_numpy(rows[mask]), torch.from_numpy(y[mask]) if used else None, told, index[mask])
+
+    train, kept = samples(~held), samples(held)
+    reasons["split"] = f"{len(train)} to train, {len(kept)} held back: by content hash, holdout {data.holdout:g}"
+    mark = hashlib.sha256(rows.tobytes() + y.astype("<i8").tobytes() + held.tobytes()).hexdigest()[:16]
+    counts = {part: np.bincount(y[mask], minlength=len(classes)) for part, mask in (("counts", ~held), ("held_counts", held))}
+    card: dict[str, Any] = {
+        "path": data.path,
+        "kind": "embedded set",
+        "space": space.describe(),
+        "content_hash": mark,
+        "num_items": len(rows),
+        "num_train": len(train),
+        "num_held": len(kept),
+        "split": reasons["split"],
+        "size": list(space.shape[1:]) if isinstance(space, Image) else None,
+        "channels": space.shape[0] if isinstance(space, Image) else None,
+        "resize": data.resize,
+        "filter": getattr(space, "filter", None),
+        "mirror": data.mirror,
+        "labels": {
+            "used": bool(used), "origin": "embedded", "classes": list(classes), "counts": counts["counts"].tolist(),
+            "held_counts": counts["held_counts"].tolist(),
+            "balance": round(float(counts["counts"].min() / max(1, counts["counts"].max())), 4),
+        },
+        "median_short_side": None, "sizes": {}, "num_sizes": 1, "modes": {}, "formats": {}, "animated": 0,
+        "num_unreadable": 0, "unreadable": [], "ignored": {}, "notes": [],
+        "duplicates": int(len(hashes) - len(np.unique(hashes))),
+    }  # fmt: skip
+    return DataSet(space, train, kept, card, reasons, mark, [f"{data.path} {k}" for k in range(len(rows))])
+
+
+def load_digits() -> tuple[np.ndarray, np.ndarray]:
+    """The digits: pictures uint8 [1797, 8, 8] in 0..255, labels int64 [1797] in 0..9."""
+    with resources.as_file(resources.files("agon.data") / "digits.npz") as place, np.load(place, allow_pickle=False) as file:
+        return file["x"], file["y"].astype(np.int64)
+
+
+def modes(name: str) -> tuple[np.ndarray, float]:
+    """The known modes of a toy set: centres float64 [K, 2] in data units, and the sd of each around its centre.
+
+    ring K=8, grid K=25; spirals K=200, points along the arms 0.11 apart. Raises InputError for another name.
+    """
+    if name == "ring":
+        angles = 2 * np.pi * np.arange(8) / 8
+        return 2.0 * np.stack([np.cos(angles), np.sin(angles)], axis=1), 0.02
+    if name == "grid":
+        axis = 2.0 * np.arange(-2, 3)
+        return np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(25, 2), 0.05
+    if name == "spirals":
+        along = (np.arange(100) + 0.5) / 100
+        return np.concatenate([_spiral(along, arm) for arm in (0, 1)]), 0.05
+    raise InputError(f"modes are known for {' '.join(TOYS)}, not for {name!r}.{suggest(name, TOYS)}")
+
+
+def _spiral(along: np.ndarray, arm: int) -> np.ndarray:
+    """Points [N, 2] at a share `along` in 0..1 of an arm's length (nearly: the radius grows as its square root's inverse)."""
+    turn = 3 * np.pi * np.sqrt(0.02 + 0.98 * along)  # the arc length of r = turn grows as turn², so this spreads points evenly
+    radius = turn / (3 * np.pi) * 2.0
+    angle = turn + np.pi * arm
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+
+
+def draw_toy(name: str, count: int = NUM_POINTS, seed: int = _SEED) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a toy set: float32 [count, 2] in data units, and their mode (for spirals: arm) int64 [count]."""
+    dice = np.random.Generator(np.random.PCG64(seed))
+    centres, sd = modes(name)
+    noise = dice.standard_normal((count, 2)) * sd
+    if name == "spirals":
+        which = dice.integers(0, 2, count)
+        along = dice.random(count)
+        centre = np.where(which[:, None] == 0, _spiral(along, 0), _spiral(along, 1))
+    else:
+        which = dice.integers(0, len(centres), count)
+        centre = centres[which]
+    return (centre + noise).astype(np.float32), which.astype(np.int64)
+
+
+def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Coloured shapes: uint8 [count, height, width, 3], shape index int64 [count], captions ("a small red circle at the top left").
+
+    Edges are antialiased by signed distance: a pixel's cover is its distance inside the outline, clipped to 0..1.
+    """
+    dice = np.random.Generator(np.random.PCG64(seed))
+    shape, colour = dice.integers(0, len(SHAPES), count), dice.integers(0, len(_COLOURS), count)
+    size, place = dice.integers(0, len(_SIZES), count), dice.integers(0, len(_PLACES), count)
+    side = min(height, width)
+    jitter = dice.uniform(-0.03, 0.03, (count, 2))
+    radius = np.array(list(_SIZES.values()))[size] * dice.uniform(0.92, 1.08, count) * side
+    ground = dice.uniform(205, 250, (count, 1)) + dice.uniform(-8, 8, (count, 3))
+    ink = np.array(list(_COLOURS.values()), dtype=np.float64)[colour] + dice.uniform(-10, 10, (count, 3))
+    centre_x = (0.27 + 0.23 * (place % 3) + jitter[:, 0]) * width
+    centre_y = (0.27 + 0.23 * (place // 3) + jitter[:, 1]) * height
+    x = np.empty((count, height, width, 3), dtype=np.uint8)
+    rows, columns = np.mgrid[0:height, 0:width] + 0.5
+    for start in range(0, count, 512):
+        part = slice(start, start + 512)
+        dx, dy = columns - centre_x[part, None, None], rows - centre_y[part, None, None]
+        inside = _distance_inside(dx, dy, radius[part, None, None], shape[part])
+        cover = np.clip(inside + 0.5, 0, 1)[..., None]
+        paint = ground[part, None, None] * (1 - cover) + ink[part, None, None] * cover
+        x[part] = np.clip(np.rint(paint), 0, 255).astype(np.uint8)
+    colours, sizes = list(_COLOURS), list(_SIZES)
+    captions = [
+        f"a {sizes[size[k]]} {colours[colour[k]]} {SHAPES[shape[k]]} "
+        + (f"in the {_PLACES[place[k]]}" if _PLACES[place[k]] == "centre" else f"at the {_PLACES[place[k]]}")
+        for k in range(count)
+    ]
+    return x, shape.astype(np.int64), captions
+
+
+def _distance_inside(dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Distance inside each outline (negative outside), pixels [n, H, W]; `shape` [n] picks the outline."""
+    from_centre = np.hypot(dx, dy)
+    slope = np.sqrt(3.0) / 2
+    arm = 0.36 * radius
+    upright = np.minimum(arm - np.abs(dx), radius - np.abs(dy))
+    level = np.minimum(radius - np.abs(dx), arm - np.abs(dy))
+    outlines = (
+        radius - from_centre,
+        0.86 * radius - np.maximum(np.abs(dx), np.abs(dy)),
+        0.55 * radius - np.maximum(dy - 0.15 * radius, slope * np.abs(dx) - 0.5 * (dy - 0.15 * radius)),
+        0.22 * radius - np.abs(from_centre - 0.78 * radius),
+        np.maximum(upright, level),
+    )
+    return np.choose(shape[:, None, None], outlines)

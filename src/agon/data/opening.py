@@ -1,0 +1,249 @@
+"""Opening a data set: from what a person asked (`Data`) to samples, with a reason for every choice made on the way."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agon.data.embedded import open_embedded
+from agon.data.pack import Packed, default_cache, pack
+from agon.data.request import EMBEDDED, SIZE_LIMITS, Data, checked
+from agon.data.samples import DataSet, Samples
+from agon.data.source import Source, open_source
+from agon.data.survey import Survey, survey
+from agon.errors import InputError
+from agon.spaces import Image
+
+Say = Callable[[str, str], None]
+LEAST_IMAGES = 8
+LEAST_A_CLASS = 4  # fewer samples a class than this on average, and "auto" leaves the labels out
+MOST_ENLARGED = 1.25  # a power of two this much above the median short side is still taken: 28 pixels become 32
+GREY_SHARE, ALPHA_SHARE = 0.95, 0.5
+LISTED = 1000  # unreadable files named in the card; all are counted
+_WORDS = {1: "grey", 3: "RGB", 4: "RGBA"}
+
+
+def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, max_size: int = 64) -> DataSet:
+    """Open, look at, choose and decode; the second time only read the cache.
+
+    cache: folder for packed data (default: the platform's). say: called with (choice, "value: reason") for each choice, and
+    with ("packing", …) while decoding takes long. max_size: the largest side chosen when `data.size` is None, pixels.
+    Raises InputError when the request or the data as a whole cannot be used.
+    """
+    checked(data)
+    say = say or (lambda choice, reason: None)
+    if data.path in EMBEDDED:
+        data_set = open_embedded(data)
+        for choice, reason in data_set.reasons.items():
+            say(choice, reason)
+        return data_set
+    folder = cache if cache is not None else default_cache()
+    source = open_source(data.path)
+    reasons: dict[str, str] = {"data": f"{source.path}: {source.kind}, {len(source)} items"}
+    say("data", reasons["data"])
+    use_labels, reasons["labels"] = choose_labels(source, data.labels)
+    select, cut = _select(source, data, use_labels)
+    if cut:
+        reasons["limit"] = cut
+    identity = source.identity()
+    looked = survey(source, select, keep=_survey_file(folder, identity, select), progress=_every(say, "looking", 5.0))
+    skipped = {int(index) for index in looked.bad}
+    readable = select[[k for k, index in enumerate(select.tolist()) if index not in skipped]] if skipped else select
+    if len(readable) == 0:
+        raise InputError(_all_unreadable(source, looked))
+    space = choose_space(data, looked, max_size, source.classes if use_labels else (), reasons)
+    for choice in reasons:
+        if choice != "data":
+            say(choice, reasons[choice])
+    packed = pack(
+        source, readable, space, holdout=data.holdout, identity=identity, cache=folder, memory=data.memory,
+        progress=_every(say, "packing", 5.0),
+    )  # fmt: skip
+    usable = sum(len(x) for x in packed.x.values())
+    unreadable = [*map(list, source.unreadable), *([source.names[int(i)], reason] for i, reason in looked.bad.items())]
+    unreadable += packed.meta["unreadable"]
+    _enough(source, usable, unreadable)
+    later = {"split": _split_reason(source, data, packed), "memory": packed.memory, "cache": packed.cache}
+    if unreadable:
+        later["unreadable"] = f"{len(unreadable)} skipped: the first is {unreadable[0][0]} ({unreadable[0][1]})"
+    for choice, reason in later.items():
+        say(choice, reason)
+    reasons |= later
+
+    def samples(part: str) -> Samples:
+        y = torch.from_numpy(packed.y[part]) if use_labels else None
+        return Samples(packed.x[part], y, index=packed.index[part])
+
+    train, held = samples("train"), samples("held")
+    card = _card(data, source, looked, space, packed, train, held, unreadable, reasons)
+    return DataSet(space, train, held, card, reasons, packed.meta["content_hash"], source.names)
+
+
+def choose_labels(source: Source, wanted: str) -> tuple[bool, str]:
+    """Whether labels are used, and why. Raises InputError when they are asked for and there are none."""
+    if wanted == "ignore":
+        return False, "ignored: asked for"
+    if source.labels is None:
+        if wanted == "use":
+            raise InputError(
+                f"labels=use, but {source.path} has none; give class sub-folders, a labels.csv (file,label), "
+                "a dataset.json or an array y, or use labels=auto"
+            )
+        return False, "none: no class sub-folders, labels.csv, dataset.json or array of labels"
+    present = source.labels[source.labels >= 0]
+    classes, missing = len(np.unique(present)), len(source.labels) - len(present)
+    found = f"{classes} classes from {source.label_origin}"
+    if wanted == "use":
+        return True, f"used: {found}" + (f"; {missing} images without a label are left out" if missing else ", asked for")
+    if missing:
+        return False, f"ignored: {missing} of {len(source.labels)} images have no label ({found}); labels=use trains on the labelled ones"
+    if classes < 2:
+        return False, f"ignored: only one class ({source.label_origin})"
+    if len(present) < LEAST_A_CLASS * classes:
+        return False, f"ignored: {found} for {len(present)} images, fewer than {LEAST_A_CLASS} each; labels=use insists"
+    return True, f"used: {found}"
+
+
+def choose_space(data: Data, looked: Survey, max_size: int, classes: tuple[str, ...], reasons: dict[str, str]) -> Image:
+    """Size and channels from what was seen; each reason goes into `reasons`."""
+    if data.size is not None:
+        height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
+        reasons["size"] = f"{height}×{width}: asked for"
+    else:
+        short = max(1.0, looked.short_side)
+        fitting = 2 ** math.floor(math.log2(short * MOST_ENLARGED))
+        side = max(SIZE_LIMITS[0] * 2, min(fitting, 2 ** math.floor(math.log2(max_size)), SIZE_LIMITS[1]))
+        height = width = side
+        capped = f", capped at {max_size}" if fitting > max_size else ""
+        reasons["size"] = f"{side}×{side}: the power of two for a median short side of {short:g} pixels{capped}"
+    if data.channels is not None:
+        channels, why = data.channels, "asked for"
+    elif looked.alpha_share >= ALPHA_SHARE:
+        channels, why = 4, f"{looked.alpha_share:.0%} of {looked.looked} looked at have transparent pixels"
+    elif looked.grey_share >= GREY_SHARE:
+        channels, why = 1, f"{looked.grey_share:.0%} of {looked.looked} looked at have no colour"
+    else:
+        channels, why = 3, f"{1 - looked.grey_share:.0%} of {looked.looked} looked at have colour"
+        if looked.alpha_share > 0:
+            why += f", {looked.alpha_share:.0%} transparency (composited on white)"
+    reasons["channels"] = f"{_WORDS[channels]}: {why}"
+    space = Image(channels=channels, height=height, width=width, classes=classes, resize=data.resize, filter=data.filter)
+    goal = f"{width}×{height}"
+    resized = sum(count for size, count in looked.sizes.items() if size != goal)
+    how = {"cover": "filled, centre cropped", "contain": "fitted inside, padded", "stretch": "aspect not kept"}[data.resize]
+    if resized:
+        reasons["resize"] = (
+            f"{data.resize} with antialiased {data.filter}: {how}; {resized} of {sum(looked.sizes.values())} images are resized"
+        )
+    else:
+        reasons["resize"] = f"none: every image is {goal} already"
+    return space
+
+
+def _select(source: Source, data: Data, use_labels: bool) -> tuple[np.ndarray, str]:
+    """Which items are opened at all: labelled ones if labels are used, and `limit` of them, spread evenly."""
+    every = np.arange(len(source))
+    if use_labels and source.labels is not None:
+        every = every[source.labels >= 0]
+    if data.limit is None:
+        return every, ""
+    parts = [every] if source.held is None else [every[~source.held[every]], every[source.held[every]]]
+    parts = [part[np.arange(data.limit) * len(part) // data.limit] if len(part) > data.limit else part for part in parts]
+    chosen = np.sort(np.concatenate(parts))
+    return chosen, f"{len(chosen)} of {len(every)}: spread evenly, asked for" if len(chosen) < len(every) else ""
+
+
+def _survey_file(folder: Path, identity: str, select: np.ndarray) -> Path | None:
+    import hashlib
+
+    key = hashlib.sha256(identity.encode() + select.tobytes()).hexdigest()[:24]
+    try:
+        (folder / "survey").mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder / "survey" / f"{key}.json"
+
+
+def _every(say: Say, what: str, seconds: float) -> Callable[[int, int], None]:
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > seconds:
+            last = time.monotonic()
+            say(what, f"{done} of {total} images")
+
+    return progress
+
+
+def _all_unreadable(source: Source, looked: Survey) -> str:
+    reasons = Counter(looked.bad.values()).most_common(3)
+    told = "; ".join(f"{count} × {reason}" for reason, count in reasons)
+    return f"{source.path} holds {len(source)} image files and none can be read: {told}; replace them or give another folder"
+
+
+def _enough(source: Source, usable: int, unreadable: list[list[str]]) -> None:
+    if usable >= LEAST_IMAGES:
+        return
+    lost = f" ({len(unreadable)} could not be read, the first: {unreadable[0][0]}, {unreadable[0][1]})" if unreadable else ""
+    raise InputError(
+        f"{source.path} has {usable} usable images{lost}; a GAN needs at least {LEAST_IMAGES} to train on and to hold some back, "
+        "and a few hundred to be any good: add images, or try an embedded set such as digits"
+    )
+
+
+def _split_reason(source: Source, data: Data, packed: Packed) -> str:
+    counts = f"{len(packed.x['train'])} to train, {len(packed.x['held'])} held back"
+    return {
+        "own": f"{counts}: {source.split_origin}",
+        "content": f"{counts}: by content hash, holdout {data.holdout:g}",
+        "lowest": f"{counts}: by content hash; the set is so small that chance would leave too few on one side",
+        "none": f"{counts}: holdout 0, so scores will compare with what was trained on",
+        "impossible": f"{counts}: all images are the same, so none can be held back",
+    }[packed.meta["split"]]
+
+
+def _card(
+    data: Data, source: Source, looked: Survey, space: Image, packed: Packed, train: Samples, held: Samples,
+    unreadable: list[list[str]], reasons: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    labels: dict[str, Any] = {"used": bool(space.classes), "origin": source.label_origin, "classes": list(source.classes)}
+    if source.labels is not None:
+        counts = {part: np.bincount(packed.y[part][packed.y[part] >= 0], minlength=len(source.classes)) for part in packed.y}
+        labels |= {"counts": counts["train"].tolist(), "held_counts": counts["held"].tolist()}
+        filled = counts["train"][counts["train"] > 0]
+        labels["balance"] = round(float(filled.min() / filled.max()), 4) if len(filled) else None
+    return {
+        "path": source.path,
+        "kind": source.kind,
+        "space": space.describe(),
+        "content_hash": packed.meta["content_hash"],
+        "num_items": len(source),
+        "num_train": len(train),
+        "num_held": len(held),
+        "split": reasons["split"],
+        "size": [space.height, space.width],
+        "channels": space.channels,
+        "resize": space.resize,
+        "filter": space.filter,
+        "mirror": data.mirror,
+        "labels": labels,
+        "median_short_side": looked.short_side,
+        "sizes": dict(list(looked.sizes.items())[:50]),
+        "num_sizes": len(looked.sizes),
+        "modes": looked.modes,
+        "formats": looked.formats,
+        "animated": looked.animated,
+        "num_unreadable": len(unreadable),
+        "unreadable": unreadable[:LISTED],
+        "ignored": dict(source.ignored.most_common()),
+        "duplicates": packed.meta["duplicates"],
+        "notes": source.notes,
+    }
