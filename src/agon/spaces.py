@@ -316,6 +316,8 @@ def _deep_grey_to_uint8(values: np.ndarray, source_format: str | None) -> np.nda
 
 
 def _with_channels(picture: Pillow.Image, channels: int) -> Pillow.Image:
+    if picture.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]:
+        return picture
     if channels == 4:
         return picture.convert("RGBA")
     if picture.mode == "RGBA":

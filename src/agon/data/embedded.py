@@ -12,7 +12,9 @@ spirals  2 arms of one and a half turns, sd 0.05.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,7 @@ _SEED = 20140610  # any number would do; this one never changes, so the sets nev
 
 def open_embedded(data: Data) -> DataSet:
     """The embedded set `data.path`; the options of `Data` apply as far as they mean something. Raises InputError."""
-    reasons: dict[str, str] = {}
+    reasons: dict[str, str] = {"data": ""}  # first, filled below
     captions = None
     space: Space
     if data.path in TOYS:
@@ -68,6 +70,8 @@ def open_embedded(data: Data) -> DataSet:
         classes, use = SHAPES, data.labels != "ignore"
         reasons["data"] = f"shapes: embedded, {NUM_SHAPES} pictures drawn at {space.height}×{space.width}"
         reasons["resize"] = "none: drawn at the size asked for"
+    if Path(data.path).exists():
+        reasons["data"] += f" (not the {data.path} in this folder: write ./{data.path} for that)"
     reasons.setdefault("labels", f"used: {len(classes)} classes" if use else "ignored: asked for")
     return _assemble(data, space, rows, y, classes if use else (), classes, captions, reasons)
 
@@ -94,8 +98,6 @@ def _assemble(
     held = held_out(hashes, data.holdout)
     if data.holdout > 0 and min(held.sum(), (~held).sum()) < 2:
         held = held_out_few(hashes, data.holdout, 2)
-    from dataclasses import replace
-
     space = replace(space, classes=used)
 
     def samples(mask: np.ndarray) -> Samples:
@@ -104,6 +106,7 @@ def _assemble(
 
     train, kept = samples(~held), samples(held)
     reasons["split"] = f"{len(train)} to train, {len(kept)} held back: by content hash, holdout {data.holdout:g}"
+    reasons["memory"] = "in memory: embedded sets are small"
     mark = hashlib.sha256(rows.tobytes() + y.astype("<i8").tobytes() + held.tobytes()).hexdigest()[:16]
     counts = {part: np.bincount(y[mask], minlength=len(classes)) for part, mask in (("counts", ~held), ("held_counts", held))}
     card: dict[str, Any] = {
@@ -191,17 +194,18 @@ def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple
     radius = np.array(list(_SIZES.values()))[size] * dice.uniform(0.92, 1.08, count) * side
     ground = dice.uniform(205, 250, (count, 1)) + dice.uniform(-8, 8, (count, 3))
     ink = np.array(list(_COLOURS.values()), dtype=np.float64)[colour] + dice.uniform(-10, 10, (count, 3))
-    centre_x = (0.27 + 0.23 * (place % 3) + jitter[:, 0]) * width
-    centre_y = (0.27 + 0.23 * (place // 3) + jitter[:, 1]) * height
+    centre_x = (0.29 + 0.21 * (place % 3) + jitter[:, 0]) * width
+    centre_y = (0.29 + 0.21 * (place // 3) + jitter[:, 1]) * height
     x = np.empty((count, height, width, 3), dtype=np.uint8)
     rows, columns = np.mgrid[0:height, 0:width] + 0.5
-    for start in range(0, count, 512):
-        part = slice(start, start + 512)
-        dx, dy = columns - centre_x[part, None, None], rows - centre_y[part, None, None]
-        inside = _distance_inside(dx, dy, radius[part, None, None], shape[part])
-        cover = np.clip(inside + 0.5, 0, 1)[..., None]
-        paint = ground[part, None, None] * (1 - cover) + ink[part, None, None] * cover
-        x[part] = np.clip(np.rint(paint), 0, 255).astype(np.uint8)
+    for kind in range(len(SHAPES)):
+        members = np.flatnonzero(shape == kind)
+        for start in range(0, len(members), 512):
+            part = members[start : start + 512]
+            dx, dy = columns - centre_x[part, None, None], rows - centre_y[part, None, None]
+            cover = np.clip(_distance_inside(dx, dy, radius[part, None, None], kind) + 0.5, 0, 1)[..., None]
+            paint = ground[part, None, None] * (1 - cover) + ink[part, None, None] * cover
+            x[part] = np.clip(np.rint(paint), 0, 255).astype(np.uint8)
     colours, sizes = list(_COLOURS), list(_SIZES)
     captions = [
         f"a {sizes[size[k]]} {colours[colour[k]]} {SHAPES[shape[k]]} "
@@ -211,18 +215,18 @@ def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple
     return x, shape.astype(np.int64), captions
 
 
-def _distance_inside(dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Distance inside each outline (negative outside), pixels [n, H, W]; `shape` [n] picks the outline."""
-    from_centre = np.hypot(dx, dy)
-    slope = np.sqrt(3.0) / 2
+def _distance_inside(dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, kind: int) -> np.ndarray:
+    """Distance inside the outline of SHAPES[kind] (negative outside), pixels [n, H, W]."""
+    name = SHAPES[kind]
+    if name == "circle":
+        return radius - np.hypot(dx, dy)
+    if name == "square":
+        return 0.86 * radius - np.maximum(np.abs(dx), np.abs(dy))
+    if name == "triangle":
+        below = dy - 0.15 * radius
+        return 0.55 * radius - np.maximum(below, np.sqrt(0.75) * np.abs(dx) - 0.5 * below)
+    if name == "ring":
+        return 0.22 * radius - np.abs(np.hypot(dx, dy) - 0.78 * radius)
     arm = 0.36 * radius
     upright = np.minimum(arm - np.abs(dx), radius - np.abs(dy))
-    level = np.minimum(radius - np.abs(dx), arm - np.abs(dy))
-    outlines = (
-        radius - from_centre,
-        0.86 * radius - np.maximum(np.abs(dx), np.abs(dy)),
-        0.55 * radius - np.maximum(dy - 0.15 * radius, slope * np.abs(dx) - 0.5 * (dy - 0.15 * radius)),
-        0.22 * radius - np.abs(from_centre - 0.78 * radius),
-        np.maximum(upright, level),
-    )
-    return np.choose(shape[:, None, None], outlines)
+    return np.maximum(upright, np.minimum(radius - np.abs(dx), arm - np.abs(dy)))

@@ -9,6 +9,7 @@ through in small groups: memory stays bounded whatever the size of the set.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -194,7 +195,9 @@ def _build(source: Source, select: np.ndarray, space: Image, holdout: float, ent
             raise _CacheFailed(f"{entry.parent}: {error.strerror}") from None
         _decode_all(source, select, space, holdout, stage, progress)
         try:
-            if entry.exists():  # damaged, or another process was faster; either way ours is good
+            if entry.exists():
+                if _load(entry, True)[0] is not None:
+                    return  # another process was faster
                 entry.rename(entry.parent / f"{stage.name}-old")
             stage.rename(entry)
             _flush(entry.parent)
@@ -255,7 +258,8 @@ class _Sink:
 
     def close(self) -> None:
         for file in self.files.values():
-            file.close()
+            with contextlib.suppress(OSError):  # on a full disk closing fails again; the first failure is the one told
+                file.close()
 
     def finish(self) -> Arrays:
         """All arrays; those in files are flushed to disk and mapped."""

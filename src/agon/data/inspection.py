@@ -1,0 +1,163 @@
+"""What `agon data check` reports: what is there, what is wrong with it, and what training would do with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agon.data.duplicates import near_duplicates
+from agon.data.opening import open_data
+from agon.data.request import Data
+from agon.data.samples import DataSet
+from agon.spaces import Image
+
+FEW_IMAGES = 200
+PREVIEW_IMAGES = 64
+LISTED_LINES = 8
+
+
+@dataclass
+class Report:
+    """The findings, in plain values."""
+
+    verdict: str  # one line
+    warnings: list[str]  # each: what, and what to do about it
+    card: dict[str, Any]  # the data card of `open_data`
+    reasons: dict[str, str]  # what training would do, and why
+    near_duplicates: list[list[str]] = field(default_factory=list)  # groups of names, the first LISTED_GROUPS
+    num_near_duplicates: int = 0  # samples that have an earlier near-twin, exact copies included
+    num_leaked: int = 0  # held-back samples that have a near-twin among the training samples
+    preview: str | None = None  # path of the picture
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON-able values."""
+        return asdict(self)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(heading, text) pairs in reading order, for a table."""
+        card, rows = self.card, [("verdict", self.verdict)]
+        rows += [("warning", text) for text in self.warnings]
+        rows.append(("found", f"{card['kind']}, {card['num_items']} items at {card['path']}"))
+        rows.append(("usable", f"{card['num_train'] + card['num_held']}: {card['split']}"))
+        if card["sizes"]:
+            rows.append(("sizes", _counted(card["sizes"], card["num_sizes"]) + f"; median short side {card['median_short_side']:g}"))
+        if card["modes"]:
+            rows.append(("modes", _counted(card["modes"], len(card["modes"]))))
+        if card["formats"]:
+            animated = f"; {card['animated']} animated (first frame)" if card["animated"] else ""
+            rows.append(("formats", _counted(card["formats"], len(card["formats"])) + animated))
+        labels = card["labels"]
+        rows.append(("labels", self.reasons["labels"]))
+        if labels.get("counts"):
+            together = {name: n + h for name, n, h in zip(labels["classes"], labels["counts"], labels["held_counts"], strict=True)}
+            rows.append(("classes", _counted(together, len(together)) + f"; balance {labels['balance']:g} (smallest / largest)"))
+        copies = f"{card['duplicates']} exact copies, {self.num_near_duplicates} near or exact ones"
+        leaked = f", {self.num_leaked} of them held back while their twin is trained on" if self.num_leaked else ""
+        rows.append(("duplicates", copies + leaked))
+        rows += [("  alike", "  ".join(group)) for group in self.near_duplicates[:LISTED_LINES]]
+        rows.append(("unreadable", f"{card['num_unreadable']}"))
+        rows += [("  skipped", f"{name}: {reason}") for name, reason in card["unreadable"][:LISTED_LINES]]
+        if card["num_unreadable"] > LISTED_LINES:
+            rows.append(("  skipped", f"… and {card['num_unreadable'] - LISTED_LINES} more, all in the JSON report"))
+        if card["ignored"]:
+            rows.append(("ignored", "not pictures: " + _counted(card["ignored"], len(card["ignored"]))))
+        rows += [("note", note) for note in card["notes"]]
+        rows += [
+            (f"would {choice}", reason) for choice, reason in self.reasons.items() if choice in ("size", "channels", "resize", "limit")
+        ]
+        if self.preview:
+            rows.append(("preview", self.preview))
+        return rows
+
+    def lines(self) -> list[str]:
+        """The report as lines of plain text."""
+        return [f"{heading:<14} {text}" for heading, text in self.rows()]
+
+
+def _counted(counts: dict[str, int], total: int, shown: int = 6) -> str:
+    told = ", ".join(f"{count} × {name}" for name, count in list(counts.items())[:shown])
+    return told + (f", … ({total} kinds)" if total > shown else "")
+
+
+LISTED_GROUPS = 100
+
+
+def check(
+    data: Data | str | Path,
+    out: Path | None = None,
+    *,
+    cache: Path | None = None,
+    say: Callable[[str, str], None] | None = None,
+    max_size: int = 64,
+) -> Report:
+    """Open `data` as training would and report on it; with `out`, also write a preview picture there (a file name or a folder).
+
+    Raises InputError where training would.
+    """
+    request = data if isinstance(data, Data) else Data(path=str(data))
+    data_set = open_data(request, cache=cache, say=say, max_size=max_size)
+    groups, leaked = _find_twins(data_set)
+    report = Report(
+        verdict="",
+        warnings=[],
+        card=data_set.card,
+        reasons=data_set.reasons,
+        near_duplicates=groups[:LISTED_GROUPS],
+        num_near_duplicates=sum(len(group) - 1 for group in groups),
+        num_leaked=leaked,
+    )
+    report.warnings = _warnings(data_set, report)
+    usable = len(data_set.train) + len(data_set.held)
+    concern = f", {len(report.warnings)} warning{'s' if len(report.warnings) > 1 else ''}" if report.warnings else ", nothing wrong found"
+    report.verdict = f"usable: {usable} samples would train as {data_set.space.describe()}{concern}"
+    if out is not None:
+        report.preview = str(_preview(data_set, Path(out)))
+    return report
+
+
+def _find_twins(data_set: DataSet) -> tuple[list[list[str]], int]:
+    if not isinstance(data_set.space, Image):
+        return [], 0
+    train, held = data_set.train, data_set.held
+    x = torch.cat([train.x, held.x]) if len(held) else train.x
+    groups = near_duplicates(x)
+    index = np.concatenate([part.index for part in (train, held) if part.index is not None])
+    leaked = sum(sum(k >= len(train) for k in group) for group in groups if group[0] < len(train))
+    return [[data_set.names[int(index[k])] for k in group] for group in groups], leaked
+
+
+def _warnings(data_set: DataSet, report: Report) -> list[str]:
+    card, told = data_set.card, []
+    usable = card["num_train"] + card["num_held"]
+    if usable < FEW_IMAGES and isinstance(data_set.space, Image):
+        told.append(f"only {usable} images: the critic will soon know them by heart; more images, or mirror=true, help")
+    if card["num_unreadable"] > 0.02 * max(1, card["num_items"]):
+        told.append(f"{card['num_unreadable']} of {card['num_items']} files cannot be used: see the list, replace or remove them")
+    if report.num_near_duplicates > 0.05 * usable:
+        told.append(f"{report.num_near_duplicates} of {usable} images repeat another one: a GAN will repeat them too; remove copies")
+    if report.num_leaked > 0.01 * max(1, card["num_held"]):
+        told.append(f"{report.num_leaked} held-back images have a twin in training: scores against them will flatter")
+    balance = card["labels"].get("balance")
+    if card["labels"]["used"] and balance is not None and balance < 0.1:
+        told.append(f"the largest class has {1 / max(balance, 1e-4):.0f} times the images of the smallest: rare classes will look worse")
+    empty = [name for name, count in zip(card["labels"]["classes"], card["labels"].get("counts", []), strict=False) if count == 0]
+    if card["labels"]["used"] and empty:
+        told.append(f"{len(empty)} classes have no training image (the first: {empty[0]}): they cannot be learned")
+    if card["median_short_side"] and card["size"] and card["median_short_side"] * 2 < min(card["size"]):
+        told.append(f"most images are enlarged: their median short side is {card['median_short_side']:g} pixels; ask for a smaller size")
+    return told
+
+
+def _preview(data_set: DataSet, out: Path) -> Path:
+    target = out if out.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") else out / "preview.png"
+    x, y = data_set.train.x, data_set.train.y
+    if not isinstance(data_set.space, Image):
+        return data_set.space.render(x, target)
+    order = torch.argsort(y, stable=True) if y is not None else torch.arange(len(x))  # classes lie together
+    picked = order[torch.linspace(0, len(x) - 1, min(len(x), PREVIEW_IMAGES)).round().long()]
+    return data_set.space.render(x.index_select(0, picked), target)
