@@ -96,7 +96,7 @@ def _place(name: str) -> tuple[str, str, str, str]:
 
 def _paint(series: list[dict[str, Any]]) -> None:
     """Give every curve a colour number: real, generated and held-out data keep theirs on the whole page, and so do D and G."""
-    free = [color for color in range(len(series) + 3)]
+    free = list(range(len(series) + 3))
     wanted = [_COLORS.get(re.split(r"[/ ]", entry["name"])[-1]) for entry in series]
     for entry, color in zip(series, wanted, strict=True):
         entry["color"] = color if color in free else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -129,18 +130,24 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
         if value is None:
             continue
         key = (str(row.get("name", "?")), _stamp(row.get("protocol")), row.get("higher_is_better") is True)
-        at = {"round": whole(row.get("round")), "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0}
-        groups.setdefault(key, {})[at["round"]] = {**at, "value": value, "floor": finite(row.get("floor"))}
+        round = whole(row.get("round"))
+        at = {"round": round, "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0}
+        groups.setdefault(key, {})[round] = {**at, "value": value, "floor": finite(row.get("floor"))}
     order = list(SCORES)
     made = [Scores(*key, [group[round] for round in sorted(group)]) for key, group in groups.items()]
     return sorted(made, key=lambda scores: order.index(scores.name) if scores.name in order else len(order))
 
 
 def _stamp(protocol: Any) -> str:
-    """A protocol as one line."""
-    if isinstance(protocol, dict):
-        return " · ".join(f"{key} {setting_text(value)}" for key, value in protocol.items() if value is not None)
-    return "" if protocol is None else str(protocol)
+    """A protocol as one line: "extractor classifier a13c9d02be77 · resize none · …"; a hash stands beside what it is the hash of."""
+    if not isinstance(protocol, dict):
+        return "" if protocol is None else setting_text(protocol)
+    parts = []
+    for key, value in protocol.items():
+        if value is not None and not (key.endswith("_hash") and key[:-5] in protocol):
+            told = [key.replace("_", " "), setting_text(value), setting_text(protocol.get(f"{key}_hash") or "")]
+            parts.append(" ".join(told).strip())
+    return " · ".join(parts)
 
 
 def state(journal: Journal, now: float) -> tuple[str, str]:
@@ -153,7 +160,7 @@ def state(journal: Journal, now: float) -> tuple[str, str]:
     if kind in ("stop", "done"):
         return ("finished" if kind == "done" else "stopped"), f"Last event {moment_text(last)} UTC."
     times = [t for row in journal.ticks[-20:] if (t := finite(row.get("time")))]
-    gaps = sorted(b - a for a, b in zip(times, times[1:], strict=False))
+    gaps = sorted(b - a for a, b in pairwise(times))
     quiet = max(600.0, 10 * gaps[len(gaps) // 2] if gaps else 0.0)
     if now - last > quiet:
         return "interrupted", f"No word since {moment_text(last)} UTC, and the run did not say that it stopped."

@@ -30,6 +30,7 @@ BARS = 40  # a chart of class balance holds at most this many bars
 TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
 
 _AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
+_SHARES = ("precision", "recall", "density", "coverage")
 # run.json's keys that other parts of the page show.
 _ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
 
@@ -99,11 +100,9 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
 # -- head ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _ratio(value: float, floor: float | None, higher: bool) -> str:
-    """How far a score is from what real data score against real data."""
-    if floor is None or floor <= 1e-9:
-        return "—"
-    return f"{100 * value / floor:.0f} % of it" if higher else f"{number_text(float(f'{value / floor:.3g}'))} ×"
+def _ratio(value: float, floor: float | None) -> str:
+    """A score over what real data score against real data."""
+    return "—" if floor is None or floor <= 1e-9 else f"{number_text(float(f'{value / floor:.3g}'))} ×"
 
 
 def _headline(journal: Journal) -> Markup | None:
@@ -113,9 +112,9 @@ def _headline(journal: Journal) -> Markup | None:
     chosen = [scores for scores in journal.scores if isinstance(first, list) and first[:1] == [scores.name]] or journal.scores[:1]
     score = max(chosen, key=lambda scores: scores.last["round"])
     last, best = score.last, score.best
-    parts = [f"real against real: {number_text(last['floor'])}" if last["floor"] is not None else "no real-against-real floor"]
+    parts = [f"real against real {number_text(last['floor'])}" if last["floor"] is not None else "no real-against-real floor"]
     if last["floor"] is not None and last["floor"] > 1e-9:
-        parts.append(f"{_ratio(last['value'], last['floor'], score.higher)} {'' if score.higher else 'the floor'}".strip())
+        parts.append(f"{_ratio(last['value'], last['floor'])} that floor")
     if best is not last:
         parts.append(f"best {number_text(best['value'])} at round {number_text(best['round'])}")
     return h(
@@ -131,19 +130,21 @@ def _headline(journal: Journal) -> Markup | None:
 def _header(journal: Journal, now: float) -> Markup:
     run = journal.run
     word, sentence = state(journal, now)
-    last = next((row for row in reversed(journal.events) if finite(row.get("round")) is not None), {})
+    last: Mapping[str, Any] = next((row for row in reversed(journal.events) if finite(row.get("round")) is not None), {})
     tick = journal.ticks[-1] if journal.ticks else {}
     of = f" of {number_text(run['rounds'])}" if finite(run.get("rounds")) else ""
-    cpu = f" ({duration_text(tick['cpu_seconds'])} of processor)" if finite(tick.get("cpu_seconds")) else ""
+    cpu = f" (CPU {duration_text(tick['cpu_seconds'])})" if finite(tick.get("cpu_seconds")) else ""
     signs = journal.signs
     space = mapping(run.get("space"))
-    what = " × ".join(str(space[k]) for k in ("height", "width", "channels") if k in space) or str(space.get("dim", ""))
+    sides = " × ".join(_short(space[side]) for side in ("height", "width") if side in space)
+    colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(whole(space.get("channels")), "")
+    what = f"{sides or _short(space.get('dim', ''))} {colour} {_short(space.get('kind', ''))}" if space else ""
     facts = [
         ("State", h("span", word, class_=f"state {word.replace(' ', '-')}")),
         ("Round", f"{number_text(last.get('round'))}{of}"),
         ("Samples seen", number_text(last.get("seen"))),
         ("Time", f"{duration_text(tick.get('seconds'))}{cpu}"),
-        ("Data", f"{mapping(run.get('data')).get('path', '—')}" + (f" · {what} {space.get('kind', '')}" if what else "")),
+        ("Data", f"{mapping(run.get('data')).get('path', '—')}" + (f", {what}" if what else "")),
         ("Health", h("a", f"{len(signs)} sign{'s' * (len(signs) > 1)} fired" if signs else "no signs fired", href="#health")),
     ]
     recipe = run.get("recipe") or mapping(run.get("game")).get("name") or "unknown recipe"
@@ -151,7 +152,7 @@ def _header(journal: Journal, now: float) -> Markup:
         "header",
         h("p", "Agon run report", class_="kicker"),
         h("h1", h("bdi", journal.path.resolve().name)),
-        h("p", f"Recipe {recipe}. Begun {run.get('created', '—')}. {sentence}", class_="byline"),
+        h("p", f"Recipe {recipe}. Begun {_short(run.get('created', '—')).replace('T', ' ', 1)}. {sentence}", class_="byline"),
         h("div", _headline(journal), h("dl", [h("div", h("dt", k), h("dd", v)) for k, v in facts]), class_="front"),
         h("div", [h("p", note) for note in journal.notes], class_="notes") if journal.notes else None,
     )
@@ -161,17 +162,20 @@ def _header(journal: Journal, now: float) -> Markup:
 
 
 def _score_panels(scores: Sequence[Scores]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Axes and panels of the scores: one panel a name, one axis and one line a protocol."""
+    """Axes and panels of the scores: a panel a name (one for the four shares), an axis and a line a protocol."""
     axes: dict[str, Any] = {}
     made: dict[str, dict[str, Any]] = {}
     for index, score in enumerate(scores):
         axis = f"score {index}"
         axes[axis] = {key: [number(row[key]) for row in score.rows] for key in ("round", "seen", "seconds")}
-        note = f"{'higher' if score.higher else 'lower'} is better"
-        panel = made.setdefault(score.name, {"id": f"score {score.name}", "title": score.title, "note": note, "series": []})
+        key = "prdc" if score.name in _SHARES else score.name
+        title = ", ".join(_SHARES).capitalize() if key == "prdc" else score.title
+        note = f"{'higher' if score.higher else 'lower'} is better; dashed: floor"
+        panel = made.setdefault(key, {"id": f"score {key}", "title": title, "note": note, "series": []})
+        alike = sum(other.name == score.name for other in scores[:index])
         floors = [row["floor"] for row in score.rows if row["floor"] is not None]
         panel["series"].append({
-            "name": score.name if not panel["series"] else f"{score.name}, protocol {len(panel['series']) + 1}",
+            "name": f"{score.name}, protocol {alike + 1}" if alike else score.name,
             "x": axis, "color": len(panel["series"]), "values": [number(row["value"]) for row in score.rows],
             "floor": number(floors[-1]) if floors else None, "best": score.rows.index(score.best),
         })  # fmt: skip
@@ -207,16 +211,16 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         at_best = [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")]
         rows.append([
             h("span", score.title, " ", h("span", way, class_="way"), title=SCORES.get(score.name, ("", ""))[1] or None),
-            h("b", number_text(last["value"])), number_text(last["floor"]), _ratio(last["value"], last["floor"], score.higher),
+            h("b", number_text(last["value"])), number_text(last["floor"]), _ratio(last["value"], last["floor"]),
             number_text(last["round"]), at_best, h("span", score.protocol, class_="stamp"),
         ])  # fmt: skip
         for row in score.rows:
             value = h("b", f"{number_text(row['value'])} ★") if row is best else number_text(row["value"])
-            ratio = _ratio(row["value"], row["floor"], score.higher)
+            ratio = _ratio(row["value"], row["floor"])
             cells = [number_text(row["round"]), score.title, value, number_text(row["floor"]), ratio, duration_text(row["seconds"])]
             every.append((row["round"], cells))
     every.sort(key=lambda pair: pair[0])
-    caption = "The floor is the same score of real data against real data: the best that can be told apart from chance."
+    caption = "The floor is the same score of real data against real data: the best that a finite number of samples can show."
     of = f", the last {ROWS}" if len(every) > ROWS else ""
     return section(
         "scores",
@@ -267,7 +271,7 @@ def _samples_section(journal: Journal, pictures: Film) -> Markup:
     ]
     of = f"{len(frames)} of {pictures.total} grids, evenly spaced" if pictures.total > len(frames) else f"all {len(frames)} grids"
     sheet = h("details", h("summary", f"Contact sheet: {of}"), h("ol", thumbs, class_="sheet"), open=True) if last else None
-    return section("samples", "Samples", h("div", big, real, class_="pictures"), sheet)
+    return section("samples", "Samples", h("div", big, real or sheet, class_="pictures"), sheet if real else None)
 
 
 # -- health and curves ---------------------------------------------------------------------------------------------------------------
@@ -354,6 +358,17 @@ def _counts(value: Any) -> list[tuple[str, float]]:
     return counts if len(counts) == len(pairs) else []
 
 
+def _single(value: Any) -> Any:
+    """A table of one count ({"28×28": 59998}) in words; anything else as it is."""
+    if isinstance(value, dict) and len(value) == 1 and (count := finite(next(iter(value.values())))) is not None:
+        return f"{next(iter(value))} ({number_text(count)})"
+    return value
+
+
+def _said(value: Any) -> str:
+    return number_text(value) if finite(value) is not None else _short(value)
+
+
 def _bars(title: str, counts: list[tuple[str, float]]) -> Markup:
     most, total = max(count for _, count in counts) or 1.0, sum(count for _, count in counts) or 1.0
     rows = [
@@ -383,10 +398,11 @@ def _data_section(journal: Journal) -> Markup:
             cells = table([[h("bdi", _short(cell)) for cell in row] or [""] for row in rows], label=title)
             lists.append(h("details", h("summary", f"{title} ({len(value):,}{of})"), cells))
         else:
-            plain += [[h("bdi", name), h("bdi", _short(item))] for name, item in (flat({title: value}))]
+            plain += [[h("bdi", name), h("bdi", _said(item))] for name, item in flat({title: _single(value)})]
     if not plain and not charts and not lists:
         return section("data", "Data", quiet("No data card has been written."))
-    return section("data", "Data", h("div", table(plain, label="Data card", class_="pairs"), charts, class_="columns"), lists)
+    found = h("div", h("h3", "What was found"), table(plain, label="Data card", class_="pairs")) if plain else None
+    return section("data", "Data", h("div", found, charts, class_="columns"), lists)
 
 
 def _record_section(journal: Journal) -> Markup:
