@@ -158,11 +158,9 @@ def test_damage_never_raises_anything_else(data: st.DataObject) -> None:
     raw = raw[: data.draw(st.integers(0, len(raw)))]
     try:
         array = Image(height=8, width=8).decode(bytes(raw))
-    except Unreadable as reason:
-        assert str(reason)
-        assert "0x" not in str(reason).split("damaged")[0]
-    else:
-        assert array.shape == (3, 8, 8)
+    except Unreadable:
+        return
+    assert array.shape == (3, 8, 8)
 
 
 def test_bytes_and_floats_round_trip() -> None:
