@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agon.errors import InputError
     from agon.game import Batch, Clock, Game, Players, Turn, lazily
     from agon.optim import SGD, Adam, Average, RMSprop
-    from agon.run import Trained, fit, load
+    from agon.trained import Trained, fit, load
     from agon.schedule import Cosine, Linear, Warmup
 
 __version__ = "0.1.0"
@@ -24,7 +24,7 @@ _HOME = {
     "Game": "game", "Turn": "game", "lazily": "game", "Players": "game", "Batch": "game", "Clock": "game",
     "Adam": "optim", "RMSprop": "optim", "SGD": "optim", "Average": "optim",
     "Cosine": "schedule", "Linear": "schedule", "Warmup": "schedule",
-    "fit": "run", "load": "run", "Trained": "run", "Data": "data", "InputError": "errors",
+    "fit": "trained", "load": "trained", "Trained": "trained", "Data": "data", "InputError": "errors",
 }  # fmt: skip
 
 __all__ = [
@@ -53,14 +53,14 @@ __all__ = [
 
 def sample(path: str, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> Any:
     """n samples of the trained run at `path`, uint8 [n, H, W, C]: `load(path).sample(n, seed=seed)`."""
-    from agon.run import load
+    from agon.trained import load
 
     return load(path).sample(n, seed=seed, label=label)
 
 
 def evaluate(path: str, metrics: list[str] | None = None, **options: Any) -> Any:
     """Scores of the trained run at `path`, each with its floor: `load(path).evaluate(metrics)`."""
-    from agon.run import load
+    from agon.trained import load
 
     return load(path).evaluate(metrics, **options)
 

@@ -31,8 +31,14 @@ State = Annotated[str, typer.Option(help="latest, best, or the round of a saved 
 @app.command(context_settings=Extra)
 def train(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="PATH", help="Data (folder, zip, idx, npz, parquet, hf:NAME, digits, shapes, ring, grid, spirals), "
-                                        "a run directory to go on with, or a run.json to repeat.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Data (folder, zip, idx, npz, parquet, hf:NAME, digits, shapes, ring, grid, spirals), "
+            "a run directory to go on with, or a run.json to repeat.",
+        ),
+    ],
     recipe: Annotated[str | None, typer.Option(help="One of `agon recipes`; chosen from the data if left out.")] = None,
     game: Annotated[Path | None, typer.Option(help="A Python file with your own Game; it is executed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to make; default runs/NAME.")] = None,
@@ -61,7 +67,9 @@ def train(
         if recipe or game:
             raise InputError("a run keeps its recipe and game; leave out --recipe and --game, or train from data in a new directory.")
         if resumed and out is not None:
-            raise InputError(f"'{path}' is a run to go on with, so --out does not apply. To repeat it elsewhere: agon train {path}/run.json --out NEW")
+            raise InputError(
+                f"'{path}' is a run to go on with, so --out does not apply. To repeat it elsewhere: agon train {path}/run.json --out NEW"
+            )
         if resumed:
             directory = RunDirectory(path)
         else:
@@ -87,7 +95,11 @@ def train(
     if outcome.end == "stopped":
         _line(console, "stopped", f"after round {outcome.round:,}; all is saved. Go on with: agon train {place}")
     else:
-        _line(console, "done", f"{outcome.round:,} rounds. Next: agon sample {place} · agon eval {place} · agon report {place} · agon export {place}")
+        _line(
+            console,
+            "done",
+            f"{outcome.round:,} rounds. Next: agon sample {place} · agon eval {place} · agon report {place} · agon export {place}",
+        )
     ranks.stop()
 
 
@@ -106,7 +118,7 @@ def sample(
     trust: Trust = False,
 ) -> None:
     """Draw samples from a run."""
-    from agon.run import load
+    from agon.trained import load
     from agon.samplefile import save_samples
 
     trained = load(run, state=state, weights=weights, trust=trust)
@@ -134,7 +146,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Score a run; every figure is printed with its protocol and the real-against-real floor."""
     from agon.records import append_jsonl
-    from agon.run import load
+    from agon.trained import load
 
     console = _console()
     trained = load(run, state=state, weights=weights, trust=trust)
@@ -223,7 +235,13 @@ def doctor() -> None:
         _line(console, name, str(value))
     _line(console, "device", f"{device.value}: {device.reason}")
     _line(console, "precision", f"{precision.value}: {precision.reason}")
-    for module, extra in (("tensorboard", "tensorboard"), ("onnxruntime", "export"), ("pyarrow", "parquet"), ("datasets", "hub"), ("av", "video")):
+    for module, extra in (
+        ("tensorboard", "tensorboard"),
+        ("onnxruntime", "export"),
+        ("pyarrow", "parquet"),
+        ("datasets", "hub"),
+        ("av", "video"),
+    ):
         there = find_spec(module) is not None
         _line(console, module, "installed" if there else f"not installed; pip install 'agon-gan[{extra}]'")
 

@@ -1,4 +1,4 @@
-"""Ticks become panels of curves: losses by turn, logits, gradient norms, diversity, throughput, memory.
+"""Ticks and scores become panels of curves: scores, losses by turn, logits, gradient norms, diversity, throughput, memory.
 
 A panel is a plain mapping that `report.js` (or any other reader) draws:
 `{"id", "title", "note", "series": [{"name", "x", "color", "values", "floor"?, "best"?}]}`; `x` names an axis
@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from agon.journal import Scores
 
 POINTS = 1500  # a curve holds at most this many points; longer ones are averaged
 
@@ -32,6 +34,7 @@ _TITLES = {
     "memory": ("Memory", "peak, MiB"),
 }
 _COLORS = {"real": 0, "D": 0, "fake": 1, "sample": 1, "G": 1, "held": 2}
+_SHARES = ("precision", "recall", "density", "coverage")
 _ORDER = ["", *_TITLES]  # losses come first
 
 
@@ -68,6 +71,27 @@ def panels(ticks: Sequence[Mapping[str, Any]]) -> tuple[dict[str, list[float | N
         _paint(panel["series"])
     order = {key: index for index, key in enumerate(_ORDER)}
     return axis, sorted(made.values(), key=lambda p: (order.get(p["id"], 0), p["id"])), stride
+
+
+def score_panels(scores: Sequence[Scores]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Axes and panels of the scores: a panel a name (one for the four shares), an axis and a line a protocol."""
+    axes: dict[str, Any] = {}
+    made: dict[str, dict[str, Any]] = {}
+    for index, score in enumerate(scores):
+        axis = f"score {index}"
+        axes[axis] = {key: [number(row[key]) for row in score.rows] for key in ("round", "seen", "seconds")}
+        key = "prdc" if score.name in _SHARES else score.name
+        title = ", ".join(_SHARES).capitalize() if key == "prdc" else score.title
+        note = f"{'higher' if score.higher else 'lower'} is better; dashed: floor"
+        panel = made.setdefault(key, {"id": f"score {key}", "title": title, "note": note, "series": []})
+        alike = sum(other.name == score.name for other in scores[:index])
+        floors = [row["floor"] for row in score.rows if row["floor"] is not None]
+        panel["series"].append({
+            "name": f"{score.name}, protocol {alike + 1}" if alike else score.name,
+            "x": axis, "color": len(panel["series"]), "values": [number(row["value"]) for row in score.rows],
+            "floor": number(floors[-1]) if floors else None, "best": score.rows.index(score.best),
+        })  # fmt: skip
+    return axes, list(made.values())
 
 
 def thin(values: Sequence[float | None], stride: int, *, last: bool = False) -> list[float | None]:

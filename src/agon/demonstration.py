@@ -15,7 +15,8 @@ from agon.directory import RunDirectory
 from agon.errors import InputError
 from agon.progress import Terminal
 from agon.report import write_report
-from agon.run import load, play, prepare
+from agon.run import play, prepare
+from agon.trained import load
 
 
 def demonstrate(out: Path, console: Console) -> None:
@@ -41,4 +42,7 @@ def demonstrate(out: Path, console: Console) -> None:
     line("walk", str(out / "walk.gif"))
     line("animation", str(out / "samples" / "progress.gif"))
     line("report", f"{out / 'report.html'}   (open it in a browser)")
-    line("done", f"in {time.monotonic() - began:.0f} s. Your own pictures: agon train ./photos   ·   more samples: agon sample {shlex.quote(str(out))}")
+    line(
+        "done",
+        f"in {time.monotonic() - began:.0f} s. Your own pictures: agon train ./photos   ·   more samples: agon sample {shlex.quote(str(out))}",
+    )

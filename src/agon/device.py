@@ -29,22 +29,16 @@ def choose_device(asked: str = "auto") -> Choice:
         missing = "no CUDA or MPS device found" if found == "cpu" else "found on this machine"
         return Choice(found, missing)
     if asked not in ("cpu", "cuda", "mps"):
-        raise InputError(
-            f"device '{asked}' is unknown; expected auto, cpu, cuda or mps.{suggest(asked, ['auto', 'cpu', 'cuda', 'mps'])}"
-        )
+        raise InputError(f"device '{asked}' is unknown; expected auto, cpu, cuda or mps.{suggest(asked, ['auto', 'cpu', 'cuda', 'mps'])}")
     if asked != "cpu" and asked != found:
-        raise InputError(
-            f"device '{asked}' was asked for, but this machine offers {found}. Use --device {found} or --device auto."
-        )
+        raise InputError(f"device '{asked}' was asked for, but this machine offers {found}. Use --device {found} or --device auto.")
     return Choice(asked, "asked for")
 
 
 def choose_precision(device: str, asked: str = "auto") -> Choice:
     """fp32 or bf16 (autocast), as asked or by device."""
     if asked not in ("auto", "fp32", "bf16"):
-        raise InputError(
-            f"precision '{asked}' is unknown; expected auto, fp32 or bf16.{suggest(asked, ['auto', 'fp32', 'bf16'])}"
-        )
+        raise InputError(f"precision '{asked}' is unknown; expected auto, fp32 or bf16.{suggest(asked, ['auto', 'fp32', 'bf16'])}")
     if asked != "auto":
         return Choice(asked, "asked for")
     if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):

@@ -6,7 +6,7 @@ from (seed, attempt, rank, round), and the data of a round is a function of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -48,9 +48,7 @@ class Engine:
         self.notes: list[tuple[str, dict[str, Any]]] = []
         torch.manual_seed(mix(seed))
         modules = {name: module.to(self.device).train() for name, module in game.players(space).items()}
-        self.channels_last = channels_last and any(
-            isinstance(m, nn.Conv2d) for net in modules.values() for m in net.modules()
-        )
+        self.channels_last = channels_last and any(isinstance(m, nn.Conv2d) for net in modules.values() for m in net.modules())
         if self.channels_last:
             modules = {name: net.to(memory_format=torch.channels_last) for name, net in modules.items()}  # type: ignore[call-overload]
         self.players = Players.build(modules, game.ema)
@@ -64,9 +62,7 @@ class Engine:
         self._moving: dict[str, bool] = {}
         self._lazy = {name: self._lazy_interval(name) for name in game.optim}
         self._optimisers = {
-            name: build(spec, self._parameters[name], self.device)
-            for name, spec in game.optim.items()
-            if self._parameters[name]
+            name: build(spec, self._parameters[name], self.device) for name, spec in game.optim.items() if self._parameters[name]
         }
         self._deferred = torch.zeros(2, device=self.device) if self.device.type == "cuda" else None
         self._losses = [self._compiled(turn) if compile and turn.loss else turn.loss for turn in self.turns]
@@ -86,18 +82,12 @@ class Engine:
         for turn in self.turns:
             for mover in turn.moves:
                 if mover not in known:
-                    raise InputError(
-                        f"turn '{turn.name}' moves '{mover}'; players are {', '.join(known)}.{suggest(mover, known)}"
-                    )
+                    raise InputError(f"turn '{turn.name}' moves '{mover}'; players are {', '.join(known)}.{suggest(mover, known)}")
                 if turn.loss is not None and mover not in self.game.optim:
-                    raise InputError(
-                        f"turn '{turn.name}' moves '{mover}', which has no optimiser; add it to the game's `optim`."
-                    )
+                    raise InputError(f"turn '{turn.name}' moves '{mover}', which has no optimiser; add it to the game's `optim`.")
         for name in self.game.optim:
             if name not in known:
-                raise InputError(
-                    f"optim names '{name}', which is no player; players are {', '.join(known)}.{suggest(name, known)}"
-                )
+                raise InputError(f"optim names '{name}', which is no player; players are {', '.join(known)}.{suggest(name, known)}")
 
     def _lazy_interval(self, name: str) -> int:
         return min((turn.every for turn in self.turns if turn.lazy and name in turn.moves), default=1)
@@ -128,7 +118,7 @@ class Engine:
 
     # -- playing -----------------------------------------------------------------------------------------------------------------
 
-    def round(self, batches: Sequence[Batch]) -> None:
+    def round(self, batches: Sequence[Mapping[str, Any]]) -> None:
         """Play one round on stored batches (this rank's share), one for each repeat."""
         rank, world = ranks.rank(), ranks.size()
         torch.manual_seed(mix(self.seed, self.attempt, rank, self.clock.round))
@@ -141,12 +131,10 @@ class Engine:
         self._average(seen)
         self.clock = Clock(self.clock.round + 1, self.clock.seen + seen)
 
-    def _cut(self, batch: Batch) -> tuple[list[Batch], int]:
+    def _cut(self, batch: Mapping[str, Any]) -> tuple[list[Batch], int]:
         """Move a batch to the device, normalise it and cut it into microbatches, once per round so that the blackboard survives."""
         n = len(next(iter(batch.values())))
-        ready: dict[str, Any] = {
-            k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()
-        }
+        ready: dict[str, Any] = {k: v.to(self.device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
         ready = self.space.ready(ready)
         if self.channels_last:
             for key, value in ready.items():
@@ -185,16 +173,12 @@ class Engine:
 
     def _total(self, turn: Turn, terms: Any, weight: float) -> Tensor:
         if not isinstance(terms, dict) or not terms:
-            raise InputError(
-                f"turn '{turn.name}' must return its terms by name, such as {{'adv': loss}}; got {type(terms).__name__}."
-            )
+            raise InputError(f"turn '{turn.name}' must return its terms by name, such as {{'adv': loss}}; got {type(terms).__name__}.")
         total: Tensor | None = None
         for name, term in terms.items():
             if not isinstance(term, Tensor) or term.dim() != 0:
                 shape = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
-                raise InputError(
-                    f"turn '{turn.name}': every term must be a scalar, got '{name}' of shape {shape}. Reduce with .mean()."
-                )
+                raise InputError(f"turn '{turn.name}': every term must be a scalar, got '{name}' of shape {shape}. Reduce with .mean().")
             self.stats.report(f"{turn.name}/{name}", term, weight)
             total = term if total is None else total + term
         assert total is not None
@@ -299,9 +283,7 @@ class Engine:
                     saved = {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
                     if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in saved.items()}:
                         wrong = sorted(
-                            k
-                            for k in own.keys() | saved.keys()
-                            if k not in own or k not in saved or own[k].shape != saved[k].shape
+                            k for k in own.keys() | saved.keys() if k not in own or k not in saved or own[k].shape != saved[k].shape
                         )
                         raise InputError(f"the saved state does not fit player '{name}' ({wrong[0]} and {len(wrong) - 1} more differ); "
                                          "it was made with other settings. Train in a new directory with --out.")  # fmt: skip
@@ -311,9 +293,7 @@ class Engine:
             optimiser.state.clear()
             for i, parameter in enumerate(self._parameters[name]):
                 prefix = f"optim/{name}/{i}/"
-                entry: dict[str, Any] = {
-                    k[len(prefix) :]: v for k, v in rest["scalars"].items() if k.startswith(prefix)
-                }
+                entry: dict[str, Any] = {k[len(prefix) :]: v for k, v in rest["scalars"].items() if k.startswith(prefix)}
                 for key in (
                     "step",
                     "exp_avg",
@@ -325,9 +305,7 @@ class Engine:
                 ):
                     value = tensors.get(prefix + key)
                     if value is not None:
-                        like = (
-                            torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
-                        )
+                        like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
                         on_device = value.dim() > 0 or optimiser.defaults.get("fused")
                         entry[key] = like.to(self.device if on_device else "cpu", value.dtype).copy_(value)
                 if entry:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agon.errors import InputError
 from agon.records import atomic_path, atomic_write
-from agon.run import Trained, load
+from agon.trained import Trained, load
 
 TOLERANCE = 1e-4  # largest difference allowed between ONNX Runtime and PyTorch, in the range [-1, 1]
 
@@ -104,5 +104,7 @@ def export_onnx(trained: Trained, path: Path) -> float:
         worst = max(worst, (expected - got).abs().max().item())
     if not worst <= TOLERANCE:
         path.unlink(missing_ok=True)
-        raise InputError(f"the ONNX file differs from PyTorch by {worst:.3g}, more than {TOLERANCE:g}; it was removed. Use the safetensors.")
+        raise InputError(
+            f"the ONNX file differs from PyTorch by {worst:.3g}, more than {TOLERANCE:g}; it was removed. Use the safetensors."
+        )
     return worst

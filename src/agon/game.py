@@ -29,9 +29,7 @@ class Batch(dict[str, Any]):
     """Named tensors with the same first dimension, and the blackboard on which a turn may leave (detached) results for a later one."""
 
     def __missing__(self, name: str) -> Any:
-        raise InputError(
-            f"the batch has no '{name}'; it has {', '.join(sorted(self)) or 'nothing'}.{suggest(name, self)}"
-        )
+        raise InputError(f"the batch has no '{name}'; it has {', '.join(sorted(self)) or 'nothing'}.{suggest(name, self)}")
 
 
 def mix(*numbers: int) -> int:
@@ -96,9 +94,7 @@ class Players:
         averages = {}
         for name in averaged:
             if name not in modules:
-                raise InputError(
-                    f"ema names '{name}', which is no player; players are {', '.join(modules)}.{suggest(name, modules)}"
-                )
+                raise InputError(f"ema names '{name}', which is no player; players are {', '.join(modules)}.{suggest(name, modules)}")
             averages[name] = copy.deepcopy(modules[name]).eval()
         return cls(modules, averages)
 
@@ -106,9 +102,7 @@ class Players:
         try:
             return self._modules[name]
         except KeyError:
-            raise InputError(
-                f"no player '{name}'; this game has {', '.join(self._modules)}.{suggest(name, self._modules)}"
-            ) from None
+            raise InputError(f"no player '{name}'; this game has {', '.join(self._modules)}.{suggest(name, self._modules)}") from None
 
     def __getattr__(self, name: str) -> nn.Module:
         if name.startswith("_"):
@@ -194,18 +188,14 @@ class Turn:
 
     def __post_init__(self) -> None:
         if (self.loss is None) == (self.step is None):
-            raise InputError(
-                "a turn has either a loss or a step; got " + ("neither." if self.loss is None else "both.")
-            )
+            raise InputError("a turn has either a loss or a step; got " + ("neither." if self.loss is None else "both."))
         object.__setattr__(self, "moves", (self.moves,) if isinstance(self.moves, str) else tuple(self.moves))
         if not self.name:
             object.__setattr__(self, "name", getattr(self.loss or self.step, "__name__", "turn"))
         if not self.moves and self.loss is not None:
             raise InputError(f"turn '{self.name}' moves nobody; name a player, as in Turn(self.critic, 'D').")
         if self.every < 1 or self.repeat < 1:
-            raise InputError(
-                f"turn '{self.name}': every and repeat must be at least 1, got {self.every} and {self.repeat}."
-            )
+            raise InputError(f"turn '{self.name}': every and repeat must be at least 1, got {self.every} and {self.repeat}.")
 
     def played(self, round: int) -> bool:
         """Whether the turn is played in this round."""

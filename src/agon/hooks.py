@@ -239,7 +239,9 @@ def animate(directory: RunDirectory) -> None:
     chosen = paths[::step] if paths[::step][-1] == paths[-1] else [*paths[::step], paths[-1]]
     frames = [Image.open(p).convert("P", palette=Image.Palette.ADAPTIVE) for p in chosen]
     with atomic_path(directory.path / "samples" / "progress.gif") as temporary:
-        frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=[150] * (len(frames) - 1) + [2500], loop=0)
+        frames[0].save(
+            temporary, format="GIF", save_all=True, append_images=frames[1:], duration=[150] * (len(frames) - 1) + [2500], loop=0
+        )
 
 
 def take_scores(

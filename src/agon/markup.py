@@ -107,9 +107,10 @@ def table(rows: Iterable[Iterable[Any]], head: Iterable[Any] = (), *, caption: s
     """A table whose first column holds row headers, in a box of its own that scrolls sideways; `label` names it where no caption does."""
     body = [h("tr", [h("td" if i else "th", cell, scope=None if i else "row") for i, cell in enumerate(row)]) for row in rows]
     heads = [h("th", cell, scope="col") for cell in head]
-    top = [h("caption", caption) if caption else None, h("thead", h("tr", heads)) if heads else None]
-    box = f"table {class_}".strip()
-    return h("div", h("table", top, h("tbody", body)), class_=box, tabindex=0, role="region", aria_label=caption or label or "Table")
+    inner = h("table", h("thead", h("tr", heads)) if heads else None, h("tbody", body))
+    box = h("div", inner, class_=f"table {class_}".strip(), tabindex=0, role="region", aria_label=caption or label or "Table")
+    # The caption stands outside of the box: it must not scroll away, nor be wider than the screen.
+    return Markup(h("p", caption, class_="quiet") + box) if caption else box
 
 
 def section(name: str, title: str, *content: Any) -> Markup:
@@ -120,7 +121,8 @@ def section(name: str, title: str, *content: Any) -> Markup:
 def copyable(command: str, label: str) -> Markup:
     """A command with a button that copies it."""
     button = h("button", "Copy", type="button", class_="copy script", aria_label=f"Copy: {label}")
-    return h("div", h("span", label, class_="label"), h("pre", h("code", command), tabindex=0), button, class_="command")
+    words = h("code", [[" " if i else "", h("span", word)] for i, word in enumerate(command.split(" "))])
+    return h("div", h("span", label, class_="label"), h("pre", words, tabindex=0), button, class_="command")
 
 
 def quiet(text: str) -> Markup:

@@ -71,6 +71,8 @@ class Terminal:
 
     def sign(self, sign: Sign) -> None:
         """A health sign with its remedy."""
-        self.console.print(f"[bold yellow]{'health':>10}[/]  [yellow]{escape(sign.name)}[/]: {escape(sign.sentence)}", highlight=False, soft_wrap=True)
+        self.console.print(
+            f"[bold yellow]{'health':>10}[/]  [yellow]{escape(sign.name)}[/]: {escape(sign.sentence)}", highlight=False, soft_wrap=True
+        )
         self.console.print(f"{'':>10}  seen: {escape(sign.evidence)}", highlight=False, soft_wrap=True)
         self.console.print(f"{'':>10}  try:  {escape(sign.remedy)}", highlight=False, soft_wrap=True)

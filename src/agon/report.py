@@ -18,10 +18,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from agon.curves import number, panels
+from agon.curves import panels, score_panels
 from agon.errors import InputError
 from agon.film import Film, Frame, film
-from agon.journal import SCORES, Journal, Scores, mapping, read_journal, state, whole
+from agon.journal import SCORES, Journal, mapping, read_journal, state, whole
 from agon.markup import Markup, copyable, duration_text, finite, flat, h, moment_text, number_text, quiet, section, setting_text, table
 from agon.records import atomic_write
 
@@ -30,7 +30,6 @@ BARS = 40  # a chart of class balance holds at most this many bars
 TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
 
 _AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
-_SHARES = ("precision", "recall", "density", "coverage")
 # run.json's keys that other parts of the page show.
 _ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
 
@@ -62,15 +61,15 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
     """The whole page."""
     journal.notes += pictures.notes
     axes, drawn, stride = panels(journal.ticks)
-    score_axes, score_panels = _score_panels(journal.scores)
+    score_axes, scored = score_panels(journal.scores)
     marks = [
         {"round": whole(row.get("round")), "kind": str(row["kind"])}
         for row in journal.events
         if row.get("kind") in ("resume", "rollback", "health")
     ]
-    content = {"axes": {"ticks": axes, **score_axes}, "panels": [*score_panels, *drawn], "marks": marks[-ROWS:]}
+    content = {"axes": {"ticks": axes, **score_axes}, "panels": [*scored, *drawn], "marks": marks[-ROWS:]}
     sections = [
-        _scores_section(journal, score_panels),
+        _scores_section(journal, scored),
         _samples_section(journal, pictures),
         _health_section(journal),
         _curves_section(drawn, stride),
@@ -161,27 +160,6 @@ def _header(journal: Journal, now: float) -> Markup:
 # -- scores --------------------------------------------------------------------------------------------------------------------------
 
 
-def _score_panels(scores: Sequence[Scores]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Axes and panels of the scores: a panel a name (one for the four shares), an axis and a line a protocol."""
-    axes: dict[str, Any] = {}
-    made: dict[str, dict[str, Any]] = {}
-    for index, score in enumerate(scores):
-        axis = f"score {index}"
-        axes[axis] = {key: [number(row[key]) for row in score.rows] for key in ("round", "seen", "seconds")}
-        key = "prdc" if score.name in _SHARES else score.name
-        title = ", ".join(_SHARES).capitalize() if key == "prdc" else score.title
-        note = f"{'higher' if score.higher else 'lower'} is better; dashed: floor"
-        panel = made.setdefault(key, {"id": f"score {key}", "title": title, "note": note, "series": []})
-        alike = sum(other.name == score.name for other in scores[:index])
-        floors = [row["floor"] for row in score.rows if row["floor"] is not None]
-        panel["series"].append({
-            "name": f"{score.name}, protocol {alike + 1}" if alike else score.name,
-            "x": axis, "color": len(panel["series"]), "values": [number(row["value"]) for row in score.rows],
-            "floor": number(floors[-1]) if floors else None, "best": score.rows.index(score.best),
-        })  # fmt: skip
-    return axes, list(made.values())
-
-
 def _chart(panel: Mapping[str, Any]) -> Markup:
     """The place of a chart: its title, room for `report.js` to draw in, and its values in words."""
 
@@ -205,19 +183,28 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         return section("scores", "Scores", quiet("No score has been taken yet."))
     rows: list[list[Any]] = []
     every: list[tuple[int, list[Any]]] = []
+    letters: dict[str, str] = {}
     for score in journal.scores:
         last, best = score.last, score.best
+        letter = letters.setdefault(score.protocol, chr(ord("a") + len(letters)) if len(letters) < 26 else str(len(letters)))
         way = "↑ higher is better" if score.higher else "↓ lower is better"
         at_best = [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")]
         rows.append([
             h("span", score.title, " ", h("span", way, class_="way"), title=SCORES.get(score.name, ("", ""))[1] or None),
             h("b", number_text(last["value"])), number_text(last["floor"]), _ratio(last["value"], last["floor"]),
-            number_text(last["round"]), at_best, h("span", score.protocol, class_="stamp"),
+            number_text(last["round"]), at_best, h("i", letter),
         ])  # fmt: skip
         for row in score.rows:
             value = h("b", f"{number_text(row['value'])} ★") if row is best else number_text(row["value"])
             ratio = _ratio(row["value"], row["floor"])
-            cells = [number_text(row["round"]), score.title, value, number_text(row["floor"]), ratio, duration_text(row["seconds"])]
+            cells = [
+                number_text(row["round"]),
+                [score.title, " ", h("i", letter)],
+                value,
+                number_text(row["floor"]),
+                ratio,
+                duration_text(row["seconds"]),
+            ]
             every.append((row["round"], cells))
     every.sort(key=lambda pair: pair[0])
     caption = "The floor is the same score of real data against real data: the best that a finite number of samples can show."
@@ -226,6 +213,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         "scores",
         "Scores",
         table(rows, ["Score", "Latest", "Floor", "To floor", "At round", "Best", "Protocol"], caption=caption, class_="wide"),
+        [h("p", h("i", letter), " ", protocol or "no protocol was recorded", class_="stamp") for protocol, letter in letters.items()],
         h("div", [_chart(panel) for panel in drawn], class_="charts"),
         h(
             "details",

@@ -65,7 +65,9 @@ def draw(
                     # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
                     x = _sample(game, p, size, game.latents(p, CHUNK)[:size], given)
                 else:
-                    x = _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[:size]
+                    x = _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[
+                        :size
+                    ]
                 parts.append(space.to_bytes(x.float()).cpu())
         finally:
             for module in was_training:

@@ -90,17 +90,19 @@ def check_resume(game: Game, space: Space, *, batch: int = 8, rounds: int = 6) -
         again, _ = resumed.state()
         assert again.keys() == final.keys(), f"resumed at round {start}: other tensors, {sorted(again.keys() ^ final.keys())[:3]}"
         wrong = [k for k in final if not torch.equal(final[k], again[k])]
-        assert not wrong, f"resumed at round {start}, '{wrong[0]}' differs from the uninterrupted run; draw randomness from p.randn and the like"
+        assert not wrong, (
+            f"resumed at round {start}, '{wrong[0]}' differs from the uninterrupted run; draw randomness from p.randn and the like"
+        )
 
 
-def check_microbatch(game: Game, space: Space, *, batch: int = 8, tolerance: float = 1e-4) -> None:
+def check_microbatch(game: Game, space: Space, *, batch: int = 8, tolerance: float = 1e-2) -> None:
     """Two halves of a batch move the players as the whole does. Not asked of players that couple samples (batch norm) or drop units."""
     if _coupled(game, space):
         return
     whole, halves = _engine(game, space), _engine(game, space, microbatch=batch // 2)
     for engine in (whole, halves):
         engine.round(_batches(engine, space, batch, 0))
-    _assert_close(whole, halves, tolerance, "two halves of a batch", _engine(game, space))
+    _assert_close(whole, _weights(halves), tolerance, "two halves of a batch", _engine(game, space))
 
 
 def check_sampling(game: Game, space: Space) -> None:
@@ -131,7 +133,7 @@ def check_space(space: Space) -> None:
         assert space.render(x, Path(folder) / "grid.png").stat().st_size > 0, "render wrote nothing"
 
 
-def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: int = 2, tolerance: float = 1e-4) -> None:
+def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: int = 2, tolerance: float = 1e-2) -> None:
     """Two processes with half the batch each stay identical to each other, and match one with the whole batch to rounding."""
     import torch.multiprocessing as processes
 
@@ -147,13 +149,10 @@ def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: 
             assert not wrong, f"{name}: after {rounds} rounds the two ranks differ in '{wrong[0]}'"
             if _coupled(game, space):
                 continue
-            alone, start = _engine(game, space), _engine(game, space)
+            alone = _engine(game, space)
             for number in range(rounds):
                 alone.round(_batches(alone, space, batch, number))
-            one, begin = _weights(alone), _weights(start)
-            moved = max((one[k] - begin[k]).abs().max().item() for k in one)
-            gap = max((one[k] - weights[0][k]).abs().max().item() for k in one)
-            assert gap <= max(tolerance * moved, 1e-6) * 10, f"{name}: two ranks differ from one by {gap:.2g} after moving {moved:.2g}"
+            _assert_close(alone, weights[0], tolerance, "two ranks", _engine(game, space))
 
 
 def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], batch: int, rounds: int) -> None:
@@ -191,13 +190,13 @@ def _coupled(game: Game, space: Space) -> bool:
     return any(isinstance(m, COUPLED) for net in game.players(space).values() for m in net.modules())
 
 
-def _assert_close(a: Engine, b: Engine, tolerance: float, what: str, start: Engine) -> None:
+def _assert_close(whole: Engine, other: dict[str, Tensor], tolerance: float, what: str, start: Engine) -> None:
     # Adam's first step is the sign of the gradient, so rounding shows on gradients near zero; the bound is on the mean, by player.
-    one, other, begin = _weights(a), _weights(b), _weights(start)
-    for name in a.players:
+    one, begin = _weights(whole), _weights(start)
+    for name in whole.players:
         keys = [k for k in one if k.split("/")[0] == name]
         if not keys:
             continue
         moved = torch.cat([(one[k] - begin[k]).abs().flatten() for k in keys]).mean().item()
         gap = torch.cat([(one[k] - other[k]).abs().flatten() for k in keys]).mean().item()
-        assert gap <= max(tolerance * 10 * moved, 1e-8), f"{what} moved '{name}' {gap:.2g} away from the whole, which moved it {moved:.2g}"
+        assert gap <= max(tolerance * moved, 1e-8), f"{what} moved '{name}' {gap:.2g} away from the whole, which moved it {moved:.2g}"

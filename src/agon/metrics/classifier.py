@@ -1,0 +1,192 @@
+"""The extractor that Agon trains itself: a small network that names the classes of the labelled training split.
+
+For small pictures that Inception was never meant for (digits, clothes, icons). Its penultimate features, 64 channel means after the last
+ReLU, and its class probabilities serve as Inception's do elsewhere; a figure is only comparable with figures of the very same network, so the
+hash of its weights stands in every stamp.
+
+Everything about it is fixed here: architecture, seed, order, steps. It is always trained on the CPU with one thread, so that the weights do not
+depend on the run, the device or the number of threads; another build of torch may round differently, and the hash then differs too.
+This file alone outside the engine steps an optimiser: the network is a measuring instrument, not a player.
+
+Measured on one thread of a 2.5 GHz Xeon with AVX-512: MNIST 32×32, 60,000 images: see `benchmarks`; README of the metrics for floors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from agon.errors import InputError
+from agon.metrics.cache import Say, digest, read_tensors, write_tensors
+from agon.metrics.contract import Features
+
+ARCHITECTURE = "classifier-1"  # frozen: a change here or below needs a new name, and every published figure measured again
+DIM = 64
+_WIDTHS = ((16, 1), (32, 2), (32, 1), (DIM, 2))  # channels and stride of the four convolutions
+_SEEN, _EPOCHS = 120_000, 24  # training images in all, but at most so many passes over a small set
+_BATCH, _LR, _SEED = 128, 5e-3, 0
+_MIN_CLASSES, _MIN_PER_CLASS = 2, 50
+
+
+class _Network(nn.Module):
+    """uint8 [n, C, H, W] -> (features [n, DIM], logits [n, classes])."""
+
+    def __init__(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        longest = max(height, width)
+        # Fine detail goes to channels: the convolutions always work on about 16×16, so cost does not grow with the picture.
+        self.shrink = max(1, math.ceil(longest / 64))
+        self.block = 1 if longest <= 20 else 2 if longest <= 40 else 4
+        layers: list[nn.Module] = []
+        before = channels * self.block**2
+        for after, stride in _WIDTHS:
+            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            before = after
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(DIM, num_classes)
+
+    def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
+        x = x.float().div_(127.5).sub_(1.0)
+        if self.shrink > 1:
+            x = functional.avg_pool2d(x, self.shrink, ceil_mode=True, count_include_pad=False)
+        height, width = x.shape[2:]
+        down, right = -height % self.block, -width % self.block
+        reach = max(abs(shift[0]), abs(shift[1]))
+        if down or right or reach:
+            x = functional.pad(x, (reach, reach + right, reach, reach + down), mode="replicate")
+            top, left = reach + shift[0], reach + shift[1]
+            x = x[:, :, top : top + height + down, left : left + width + right]
+        x = functional.pixel_unshuffle(x, self.block).contiguous(memory_format=torch.channels_last)
+        features = self.body(x).mean((2, 3))
+        return features, self.head(features)
+
+
+@dataclass
+class Classifier:
+    """The trained network as an extractor; `hash` is that of its weights, `accuracy` on held-out samples (None without any)."""
+
+    network: nn.Module
+    hash: str
+    accuracy: float | None
+    num_classes: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    name: str = "classifier"
+    dim: int = DIM
+    resize: str = ""
+
+    @property
+    def note(self) -> str:
+        """Its held-out accuracy."""
+        return "" if self.accuracy is None else f"{100 * self.accuracy:.1f}% held-out accuracy"
+
+    def __call__(self, x: Tensor) -> Features:
+        """uint8 [n, C, H, W] -> features [n, 64] and probabilities [n, classes]."""
+        with torch.no_grad():
+            features, logits = self.network(x.to(self.device))
+            return Features(features.cpu().double(), logits.cpu().double().softmax(1))
+
+
+def usable(train: Any) -> str:
+    """Why a classifier cannot be trained on these samples; "" when it can."""
+    if train.y is None:
+        return "the data has no labels"
+    counts = torch.bincount(train.y)
+    counts = counts[counts > 0]
+    if len(counts) < _MIN_CLASSES:
+        return f"the data has {len(counts)} class; at least {_MIN_CLASSES} are needed"
+    if int(counts.min()) < _MIN_PER_CLASS:
+        return f"the rarest class has {int(counts.min())} training samples; at least {_MIN_PER_CLASS} are needed"
+    return ""
+
+
+def open_classifier(data_set: Any, *, cache: Path, device: torch.device | str = "cpu", say: Say | None = None) -> Classifier:
+    """The classifier of a labelled image set, from `cache` or trained now (under a minute). Raises InputError on unlabelled data."""
+    why = usable(data_set.train)
+    if why:
+        raise InputError(f"extractor 'classifier' was asked for, but {why}. Use --extractor inception or random, or label the data.")
+    shape = tuple(data_set.space.shape)
+    num_classes = max(len(data_set.space.classes), int(data_set.train.y.max()) + 1)
+    key = digest(ARCHITECTURE, data_set.content_hash, str(shape), str(num_classes))
+    path = cache / f"{ARCHITECTURE}-{key}.safetensors"
+    network = _Network(shape, num_classes)
+    stored = read_tensors(path, say)
+    if stored is not None:
+        network.load_state_dict(stored[0])
+        accuracy = float(stored[1]["accuracy"]) if stored[1].get("accuracy") else None
+    else:
+        train = data_set.train
+        if say:
+            say("classifier", f"training on {len(train.y):,} labelled images, once; kept at {path}")
+        _train(network, train.x, train.y)
+        accuracy = _accuracy(network, data_set.held)
+        if say:
+            told = "no held-out samples to test it on" if accuracy is None else f"{100 * accuracy:.2f}% of held-out samples right"
+            say("classifier", told)
+        write_tensors(path, network.state_dict(), {"accuracy": "" if accuracy is None else repr(accuracy)}, say)
+    weights = digest(ARCHITECTURE, network.state_dict())
+    device = torch.device(device)
+    network = network.to(device, memory_format=torch.channels_last).eval()
+    return Classifier(network, weights, accuracy, num_classes, device)
+
+
+def _train(network: _Network, x: Tensor, y: Tensor) -> None:
+    """Cross-entropy by AdamW with warm-up and cosine decay, jittered by a pixel; deterministic, and no global random state is touched."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(_SEED)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            _start(network, generator)
+            network.to(memory_format=torch.channels_last).train()
+            batch = min(_BATCH, len(x))
+            steps = max(1, min(_SEEN, _EPOCHS * len(x)) // batch)
+            optimiser = torch.optim.AdamW(network.parameters(), lr=_LR, betas=(0.9, 0.95), weight_decay=1e-2)
+            order, place = torch.randperm(len(x), generator=generator), 0
+            for step in range(steps):
+                if place + batch > len(order):
+                    order, place = torch.randperm(len(x), generator=generator), 0
+                chosen = order[place : place + batch]
+                place += batch
+                done = step / steps
+                rate = _LR * (done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9)))
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                down, right = torch.randint(-1, 2, (2,), generator=generator).tolist()
+                _, logits = network(x[chosen], (down, right))
+                loss = functional.cross_entropy(logits, y[chosen])
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+    finally:
+        torch.set_num_threads(threads)
+        network.eval()
+
+
+def _start(network: _Network, generator: torch.Generator) -> None:
+    """Kaiming-normal weights and zero biases from `generator`."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                fan_in = parameter[0].numel()
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * math.sqrt(2.0 / fan_in))
+        network.head.bias.zero_()
+
+
+def _accuracy(network: _Network, held: Any) -> float | None:
+    """Share of at most 10,000 held-out samples named rightly."""
+    if held.y is None or len(held.y) == 0:
+        return None
+    right = 0
+    count = min(len(held.y), 10_000)
+    with torch.no_grad():
+        for start in range(0, count, 250):
+            rows = slice(start, min(start + 250, count))
+            right += int((network(held.x[rows])[1].argmax(1) == held.y[rows]).sum())
+    return right / count

@@ -1,0 +1,203 @@
+"""What a metric is, what a score is, and the stamp that keeps unlike scores apart.
+
+The same name covers different numbers: published Fréchet distances of one model differ by more than a factor of two with the
+resize filter, the reference split, the number of samples and the weights of the extractor. So a `Score` carries a `Stamp`, prints it,
+stands beside its real-against-real floor, and `compare` refuses scores whose stamps differ.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from agon.errors import InputError
+
+VERSION = 1  # raised whenever a change here alters a published figure
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an extractor sees in n samples: `features` float64 [n, d] and, where it classifies, `probabilities` float64 [n, classes]."""
+
+    features: Tensor
+    probabilities: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+class Extractor(Protocol):
+    """Maps stored samples (uint8 [n, C, H, W], or float32 [n, d] of a vector space) to features on the CPU."""
+
+    @property
+    def name(self) -> str:
+        """Kind and depth, as in "inception-fd768"."""
+
+    @property
+    def hash(self) -> str:
+        """12 hex digits over everything that decides the features."""
+
+    @property
+    def dim(self) -> int:
+        """Width d of the features."""
+
+    @property
+    def resize(self) -> str:
+        """How the extractor itself brings pictures to its input size; "" when it takes them as they are."""
+
+    @property
+    def num_classes(self) -> int:
+        """Columns of `probabilities`; 0 without."""
+
+    @property
+    def note(self) -> str:
+        """A fact a reader of the score should know, such as the accuracy of the classifier; "" when none."""
+
+    def __call__(self, x: Tensor) -> Features:
+        """Features of stored samples."""
+
+
+class Metric(ABC):
+    """A figure over a stream of features. Its state is a set of tensors that ranks add up: a metric knows nothing of ranks.
+
+        parts = [metric.state() for metric in one_per_rank];  metric.load(reduce(parts));  metric.compute()
+
+    A metric that keeps rows holds a table of zeros in which each rank fills its own rows, so adding is joining.
+    """
+
+    outputs: ClassVar[tuple[str, ...]]  # the keys of compute()
+    higher_is_better: ClassVar[Mapping[str, bool]]
+
+    @abstractmethod
+    def update(self, batch: Features) -> None:
+        """Take in the features of some more samples."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """The figures, by name; not-a-number where they are undefined."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """Everything `compute` needs, as tensors whose sum over ranks is the state of all samples."""
+
+    @abstractmethod
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Replace the state."""
+
+    def settings(self) -> str:
+        """The metric's own settings as they stand in the stamp, such as "k=3"."""
+        return ""
+
+    def detail(self) -> dict[str, Any]:
+        """More than a number, JSON-able: a histogram, a spread."""
+        return {}
+
+
+def reduce(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Add the states of several ranks: the state of one metric that saw all the samples."""
+    return {name: torch.stack([state[name] for state in states]).sum(0) for name in states[0]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """The protocol of a score: what must agree before two figures may be compared.
+
+    `resize`: filter that brought files to the space, then the extractor's own. `reference`: split the figures are taken against.
+    `note` is told beside the stamp and follows from the extractor; it takes no part in the comparison.
+    """
+
+    metric: str
+    extractor: str
+    extractor_hash: str
+    resize: str
+    reference: str
+    reference_hash: str
+    num_samples: int
+    seed: int
+    weights: str = "ema"
+    settings: str = ""
+    version: int = VERSION
+    note: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        extractor = f"{self.extractor}@{self.extractor_hash[:6]}" + (f" ({self.note})" if self.note else "")
+        parts = [extractor, self.resize, f"{self.reference}@{self.reference_hash[:6]}", f"N={self.num_samples}", self.settings]
+        version = f"v{self.version}" if self.version != VERSION else ""
+        return " · ".join(part for part in (*parts, f"seed {self.seed}", self.weights, version) if part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A figure, the figure real held-out samples reach under the same protocol (`floor`), and that protocol.
+
+    `floor_samples`: N of the floor when it had to differ from the score's. `note`: a plain warning. `extra`: JSON-able detail.
+    """
+
+    name: str
+    value: float
+    floor: float | None
+    protocol: Stamp
+    higher_is_better: bool
+    floor_samples: int | None = None
+    note: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        floor = "no floor" if self.floor is None else f"floor {figure(self.floor)}"
+        if self.floor is not None and self.floor_samples not in (None, self.protocol.num_samples):
+            floor += f" at N={self.floor_samples}"
+        return f"{self.name} {figure(self.value)} ({floor}) · {self.protocol}" + (f" · note: {self.note}" if self.note else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; numbers that are not finite become null."""
+        return {**asdict(self), "value": _finite(self.value), "floor": _finite(self.floor)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Score:
+        """The inverse of `to_json`; other keys of a metrics.jsonl row are left aside. Raises InputError on a missing one."""
+        try:
+            known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+            value = math.nan if known["value"] is None else float(known["value"])
+            told = {f.name: known["protocol"][f.name] for f in fields(Stamp) if f.name in known["protocol"]}
+            return cls(**{**known, "value": value, "protocol": Stamp(**told)})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"this is not a score: {error}; expected what Score.to_json writes, a row of metrics.jsonl") from None
+
+
+def compare(scores: Iterable[Score], *, across: Sequence[str] = ()) -> list[Score]:
+    """Scores best first, if their stamps agree; `across` names stamp fields that may differ (`seed`, for a spread over seeds).
+
+    Raises InputError naming the first field that differs and what the scores have there.
+    """
+    ordered = list(scores)
+    names = [f.name for f in fields(Stamp) if f.compare]
+    unknown = [name for name in across if name not in names]
+    if unknown:
+        raise InputError(f"across got '{unknown[0]}'; expected fields of the stamp: {', '.join(names)}")
+    for name in names:
+        values = list(dict.fromkeys(getattr(score.protocol, name) for score in ordered))
+        if len(values) > 1 and name not in across:
+            shown = " and ".join(f"'{value}'" if isinstance(value, str) else str(value) for value in values[:3])
+            raise InputError(
+                f"these scores cannot be compared: {name} differs, {shown}; expected one protocol. "
+                f"Score them again alike, or pass across=('{name}',) if you know why the difference is harmless."
+            )
+    sign = -1.0 if ordered and ordered[0].higher_is_better else 1.0
+    return sorted(ordered, key=lambda score: math.inf if math.isnan(score.value) else sign * score.value)
+
+
+def figure(value: float) -> str:
+    """A number for people: four significant digits, no exponent in the usual range."""
+    if value != 0 and math.isfinite(value) and not 1e-4 <= abs(value) < 1e5:
+        return f"{value:.3e}"
+    return f"{value:.4g}"
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

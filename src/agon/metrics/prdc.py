@@ -1,0 +1,102 @@
+"""Fidelity and diversity apart: improved precision and recall, density and coverage, from nearest neighbours in feature space.
+
+    precision  share of generated samples inside the k-neighbour ball of some real one    Kynkäänniemi et al. 2019, arXiv:1904.06991, k = 3
+    recall     share of real samples inside the k-neighbour ball of some generated one    the same
+    density    how many real balls a generated sample lies in, on average, over k         Naeem et al. 2020, arXiv:2002.09797, k = 5
+    coverage   share of real samples whose ball holds a generated one                     the same
+
+A ball is closed and reaches to the k-th nearest other sample of its own side. Density may pass 1. Exact, in chunks of rows, at most
+`LIMIT` samples a side.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from agon.metrics.contract import Features, Metric
+from agon.metrics.rows import Rows
+
+K_PRECISION, K_DENSITY = 3, 5
+LIMIT = 10_000  # samples a side: all pairs are looked at
+_CHUNK = 500
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Squared distances [len(a), len(b)]; both sides should be centred near zero, which keeps the rounding small."""
+    norms = a.square().sum(1)[:, None] + b.square().sum(1)[None]
+    return torch.addmm(norms, a, b.T, alpha=-2).clamp_min_(0)
+
+
+def neighbour_radii(x: Tensor, ks: tuple[int, ...]) -> dict[int, Tensor]:
+    """Squared distance of each row of x float64 [n, d] to its k-th nearest other row, for each k < n: {k: [n]}."""
+    parts = []
+    for start in range(0, len(x), _CHUNK):
+        d = _squared_distances(x[start : start + _CHUNK], x)
+        d[torch.arange(len(d)), torch.arange(start, start + len(d))] = math.inf
+        parts.append(d.topk(max(ks), dim=1, largest=False).values)
+    nearest = torch.cat(parts)
+    return {k: nearest[:, k - 1] for k in ks}
+
+
+def prdc(real: Tensor, fake: Tensor, *, k_precision: int = K_PRECISION, k_density: int = K_DENSITY) -> dict[str, float]:
+    """Precision, recall, density and coverage of fake float64 [m, d] against real [n, d].
+
+    Undefined (nan) unless both sides have more samples than neighbours and are finite.
+    """
+    names = ("precision", "recall", "density", "coverage")
+    finite = bool(torch.isfinite(real).all() and torch.isfinite(fake).all())
+    if min(len(real), len(fake)) <= max(k_precision, k_density) or not finite:
+        return dict.fromkeys(names, math.nan)
+    centre = real.mean(0)
+    real, fake = real - centre, fake - centre
+    real_radii = neighbour_radii(real, (k_precision, k_density))
+    fake_radii = neighbour_radii(fake, (k_precision,))[k_precision]
+    precise = torch.zeros(len(fake), dtype=torch.bool)
+    inside = recalled = covered = 0
+    for start in range(0, len(real), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        d = _squared_distances(real[rows], fake)
+        precise |= (d <= real_radii[k_precision][rows, None]).any(0)
+        recalled += int((d <= fake_radii[None]).any(1).sum())
+        within = d <= real_radii[k_density][rows, None]
+        inside += int(within.sum())
+        covered += int(within.any(1).sum())
+    values = (precise.double().mean().item(), recalled / len(real), inside / (k_density * len(fake)), covered / len(real))
+    return dict(zip(names, values, strict=True))
+
+
+class PRDC(Metric):
+    """Precision, recall, density, coverage of a stream of `expected` features against real features [m, d], m <= LIMIT."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("precision", "recall", "density", "coverage")
+    higher_is_better: ClassVar[Mapping[str, bool]] = dict.fromkeys(outputs, True)
+
+    def __init__(self, real: Tensor, expected: int, *, seed: int = 0, share: tuple[int, int] = (0, 1)) -> None:
+        assert len(real) <= LIMIT, f"{len(real)} real rows; take a subset of {LIMIT}"
+        self.real = real.double()
+        self.rows = Rows(real.shape[1], expected, LIMIT, seed=seed, share=share)
+
+    def update(self, batch: Features) -> None:
+        """Keep the rows."""
+        self.rows.add(batch.features)
+
+    def compute(self) -> dict[str, float]:
+        """All four."""
+        return prdc(self.real, self.rows.values)
+
+    def settings(self) -> str:
+        """Neighbours, and how many samples of each side took part."""
+        return f"k={K_PRECISION} P/R, k={K_DENSITY} D/C, {len(self.rows.table)} against {len(self.real)}"
+
+    def state(self) -> dict[str, Tensor]:
+        """The table of rows."""
+        return self.rows.state()
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Replace the table."""
+        self.rows.load(state)

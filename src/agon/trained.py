@@ -1,0 +1,96 @@
+"""A trained run, opened for use: samples, walks and scores, from Python and for every verb that needs a generator."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from agon import hooks
+from agon.config import decode
+from agon.data import Data, open_data
+from agon.device import choose_device
+from agon.directory import RunDirectory
+from agon.engine import Engine
+from agon.errors import InputError
+from agon.game import Players
+from agon.run import Say, game_class, play, prepare, run_from_json
+from agon.sampling import Drawn, as_drawn, class_id, draw, labels_for, walk
+from agon.spaces import Image, Space, Vector
+
+
+def space_from_json(content: Mapping[str, Any]) -> Space:
+    """The space of run.json."""
+    return decode(Vector if content.get("kind") == "vector" else Image, dict(content), "space")
+
+
+class Trained:
+    """A run opened for use: samples, walks, scores, export."""
+
+    def __init__(self, path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> None:
+        """state: latest, best or a round; weights: ema or raw. Raises InputError."""
+        self.directory = RunDirectory.open(path)
+        self.content = self.directory.run()
+        self.run = run_from_json(self.content, game_class(self.directory, self.content, trusted=trust))
+        self.game, self.space = self.run.game, space_from_json(self.content["space"])
+        found = self.directory.load_state(state)
+        if found is None:
+            raise InputError(f"'{path}' has no saved state yet. Train it: `agon train {shlex.quote(str(path))}`.")
+        if weights not in ("ema", "raw"):
+            raise InputError(f"weights '{weights}' are unknown; expected ema or raw.")
+        tensors, rest, self.state_path = found
+        engine = Engine(self.game, self.space, device=choose_device(device).value, channels_last=self.run.channels_last)
+        engine.load_state(tensors, rest["engine"])
+        self.round, self.seen = engine.clock.round, engine.clock.seen
+        self.weights = weights if engine.players.averages else "raw"
+        self.players: Players = engine.players.ema if self.weights == "ema" else engine.players
+        for _, module in self.players.items():
+            module.eval()
+
+    def sample(self, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> Drawn:
+        """n samples: uint8 [n, H, W, C] pictures or float32 [n, d] points. label: a class by name or number."""
+        return as_drawn(self.space, self.sample_stored(n, seed=seed, label=label))
+
+    def sample_stored(self, n: int, *, seed: int = 0, label: str | int | None = None) -> Tensor:
+        """The same in stored form, uint8 [n, C, H, W] or float [n, d]."""
+        if n < 1:
+            raise InputError(f"-n is {n}; expected 1 or more samples.")
+        only = None if label is None else class_id(self.space, label)
+        labels = labels_for(self.space, n, seed=seed, share=self.content.get("class_share"), only=only)
+        return draw(self.game, self.players, self.space, n, seed=seed, labels=labels)
+
+    def walk(self, stops: int = 8, *, frames: int = 24, seed: int = 0, label: str | int | None = None) -> Drawn:
+        """A closed walk through the latent space: [stops · frames, …]."""
+        only = None if label is None else class_id(self.space, label)
+        if only is None and self.space.num_classes:
+            only = 0
+        return as_drawn(self.space, walk(self.game, self.players, self.space, stops, frames=frames, seed=seed, label=only))
+
+    def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
+                 extractor: str | None = None, extractor_weights: str | None = None) -> list[Any]:  # fmt: skip
+        """Scores with their floors; `metrics` as in `agon eval`. Needs the run's data."""
+        run = replace(
+            self.run, metrics=tuple(metrics or self.run.metrics), num_samples=num_samples or self.run.num_samples,
+            extractor=extractor or self.run.extractor, extractor_weights=extractor_weights or self.run.extractor_weights,
+        )  # fmt: skip
+        data_set = open_data(self.run.data)
+        if data_set.content_hash != self.content["content_hash"]:
+            raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
+        return hooks.take_scores(run, data_set, self.players, self.content, weights=self.weights, seed=seed, say=say)
+
+
+def load(path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> Trained:
+    """Open a trained run: `agon.load("runs/a").sample(16, seed=0)` is uint8 [16, H, W, C]."""
+    return Trained(path, state=state, weights=weights, device=device, trust=trust)
+
+
+def fit(recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, **settings: Any) -> Trained:
+    """Train from Python: `agon.fit("r3gan", data="./photos", rounds=20_000)`. Dotted settings: `fit(..., **{"game.gamma": 0.1})`."""
+    wish = data if isinstance(data, Data) else Data(path=str(data))
+    directory, data_set = prepare(wish, out=out, recipe=recipe, settings=settings, command="agon.fit")
+    play(directory, data_set)
+    return Trained(directory.path)

@@ -1,0 +1,141 @@
+"""Every game obeys the laws, on every kind of space it is made for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from agon import losses
+from agon.errors import InputError
+from agon.game import Batch, Clock, Game, Players, Turn, lazily
+from agon.games.dcgan import DCGAN
+from agon.games.gan import GAN
+from agon.games.r3gan import R3GAN
+from agon.networks.dcgan import DCGAN as ConvNet
+from agon.networks.dcgan import PeerDCGAN
+from agon.networks.mlp import MLP
+from agon.networks.r3 import R3Lean, R3Paper
+from agon.optim import Adam
+from agon.spaces import Image, Space, Vector
+from agon.testing import check_game, check_microbatch, check_movers, check_ranks, check_resume, check_space
+
+GREY = Image(channels=1, height=16, width=16)
+CLASSES = Image(channels=3, height=16, width=16, classes=("a", "b", "c"))
+ODD = Image(channels=1, height=14, width=11)
+POINTS = Vector(dim=2)
+LEAN, PERCEPTRON = R3Lean(widths=(16, 8)), MLP(width=32, depth=2)
+
+CASES = {
+    "r3gan lean": (R3GAN(net=LEAN), GREY),
+    "r3gan lean, classes": (R3GAN(net=LEAN), CLASSES),
+    "r3gan lean, odd size": (R3GAN(net=LEAN), ODD),
+    "r3gan paper": (R3GAN(net=R3Paper(widths=(32, 16, 16), group_width=8)), GREY),
+    "r3gan points": (R3GAN(net=PERCEPTRON), POINTS),
+    "gan pictures": (GAN(net=PERCEPTRON), GREY),
+    "gan points": (GAN(net=PERCEPTRON), POINTS),
+    "gan saturating": (GAN(net=PERCEPTRON, saturating=True), POINTS),
+    "dcgan": (DCGAN(net=ConvNet(width=8)), GREY),
+    "dcgan peer": (DCGAN(net=PeerDCGAN()), GREY),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_game_obeys_the_laws(name: str) -> None:
+    game, space = CASES[name]
+    check_game(game, space)
+
+
+@pytest.mark.parametrize("space", [GREY, CLASSES, ODD, POINTS], ids=lambda s: s.describe())
+def test_space_obeys_the_laws(space: Space) -> None:
+    check_space(space)
+
+
+def test_two_ranks_equal_one() -> None:
+    check_ranks([CASES[name] for name in ("r3gan lean, classes", "r3gan points", "gan points", "dcgan")])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phases(Game):
+    """Every device of the engine in one game: repeats, lazy turns, start and stop, clipping, a weight-clipping step."""
+
+    optim: dict[str, Adam] = field(default_factory=lambda: {k: Adam(clip=1.0) for k in "GD"})
+
+    def players(self, space: Space) -> dict[str, nn.Module]:
+        return {"G": PERCEPTRON.generator(4, space), "D": PERCEPTRON.critic(space)}
+
+    def turns(self) -> list[Turn]:
+        return [
+            Turn(self.critic, "D", repeat=2),
+            lazily(self.decay, "D", every=3),
+            Turn(step=self.clip, moves="D"),
+            Turn(self.generator, "G", start=1, stop=5),
+        ]
+
+    def critic(self, p: Players, real: Batch, t: Clock) -> dict[str, Tensor]:
+        real["fake"] = self.sample(p, len(real["x"])).detach()
+        return {"adv": losses.hinge_d(p.D(real["x"]), p.D(real["fake"]))}
+
+    def decay(self, p: Players, real: Batch, t: Clock) -> dict[str, Tensor]:
+        return {"squares": 1e-3 * sum(w.square().sum() for w in p.D.parameters())}  # type: ignore[dict-item]
+
+    def clip(self, p: Players, real: Batch, t: Clock) -> None:
+        for w in p.D.parameters():
+            w.clamp_(-0.5, 0.5)
+
+    def generator(self, p: Players, real: Batch, t: Clock) -> dict[str, Tensor]:
+        return {"adv": losses.hinge_g(p.D(self.sample(p, len(real["x"]))))}
+
+    def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
+        return p.G(p.randn(n, 4))
+
+
+def test_phases_obey_the_laws() -> None:
+    check_resume(Phases(), POINTS, rounds=7)
+    check_microbatch(Phases(), POINTS)
+    check_ranks([(Phases(), POINTS)], rounds=4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaky(Phases):
+    """Breaks a law on purpose: moves a frozen player through `.data`."""
+
+    def turns(self) -> list[Turn]:
+        return [Turn(self.cheat, "G")]
+
+    def cheat(self, p: Players, real: Batch, t: Clock) -> dict[str, Tensor]:
+        next(p.D.parameters()).data.add_(1.0)
+        return {"adv": losses.hinge_g(p.D(self.sample(p, len(real["x"]))))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Careless(Phases):
+    """Draws from torch's own generator, so halves cannot equal the whole."""
+
+    def turns(self) -> list[Turn]:
+        return [Turn(self.generator, "G")]
+
+    def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
+        return p.G(torch.randn(n, 4) * torch.rand(n, 1))
+
+
+def test_a_broken_game_is_found_out() -> None:
+    with pytest.raises(AssertionError, match="changed 'D', which it does not move"):
+        check_movers(Leaky(), POINTS)
+    with pytest.raises(AssertionError, match="two halves of a batch"):
+        check_microbatch(Careless(), POINTS)
+
+
+def test_drawing_an_odd_number_says_what_to_do() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Odd(Phases):
+        def turns(self) -> list[Turn]:
+            return [Turn(self.odd, "G")]
+
+        def odd(self, p: Players, real: Batch, t: Clock) -> dict[str, Tensor]:
+            return {"adv": p.G(p.randn(3, 4)).mean()}
+
+    with pytest.raises(InputError, match="drew noise for 3 samples from a .micro.batch of 8"):
+        check_resume(Odd(), POINTS)

@@ -1,0 +1,160 @@
+"""Killed at any moment, a run goes on to the very weights it would have had; no half-written file is ever read."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from agon.data import Data
+from agon.directory import RunDirectory, read_state, write_state
+from agon.errors import InputError
+from agon.records import read_jsonl
+from agon.run import play, prepare
+
+SETTINGS = {
+    "rounds": 120, "batch": 16, "tick": 7, "save_every": 3, "score_every": 0, "metrics": [], "seed": 3, "tensorboard": False, "keep": 2,
+    "game.net.width": 16,
+}  # fmt: skip
+KILLS = 20
+
+
+def fresh(path: Path) -> RunDirectory:
+    return prepare(Data(path="ring", limit=400), out=path, settings=SETTINGS)[0]
+
+
+def in_child(directory: RunDirectory) -> int:
+    """Play in a forked process, so that a kill costs no import; return its pid."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            torch.set_num_threads(1)
+            play(directory)
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    return pid
+
+
+def final(directory: RunDirectory) -> dict[str, torch.Tensor]:
+    tensors, rest = read_state(directory.states()[-1][1])
+    assert rest["round"] == SETTINGS["rounds"]
+    return tensors
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_twenty_times_equals_never(tmp_path: Path) -> None:
+    alone, killed = fresh(tmp_path / "alone"), fresh(tmp_path / "killed")
+    began = time.monotonic()
+    assert os.waitpid(in_child(alone), 0)[1] == 0
+    seconds = time.monotonic() - began
+    chance = random.Random(0)
+    kills = 0
+    for _ in range(40 * KILLS):
+        pid = in_child(killed)
+        deadline = time.monotonic() + chance.uniform(0.02, 0.35) * seconds
+        while time.monotonic() < deadline and (done := os.waitpid(pid, os.WNOHANG))[0] == 0:
+            time.sleep(0.002)
+        else:
+            done = (0, 0) if time.monotonic() >= deadline else done
+        if done[0] == 0:
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            kills += os.WIFSIGNALED(status)
+        else:
+            assert done[1] == 0, "a resumed run failed"
+        for _, state in killed.states():
+            read_state(state)  # whatever is there is whole
+        for name in ("events.jsonl", "metrics.jsonl"):
+            read_jsonl(killed.path / name)
+        if kills >= KILLS:
+            break
+        if killed.states() and killed.states()[-1][0] == SETTINGS["rounds"]:
+            # Finished early: take the last states away and be killed some more on the way there again.
+            for _, state in killed.states():
+                state.unlink()
+    assert kills == KILLS
+    assert os.waitpid(in_child(killed), 0)[1] == 0
+    one, other = final(alone), final(killed)
+    assert one.keys() == other.keys()
+    assert [k for k in one if not torch.equal(one[k], other[k])] == []
+    ticks = [[r["round"] for r in read_jsonl(d.path / "events.jsonl") if r["kind"] == "tick"] for d in (alone, killed)]
+    assert ticks[0] == ticks[1], "records of rounds that were played twice are there once"
+
+
+def test_sigterm_finishes_the_round_and_saves(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    pid = in_child(directory)
+    while not directory.states() or directory.states()[-1][0] == 0:
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGTERM)
+    assert os.waitpid(pid, 0)[1] == 0
+    last = read_jsonl(directory.path / "events.jsonl")[-1]
+    assert last["kind"] in ("stop", "done")
+    assert directory.states()[-1][0] == last["round"]
+    outcome = play(directory)
+    alone = fresh(tmp_path / "alone")
+    play(alone)
+    assert outcome.end == "done"
+    assert all(torch.equal(a, b) for a, b in zip(final(alone).values(), final(directory).values(), strict=True))
+
+
+def test_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    play(directory)
+    expected = final(directory)
+    newest = directory.states()[-1][1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_state(newest)
+    play(directory)
+    assert all(torch.equal(a, b) for a, b in zip(expected.values(), final(directory).values(), strict=True))
+
+
+def test_full_disk_keeps_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = fresh(tmp_path / "run")
+    calls = 0
+
+    def full(path: Path, tensors: object, rest: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise OSError(28, "No space left on device")
+        write_state(path, tensors, rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("agon.directory.write_state", full)
+        with pytest.raises(InputError, match=r"No space left on device. The state of round 3 is whole. Make room, then .*agon train"):
+            play(directory)
+    assert [r for r, _ in directory.states()] == [0, 3]
+    alone = fresh(tmp_path / "alone")
+    play(alone)
+    play(directory)
+    assert all(torch.equal(a, b) for a, b in zip(final(alone).values(), final(directory).values(), strict=True))
+
+
+def test_changed_data_is_refused(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    content = directory.run()
+    directory.write("run.json", {**content, "content_hash": "0" * 16})
+    with pytest.raises(InputError, match="changed since this run began"):
+        play(directory)
+
+
+def test_divergence_rolls_back_then_gives_up(tmp_path: Path) -> None:
+    settings = {**SETTINGS, "patience": 2, "game.optim.G.lr": 1e30, "game.optim.D.lr": 1e30, "game.ema": {}}
+    directory, data_set = prepare(Data(path="ring", limit=400), out=tmp_path / "run", settings=settings)
+    with pytest.raises(InputError, match="training diverged.*going back 3 times did not help.*--game.optim.G.lr"):
+        play(directory, data_set)
+    kinds = [row["kind"] for row in read_jsonl(directory.path / "events.jsonl")]
+    assert kinds.count("rollback") == 3
+    tensors, _ = read_state(directory.states()[-1][1])
+    assert all(t.isfinite().all() for t in tensors.values() if t.is_floating_point())
