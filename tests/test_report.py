@@ -148,7 +148,7 @@ def test_unlike_protocols_never_share_a_line(tmp_path: Path) -> None:
     for samples in (100, 200):
         row = {"name": "fd", "value": 3.0, "protocol": {"num_samples": samples}, "round": 10}
         append_jsonl(tmp_path / "metrics.jsonl", row)
-    assert [scores.protocol for scores in read_journal(tmp_path).scores] == ["num samples 100", "num samples 200"]
+    assert [scores.protocol for scores in read_journal(tmp_path).scores] == ["N=100", "N=200"]
 
 
 def test_long_curves_are_averaged_and_it_is_said(tmp_path: Path) -> None:

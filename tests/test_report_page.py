@@ -44,7 +44,7 @@ def test_it_opens_from_disk_and_fits(browser: Browser, run_dir: Path, page: str,
     assert browser.js("document.documentElement.dataset.ready") == "1"
     assert browser.js("document.documentElement.dataset.error") is None
     assert browser.js("document.documentElement.scrollWidth") <= width
-    assert browser.js("document.querySelectorAll('.chart svg path.line').length") == 5 + 20
+    assert browser.js("document.querySelectorAll('.chart svg path.line').length") == 5 + 18
     assert browser.js("[...document.images].filter(image => !image.complete || image.naturalWidth === 0).length") == 0
     with Image.open(browser.picture(tmp_path / "page.png")) as shot:
         assert shot.width == width

@@ -1,0 +1,347 @@
+"""Bad input at the command line: says what, where and how to fix; status 2; no traceback; nothing lost."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import struct
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from agon.cli import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Run a verb in this process; return its status and everything it printed."""
+    sys.argv = ["agon", *map(str, arguments)]
+    try:
+        main()
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+
+
+def good_folder(path: Path, count: int = 24) -> Path:
+    path.mkdir()
+    for index in range(count):
+        picture(index).save(path / f"{index}.png")
+    return path
+
+
+def png_bytes(seed: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    picture(seed).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+# -- data that cannot be trained on at all -------------------------------------------------------------------------------------------
+
+
+def empty(path: Path) -> Path:
+    (path / "empty").mkdir()
+    return path / "empty"
+
+
+def missing(path: Path) -> Path:
+    (path / "photos").mkdir()
+    return path / "fotos"
+
+
+def text_file(path: Path) -> Path:
+    (path / "notes.txt").write_text("hello")
+    return path / "notes.txt"
+
+
+def only_text_named_jpg(path: Path) -> Path:
+    (path / "d").mkdir()
+    for index in range(12):
+        (path / "d" / f"{index}.jpg").write_text("not a picture")
+    return path / "d"
+
+
+def only_zero_byte(path: Path) -> Path:
+    (path / "d").mkdir()
+    for index in range(12):
+        (path / "d" / f"{index}.png").touch()
+    return path / "d"
+
+
+def only_truncated(path: Path) -> Path:
+    (path / "d").mkdir()
+    for index in range(12):
+        (path / "d" / f"{index}.png").write_bytes(png_bytes(index)[:60])
+    return path / "d"
+
+
+def one_picture(path: Path) -> Path:
+    return good_folder(path / "d", 1)
+
+
+def huge_headers(path: Path) -> Path:
+    (path / "d").mkdir()
+    header = bytearray(png_bytes())
+    header[16:24] = struct.pack(">II", 20_000, 20_000)
+    import zlib
+
+    header[29:33] = struct.pack(">I", zlib.crc32(bytes(header[12:29])))
+    for index in range(12):
+        (path / "d" / f"{index}.png").write_bytes(bytes(header))
+    return path / "d"
+
+
+def not_a_zip(path: Path) -> Path:
+    (path / "d.zip").write_bytes(b"PK\x03\x04 and then nothing")
+    return path / "d.zip"
+
+
+def truncated_zip(path: Path) -> Path:
+    with zipfile.ZipFile(path / "d.zip", "w") as archive:
+        for index in range(12):
+            archive.writestr(f"{index}.png", png_bytes(index))
+    whole = (path / "d.zip").read_bytes()
+    (path / "d.zip").write_bytes(whole[: len(whole) // 2])
+    return path / "d.zip"
+
+
+def zip_without_pictures(path: Path) -> Path:
+    with zipfile.ZipFile(path / "d.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing here")
+    return path / "d.zip"
+
+
+def npz_of_objects(path: Path) -> Path:
+    np.savez(path / "d.npz", x=np.array([{}, {}], dtype=object))
+    return path / "d.npz"
+
+
+def npz_of_wrong_shape(path: Path) -> Path:
+    np.savez(path / "d.npz", x=np.zeros(7, dtype=np.uint8))
+    return path / "d.npz"
+
+
+def npz_of_text(path: Path) -> Path:
+    (path / "d.npz").write_text("text")
+    return path / "d.npz"
+
+
+def idx_with_wrong_magic(path: Path) -> Path:
+    with gzip.open(path / "train-images-idx3-ubyte.gz", "wb") as file:
+        file.write(b"\x01\x02\x03\x04" + bytes(100))
+    return path / "train-images-idx3-ubyte.gz"
+
+
+def idx_cut_short(path: Path) -> Path:
+    with gzip.open(path / "train-images-idx3-ubyte.gz", "wb") as file:
+        file.write(struct.pack(">IIII", 2051, 1000, 28, 28) + bytes(500))
+    return path / "train-images-idx3-ubyte.gz"
+
+
+def labels_for_other_files(path: Path) -> Path:
+    good_folder(path / "d")
+    (path / "d" / "labels.csv").write_text("file,label\nnobody.png,cat\n")
+    return path / "d"
+
+
+def broken_dataset_json(path: Path) -> Path:
+    good_folder(path / "d")
+    (path / "d" / "dataset.json").write_text("{")
+    return path / "d"
+
+
+BAD_DATA: list[tuple[Callable[[Path], Path], str]] = [
+    (empty, "empty"), (missing, "fotos"), (text_file, "notes.txt"), (only_text_named_jpg, "jpg"), (only_zero_byte, "png"),
+    (only_truncated, "png"), (one_picture, "1"), (huge_headers, "png"), (not_a_zip, "zip"), (truncated_zip, "zip"),
+    (zip_without_pictures, "zip"), (npz_of_objects, "npz"), (npz_of_wrong_shape, "npz"), (npz_of_text, "npz"),
+    (idx_with_wrong_magic, "idx"), (idx_cut_short, "idx"), (labels_for_other_files, "labels.csv"), (broken_dataset_json, "dataset.json"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "word"), BAD_DATA, ids=lambda v: getattr(v, "__name__", ""))
+@pytest.mark.parametrize("verb", [("train",), ("data", "check")], ids=["train", "check"])
+def test_bad_data(
+    make: Callable[[Path], Path], word: str, verb: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    out = tmp_path / "run"
+    extra = ["--out", out] if verb == ("train",) else []
+    status, text = run(capsys, *verb, make(tmp_path), *extra)
+    assert status == 2, text
+    assert word in text
+    assert "Traceback" not in text
+    assert len(text.splitlines()[-1]) > 40, "a message says what came, what was expected and how to fix it"
+    assert not out.exists()
+
+
+# -- data with faults among good pictures --------------------------------------------------------------------------------------------
+
+
+def test_bad_files_among_good_ones_are_skipped_and_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = good_folder(tmp_path / "d", 30)
+    (folder / "cut.png").write_bytes(png_bytes()[:60])
+    (folder / "zero.jpg").touch()
+    (folder / "text.jpg").write_text("text")
+    (folder / "notes.txt").write_text("ignored")
+    (folder / ".hidden.png").write_bytes(png_bytes())
+    Image.fromarray(np.full((1, 1), 7, np.uint8)).save(folder / "one-pixel.png")
+    Image.fromarray(np.random.default_rng(1).integers(0, 60000, (20, 20), dtype=np.uint16)).save(folder / "deep.png")
+    picture(50).convert("P").save(folder / "palette.gif")
+    picture(51).convert("CMYK").save(folder / "ink.jpg")
+    picture(52).convert("RGBA").save(folder / "alpha.webp")
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    with open(os.fsencode(folder) + b"/\xff\xfe.png", "wb") as file:
+        file.write(png_bytes(60))
+    status, text = run(capsys, "data", "check", folder)
+    assert status == 0, text
+    for name in ("cut.png", "zero.jpg", "text.jpg"):
+        assert name in text
+    status, text = run(capsys, "train", folder, "--rounds", 2, "--batch", 8, "--size", 8, "--metrics", "[]", "--out", tmp_path / "run")
+    assert status == 0, text
+    card = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert {Path(name).name for name, _ in card["unreadable"]} >= {"cut.png", "zero.jpg", "text.jpg"}
+
+
+def test_zip_slip_touches_nothing_outside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "inner").mkdir()
+    with zipfile.ZipFile(tmp_path / "inner" / "d.zip", "w") as archive:
+        for index in range(20):
+            archive.writestr(f"../../evil{index}.png", png_bytes(index))
+    before = sorted(tmp_path.rglob("*"))
+    status, text = run(capsys, "data", "check", tmp_path / "inner" / "d.zip")
+    assert "Traceback" not in text
+    assert status in (0, 2)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+# -- wrong words -----------------------------------------------------------------------------------------------------------------------
+
+WRONG_WORDS = [
+    (("--recipe", "r3gann"), "recipe 'r3gann' is unknown.*Did you mean 'r3gan'"),
+    (("--ronuds", "10"), "unknown option '--ronuds'.*Did you mean 'rounds'"),
+    (("--batch", "-4"), "--batch is -4; expected 1 or more"),
+    (("--batch", "many"), "--batch is 'many'; expected a whole number"),
+    (("--rounds", "0"), "--rounds is 0; expected 1 or more"),
+    (("--microbatch", "0"), "--microbatch is 0; expected 1 or more"),
+    (("--precision", "fp8"), "precision 'fp8' is unknown; expected auto, fp32 or bf16"),
+    (("--device", "tpu"), "device 'tpu' is unknown; expected auto, cpu, cuda or mps"),
+    (("--game.gama", "1"), "unknown option '--game.gama'.*Did you mean 'gamma'"),
+    (("--game.optim.Q.lr", "1"), "unknown option '--game.optim.Q.lr'; game.optim has G, D"),
+    (("--game.z_dim", "wide"), "game.z_dim: got 'wide'"),
+    (("--data.sise", "8"), "unknown option '--data.sise'.*Did you mean 'size'"),
+    (("--size", "1"), "size got 1; expected 4 to"),
+    (("--resize", "crop"), "resize"),
+    (("--filter", "lanczoz"), "filter"),
+    (("--channels", "2"), "channels got 2; expected 1 .grey., 3 .RGB. or 4"),
+    (("--holdout", "0.9"), "holdout got 0.9; expected a share from 0 to 0.5"),
+    (("stray",), "unexpected argument 'stray'"),
+    (("--game", "./nowhere.py"), "game file 'nowhere.py' does not exist"),
+    (("--metrics", '["fid"]'), "fid.*(fd|Did you mean)"),
+    (("--extractor", "inceptoin"), "inceptoin.*inception"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_WORDS, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
+def test_wrong_words(words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import re
+
+    defaults = () if "--rounds" in words else ("--rounds", "2")
+    status, text = run(capsys, "train", "digits", "--out", tmp_path / "run", *defaults, *words)
+    assert status == 2, text
+    assert re.search(message, text.replace("\n", " ")), text
+    assert "Traceback" not in text
+
+
+def test_unwritable_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    status, text = run(capsys, "train", "digits", "--rounds", 2, "--out", tmp_path / "file" / "run")
+    assert status == 2
+    assert "cannot write to" in text
+    assert "--out" in text
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = ("train", "ring", "--rounds", 2, "--limit", 300, "--metrics", "[]")
+    assert run(capsys, *train, "--out", tmp_path / "run")[0] == 0
+    status, text = run(capsys, *train, "--out", tmp_path / "run")
+    assert status == 2
+    assert "already holds a run" in text
+    status, text = run(capsys, "train", tmp_path / "run", "--batch", 3)
+    assert status == 2
+    assert "another experiment" in text
+    for arguments, message in (
+        (("sample", tmp_path / "run", "--class", "3"), "unconditional"),
+        (("sample", tmp_path / "run", "-n", "0"), "expected 1 or more"),
+        (("sample", tmp_path / "run", "--out", tmp_path / "x.bmpp"), "expected a name ending in"),
+        (("sample", tmp_path / "run", "--state", "77"), "no state of round 77"),
+        (("sample", tmp_path / "run", "--weights", "best"), "expected ema or raw"),
+        (("sample", tmp_path / "run", "--interpolate", "1"), "at least 2 latents"),
+        (("sample", tmp_path / "nowhere"), "does not exist"),
+        (("report", tmp_path), "is not a run"),
+        (("eval", tmp_path / "run", "-m", "fdd"), "fdd"),
+    ):
+        status, text = run(capsys, *arguments)
+        assert status == 2, text
+        assert message in text.replace("\n", " ")
+        assert "Traceback" not in text
+
+
+def test_class_out_of_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ("--game.net.widths", "[8, 8]", "--metrics", "[]", "--tick", 1000)
+    assert run(capsys, "train", "digits", "--rounds", 1, "--batch", 8, *small, "--out", tmp_path / "run")[0] == 0
+    status, text = run(capsys, "sample", tmp_path / "run", "--class", "10")
+    assert status == 2
+    assert "class 10 is out of range; this run has 10 classes, 0 to 9" in text
+    status, text = run(capsys, "sample", tmp_path / "run", "--class", "three")
+    assert status == 2
+    assert "class 'three' is unknown" in text
+
+
+def test_damaged_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "train", "ring", "--rounds", 2, "--limit", 300, "--metrics", "[]", "--out", tmp_path / "run")[0] == 0
+    (tmp_path / "run" / "run.json").write_text("{ torn")
+    status, text = run(capsys, "sample", tmp_path / "run")
+    assert status == 2
+    assert "damaged" in text
+
+
+def test_foreign_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    game = tmp_path / "mine.py"
+    source = Path(sys.modules["agon"].__file__ or "").parent / "games" / "gan.py"
+    game.write_text(source.read_text("utf-8"))
+    train = ("train", "ring", "--game", game, "--rounds", 2, "--limit", 300, "--metrics", "[]", "--out", tmp_path / "run")
+    assert run(capsys, *train)[0] == 0
+    assert run(capsys, "sample", tmp_path / "run")[0] == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
+    status, text = run(capsys, "sample", tmp_path / "run")
+    assert status == 2
+    assert "carries its own code" in text
+    assert run(capsys, "sample", tmp_path / "run", "--trust")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1\n", "must define exactly one Game; it defines none"),
+        ("def f(:\n", r"could not be run: SyntaxError.*\(line 1\)"),
+        ("import nothing_of_this_name\n", "could not be run: ModuleNotFoundError"),
+    ],
+)
+def test_bad_game_files(source: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import re
+
+    (tmp_path / "mine.py").write_text(source)
+    status, text = run(capsys, "train", "ring", "--limit", 300, "--game", tmp_path / "mine.py", "--out", tmp_path / "run")
+    assert status == 2
+    assert re.search(message, text.replace("\n", " ")), text
