@@ -66,7 +66,8 @@ def make_run(path: Path, *, rounds: int = 6000, end: str = "done", label: str = 
             "recipe": "r3gan: 60,000 images of 32×32", "gamma": "0.5: 0.05 at 16×16 and batch 256, times the area",
             "device": "cpu: no CUDA device", "precision": "fp32: bf16 is slow on this CPU", "batch": "asked for",
         },
-        "environment": {"python": "3.12.4", "torch": "2.13.0+cpu", "agon": "0.1.0", "platform": "Linux-6.1-x86_64", "cpu": "x86_64", "threads": 2,
+        "environment": {"python": "3.12.4", "torch": "2.13.0+cpu", "agon": "0.1.0", "platform": "Linux-6.1",
+                        "cpu": "x86_64", "threads": 2,
                         "device": "cpu"},
         "command": "agon train data/mnist.zip --batch 64 --out runs/mnist-r3gan",
     }  # fmt: skip

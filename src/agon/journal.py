@@ -25,6 +25,7 @@ SCORES = {
     "recall": ("Recall", "share of real ones that lie among the samples"),
     "density": ("Density", "how densely samples sit where real ones are"),
     "coverage": ("Coverage", "share of real ones with a sample near"),
+    "classes": ("Classes present", "classes of the labelled set that got samples"),
     "modes": ("Modes covered", "modes of the toy set that got samples"),
     "quality": ("High-quality share", "share of samples close to a mode"),
 }
@@ -47,7 +48,7 @@ class Scores:
     name: str
     protocol: str
     higher: bool
-    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor
+    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor, floor_samples, note
 
     @property
     def last(self) -> dict[str, Any]:
@@ -125,28 +126,36 @@ def read_journal(path: Path) -> Journal:
 def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
     """Group by name and protocol (unlike protocols never share a line), one row a round, the latest telling."""
     groups: dict[tuple[str, str, bool], dict[int, dict[str, Any]]] = {}
+    stamps: dict[str, str] = {}
     for row in rows:
         value = finite(row.get("value"))
         if value is None:
             continue
-        key = (str(row.get("name", "?")), _stamp(row.get("protocol")), row.get("higher_is_better") is True)
-        round = whole(row.get("round"))
-        at = {"round": round, "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0}
-        groups.setdefault(key, {})[round] = {**at, "value": value, "floor": finite(row.get("floor"))}
+        protocol, round = row.get("protocol"), whole(row.get("round"))
+        # The note follows from the extractor and takes no part in the comparison; the metric's name is the row's own.
+        told = {key: item for key, item in protocol.items() if key not in ("note", "metric")} if isinstance(protocol, dict) else protocol
+        mark = json.dumps(told, sort_keys=True)
+        stamps[mark] = _stamp(protocol)
+        groups.setdefault((str(row.get("name", "?")), mark, row.get("higher_is_better") is True), {})[round] = {
+            "round": round, "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0, "value": value,
+            "floor": finite(row.get("floor")),
+            "floor_samples": finite(row.get("floor_samples")), "note": setting_text(row.get("note") or ""),
+        }  # fmt: skip
     order = list(SCORES)
-    made = [Scores(*key, [group[round] for round in sorted(group)]) for key, group in groups.items()]
+    made = [Scores(name, stamps[mark], up, [rows[at] for at in sorted(rows)]) for (name, mark, up), rows in groups.items()]
     return sorted(made, key=lambda scores: order.index(scores.name) if scores.name in order else len(order))
 
 
 def _stamp(protocol: Any) -> str:
-    """A protocol as one line: "extractor classifier a13c9d02be77 · resize none · …"; a hash stands beside what it is the hash of."""
+    """A protocol as one line: "classifier a13c9d02be77 · resize none · reference train 5be1f0c2 · N=10000 · seed 0 · ema · version 1"."""
     if not isinstance(protocol, dict):
         return "" if protocol is None else setting_text(protocol)
     parts = []
     for key, value in protocol.items():
-        if value is not None and not (key.endswith("_hash") and key[:-5] in protocol):
-            told = [key.replace("_", " "), setting_text(value), setting_text(protocol.get(f"{key}_hash") or "")]
-            parts.append(" ".join(told).strip())
+        if value in (None, "") or key == "metric" or (key.endswith("_hash") and key[:-5] in protocol):
+            continue
+        before = {"num_samples": "N=", "extractor": "", "weights": "", "settings": "", "note": ""}.get(key, f"{key.replace('_', ' ')} ")
+        parts.append(f"{before}{setting_text(value)} {setting_text(protocol.get(f'{key}_hash') or '')}".strip())
     return " · ".join(parts)
 
 

@@ -184,14 +184,18 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
     rows: list[list[Any]] = []
     every: list[tuple[int, list[Any]]] = []
     letters: dict[str, str] = {}
+    warnings: list[str] = []
     for score in journal.scores:
         last, best = score.last, score.best
         letter = letters.setdefault(score.protocol, chr(ord("a") + len(letters)) if len(letters) < 26 else str(len(letters)))
         way = "↑ higher is better" if score.higher else "↓ lower is better"
+        of_n = h("span", f" at N={number_text(last['floor_samples'])}", class_="way") if last["floor_samples"] else None
+        if last["note"]:
+            warnings.append(f"{score.title}: {last['note']}")
         at_best = [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")]
         rows.append([
             h("span", score.title, " ", h("span", way, class_="way"), title=SCORES.get(score.name, ("", ""))[1] or None),
-            h("b", number_text(last["value"])), number_text(last["floor"]), _ratio(last["value"], last["floor"]),
+            h("b", number_text(last["value"])), [number_text(last["floor"]), of_n], _ratio(last["value"], last["floor"]),
             number_text(last["round"]), at_best, h("i", letter),
         ])  # fmt: skip
         for row in score.rows:
@@ -214,6 +218,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         "Scores",
         table(rows, ["Score", "Latest", "Floor", "To floor", "At round", "Best", "Protocol"], caption=caption, class_="wide"),
         [h("p", h("i", letter), " ", protocol or "no protocol was recorded", class_="stamp") for protocol, letter in letters.items()],
+        [h("p", warning, class_="stamp") for warning in dict.fromkeys(warnings)],
         h("div", [_chart(panel) for panel in drawn], class_="charts"),
         h(
             "details",
@@ -337,27 +342,8 @@ def _settings_section(run: Mapping[str, Any]) -> Markup:
     )
 
 
-def _counts(value: Any) -> list[tuple[str, float]]:
-    """(name, count) pairs if `value` is a table of counts (an object, or a list of pairs), else []."""
-    pairs = list(value.items()) if isinstance(value, dict) else value
-    if not isinstance(pairs, list) or len(pairs) < 2 or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
-        return []
-    counts = [(setting_text(name), count) for name, given in pairs if (count := finite(given)) is not None and count >= 0]
-    return counts if len(counts) == len(pairs) else []
-
-
-def _single(value: Any) -> Any:
-    """A table of one count ({"28×28": 59998}) in words; anything else as it is."""
-    if isinstance(value, dict) and len(value) == 1 and (count := finite(next(iter(value.values())))) is not None:
-        return f"{next(iter(value))} ({number_text(count)})"
-    return value
-
-
-def _said(value: Any) -> str:
-    return number_text(value) if finite(value) is not None else _short(value)
-
-
-def _bars(title: str, counts: list[tuple[str, float]]) -> Markup:
+def _bars(title: str, counts: Sequence[tuple[str, float]]) -> Markup:
+    """A table of counts with a bar each. counts: at least one (name, count)."""
     most, total = max(count for _, count in counts) or 1.0, sum(count for _, count in counts) or 1.0
     rows = [
         [
@@ -373,20 +359,46 @@ def _bars(title: str, counts: list[tuple[str, float]]) -> Markup:
     return h("div", h("h3", title), table(rows, label=title, class_="bars"), more)
 
 
+def _counts(names: Any, counts: Any) -> list[tuple[str, float]]:
+    """(name, count) pairs of two lists, or [] if they are not names and counts."""
+    if not isinstance(names, list) or not isinstance(counts, list) or not counts or len(names) != len(counts):
+        return []
+    told = [(setting_text(name), number) for name, count in zip(names, counts, strict=True) if (number := finite(count)) is not None]
+    return told if len(told) == len(counts) and all(0 <= number < 1e15 for _, number in told) else []
+
+
+def _words(value: Any) -> str:
+    return number_text(value) if finite(value) is not None else _short(value)
+
+
 def _data_section(journal: Journal) -> Markup:
     plain: list[list[Any]] = []
-    charts, lists = [], []
-    for key, value in journal.card.items():
-        title = str(key).replace("_", " ").capitalize()
-        if counts := _counts(value):
+    charts: list[Markup] = []
+    lists: list[Markup] = []
+    card = dict(journal.card)
+    labels = card.pop("labels", None)
+    if isinstance(labels, dict):
+        for part, title in (("counts", "Classes"), ("held_counts", "Classes, held back")):
+            if counts := _counts(labels.get("classes"), labels.get(part)):
+                made = _bars(title, counts)
+                charts.append(made if part == "counts" else h("details", h("summary", title), made))
+        plain += [[f"labels {name}", _words(item)] for name, item in labels.items() if not isinstance(item, list)]
+    elif labels:
+        plain.append(["labels", _words(labels)])
+    for key, value in card.items():
+        title = key.removeprefix("num_").replace("_", " ").capitalize()
+        counts = _counts(list(value), list(value.values())) if isinstance(value, dict) else []
+        if len(counts) > 1:
             charts.append(_bars(title, counts))
-        elif isinstance(value, list) and value and any(isinstance(item, (list, dict)) for item in value):
-            rows = [item if isinstance(item, list) else list(item.values()) if isinstance(item, dict) else [item] for item in value[:ROWS]]
+        elif counts:
+            plain.append([title, h("bdi", f"{counts[0][0]} ({number_text(counts[0][1])})")])
+        elif isinstance(value, list) and any(isinstance(item, list) for item in value):
+            rows = [[h("bdi", _short(cell)) for cell in (item if isinstance(item, list) else [item])] for item in value[:ROWS]]
             of = f", the first {ROWS}" if len(value) > ROWS else ""
-            cells = table([[h("bdi", _short(cell)) for cell in row] or [""] for row in rows], label=title)
-            lists.append(h("details", h("summary", f"{title} ({len(value):,}{of})"), cells))
-        else:
-            plain += [[h("bdi", name), h("bdi", _said(item))] for name, item in flat({title: _single(value)})]
+            lists.append(h("details", h("summary", f"{title} ({len(value):,}{of})"), table([row for row in rows if row], label=title)))
+        elif value not in (None, "", {}, []):
+            said = "×".join(map(_words, value)) if key == "size" and isinstance(value, list) else _words(value)
+            plain.append([title, h("bdi", said)])
     if not plain and not charts and not lists:
         return section("data", "Data", quiet("No data card has been written."))
     found = h("div", h("h3", "What was found"), table(plain, label="Data card", class_="pairs")) if plain else None
