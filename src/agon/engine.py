@@ -93,8 +93,9 @@ class Engine:
         return min((turn.every for turn in self.turns if turn.lazy and name in turn.moves), default=1)
 
     def _compiled(self, turn: Turn) -> Callable[..., Any]:
-        eager, compiled, broken = turn.loss, torch.compile(turn.loss), False
-        assert eager is not None
+        assert turn.loss is not None
+        eager, broken = turn.loss, False
+        compiled: Callable[..., Any] = torch.compile(eager)
 
         def loss(p: Players, batch: Batch, clock: Clock) -> Any:
             nonlocal broken
@@ -245,7 +246,7 @@ class Engine:
         after = Clock(self.clock.round, self.clock.seen + batch)
         for name, average in self.players.averages.items():
             net, decay = self.players[name], self.game.ema[name].decay(batch, after)
-            torch._foreach_lerp_(list(average.parameters()), self._parameters[name], 1.0 - decay)
+            torch._foreach_lerp_([*average.parameters()], [*self._parameters[name]], 1.0 - decay)
             for kept, fresh in zip(average.buffers(), net.buffers(), strict=True):
                 kept.copy_(fresh)
         if ranks.size() > 1:

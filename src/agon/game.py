@@ -20,7 +20,7 @@ from agon.errors import InputError, suggest
 from agon.optim import Average, Optimiser
 from agon.schedule import Clock
 
-__all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "lazily", "mix"]
+__all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "label_of", "lazily", "mix"]
 
 Terms = Mapping[str, Tensor]
 
@@ -30,6 +30,11 @@ class Batch(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         raise InputError(f"the batch has no '{name}'; it has {', '.join(sorted(self)) or 'nothing'}.{suggest(name, self)}")
+
+
+def label_of(given: Batch | None) -> Tensor | None:
+    """The classes int64 [n] among the conditions, if there are any."""
+    return None if given is None else given.get("y")
 
 
 def mix(*numbers: int) -> int:

@@ -30,6 +30,8 @@ BARS = 40  # a chart of class balance holds at most this many bars
 TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
 
 _AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
+_CARD = {"num_items": "Items found", "num_train": "Training samples", "num_held": "Held back", "num_sizes": "Different sizes"}
+_CARD |= {"num_unreadable": "Unreadable files", "unreadable": "Unreadable files", "duplicates": "Exact duplicates"}
 # run.json's keys that other parts of the page show.
 _ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
 
@@ -172,7 +174,7 @@ def _chart(panel: Mapping[str, Any]) -> Markup:
         "figure",
         h("figcaption", h("b", panel["title"]), " ", h("span", panel["note"], class_="way")),
         h("div", class_="plot script"),
-        h("details", h("summary", "Values"), values),
+        h("details", h("summary", "Values"), values, open=True),
         class_="chart",
         data_panel=panel["id"],
     )
@@ -382,11 +384,9 @@ def _data_section(journal: Journal) -> Markup:
             if counts := _counts(labels.get("classes"), labels.get(part)):
                 made = _bars(title, counts)
                 charts.append(made if part == "counts" else h("details", h("summary", title), made))
-        plain += [[f"labels {name}", _words(item)] for name, item in labels.items() if not isinstance(item, list)]
-    elif labels:
-        plain.append(["labels", _words(labels)])
+        card |= {f"labels_{name}": item for name, item in labels.items() if not isinstance(item, list)}
     for key, value in card.items():
-        title = key.removeprefix("num_").replace("_", " ").capitalize()
+        title = _CARD.get(key) or key.replace("_", " ").capitalize()
         counts = _counts(list(value), list(value.values())) if isinstance(value, dict) else []
         if len(counts) > 1:
             charts.append(_bars(title, counts))
@@ -402,7 +402,7 @@ def _data_section(journal: Journal) -> Markup:
     if not plain and not charts and not lists:
         return section("data", "Data", quiet("No data card has been written."))
     found = h("div", h("h3", "What was found"), table(plain, label="Data card", class_="pairs")) if plain else None
-    return section("data", "Data", h("div", found, charts, class_="columns"), lists)
+    return section("data", "Data", h("div", found, h("div", charts), class_="columns"), lists)
 
 
 def _record_section(journal: Journal) -> Markup:

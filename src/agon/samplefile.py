@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -38,5 +39,5 @@ def _folder(drawn: Drawn, target: Path) -> Path:
     target.mkdir(parents=True, exist_ok=True)
     width = len(str(len(drawn) - 1))
     for index in range(len(drawn)):
-        drawn[index : index + 1].save(target / f"{index:0{width}d}.png", columns=1)
+        cast(Drawn, drawn[index : index + 1]).save(target / f"{index:0{width}d}.png", columns=1)
     return Path(os.fspath(target))

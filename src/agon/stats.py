@@ -53,7 +53,7 @@ class Log:
         self._writer: Any = None
         if tensorboard and ranks.is_main():
             try:
-                from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
+                from torch.utils.tensorboard import SummaryWriter
             except ImportError:
                 return
             self._writer = SummaryWriter(str(directory / "tensorboard"))

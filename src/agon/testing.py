@@ -141,7 +141,7 @@ def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
-        processes.spawn(_rank, args=(port, folder, list(games), batch, rounds), nprocs=2, join=True)  # type: ignore[no-untyped-call]
+        processes.spawn(_rank, args=(port, folder, list(games), batch, rounds), nprocs=2, join=True)
         for index, (game, space) in enumerate(games):
             name = type(game).__name__
             weights = [torch.load(Path(folder) / f"{index}-{rank}.pt", weights_only=True) for rank in range(2)]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from agon import losses, penalties
-from agon.game import Batch, Clock, Game, Players, Terms, Turn
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam, Average
@@ -63,7 +63,7 @@ class R3GAN(Game):
         return p.randn(n, self.z_dim)
 
     def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
-        return p.G(self.latents(p, n) if z is None else z, (given or {}).get("y"))
+        return p.G(self.latents(p, n) if z is None else z, label_of(given))
 
     def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
-        return p.D(x, (given or {}).get("y"))
+        return p.D(x, label_of(given))
