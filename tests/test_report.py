@@ -189,6 +189,14 @@ def test_an_animation_stands_in_for_missing_grids(tmp_path: Path) -> None:
     assert len(film.film(tmp_path).frames) == 6
 
 
+def test_real_data_stand_beside_the_samples(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", rounds=1200, pictures=2)
+    draw_grid(1.0, 2).save(run / "samples" / "real.png")
+    text = write_report(run).read_text("utf-8")
+    assert "Grid of real samples" in text
+    assert text.count('class="thumb') == 2
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),

@@ -56,15 +56,18 @@
     return { to: (v) => Math.sign(v) * Math.log10(1 + Math.abs(v) / unit), ticks };
   }
 
-  function smoothed(values) { // running mean with a memory of a thirtieth of the curve, without a start from zero
+  function smoothed(values) { // mean of a running mean from each side, so that nothing lags; memory: a thirtieth of the curve
     const keep = 1 - 1 / Math.max(2, values.length / 30);
-    let sum = 0, weight = 0;
-    return values.map((v) => {
-      if (v === null) return null;
-      sum = keep * sum + v;
-      weight = keep * weight + 1;
-      return sum / weight;
-    });
+    const run = (list) => {
+      let sum = 0, weight = 0;
+      return list.map((v) => {
+        if (v === null) return null;
+        [sum, weight] = [keep * sum + v, keep * weight + 1];
+        return sum / weight;
+      });
+    };
+    const back = run([...values].reverse()).reverse();
+    return run(values).map((v, i) => (v === null ? null : (v + back[i]) / 2));
   }
 
   function time(axis) { // seconds in the unit that suits the longest of them
@@ -78,6 +81,7 @@
     constructor(figure, panel) {
       this.panel = panel;
       this.box = figure.querySelector(".plot");
+      figure.querySelector("details").open = false; // open for readers without a script
       this.legend = make("div", { class: "legend" });
       this.where = make("span", { class: "where", "aria-live": "polite" });
       this.shown = panel.series.map(() => true);
@@ -227,7 +231,7 @@
         if (!this.where.textContent) {
           const [unit, sign] = view.axis === "seconds" ? time(this.axis(index)) : [1, ""];
           const names = { round: "round ", seen: "seen ", seconds: "" };
-          this.where.textContent = `${names[view.axis]}${say(sign ? Number((place / unit).toPrecision(4)) : place)}${sign && ` ${sign}`}`;
+          this.where.textContent = `${names[view.axis]}${say(sign ? Number((place / unit).toPrecision(3)) : place)}${sign && ` ${sign}`}`;
           this.pointer.append(make("line", { class: "cross", x1: here, x2: here, y1: this.top, y2: this.foot }));
         }
         this.pointer.append(make("circle", { cx: here, cy: this.y(value), r: 3.4, style: `fill:${this.hue(index)}` }));
