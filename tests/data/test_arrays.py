@@ -28,11 +28,8 @@ def mnist_like(folder: Path, make, *, compress: bool = True, dot: bool = False) 
     folder.mkdir(parents=True, exist_ok=True)
     end = ".gz" if compress else ""
     for name, part in (("train", slice(0, 30)), ("t10k", slice(30, 40))):
-        image, label = (
-            (f"{name}-images.idx3-ubyte", f"{name}-labels.idx1-ubyte")
-            if dot
-            else (f"{name}-images-idx3-ubyte", f"{name}-labels-idx1-ubyte")
-        )
+        sign = "." if dot else "-"
+        image, label = f"{name}-images{sign}idx3-ubyte", f"{name}-labels{sign}idx1-ubyte"
         (folder / f"{image}{end}").write_bytes(make.idx(PICTURES[part], compress=compress))
         (folder / f"{label}{end}").write_bytes(make.idx(LABELS[part], compress=compress))
     return folder
@@ -141,8 +138,8 @@ def test_npz_refusals(tmp_path, opened, named, why):
     [
         (b"\0\0\x0d\x03" + b"\0" * 40, "starts with 00 00 0d 03; an idx file of uint8"),
         (b"\0\0\x08\x03\0\0", "ends within its header"),
-        (b"\0\0\x08\x03" + b"\0\0\0\x64" + b"\0\0\0\x08" * 2 + b"\0" * 100, "declares 100 images and ends after 1"),
-        (b"\0\0\x08\x03" + b"\xff\xff\xff\xff" + b"\0\0\0\x08" * 2 + b"\0" * 100, "declares 4294967295 images and ends after 1"),
+        (b"\0\0\x08\x03" + b"\0\0\0\x64" + b"\0\0\0\x08" * 2 + b"\0" * 100, "declares 100 images of 64 bytes and can hold 1 at most"),
+        (b"\0\0\x08\x03" + b"\xff\xff\xff\xff" + b"\0\0\0\x08" * 2 + b"\0" * 100, "declares 4294967295 images"),
         (b"\0\0\x08\x03" + b"\0\0\0\0" + b"\0\0\0\x08" * 2, "declares no image"),
         (b"\0\0\x08\x03" + b"\0\0\0\x09" + b"\0\0\0\0" * 2, "declares images of 0×0"),
         (b"\0\0\x08\x03" + b"\0\0\0\x09" + b"\x7f\xff\xff\xff" * 2, "expected sides of 1 to 16384"),
@@ -168,7 +165,7 @@ def test_a_cut_gzip_is_told(tmp_path, make, opened):
     folder = mnist_like(tmp_path / "m", make)
     place = folder / "train-images-idx3-ubyte.gz"
     place.write_bytes(place.read_bytes()[:-3000])
-    with pytest.raises(InputError, match="damaged.*copy or download it again"):
+    with pytest.raises(InputError, match=r"damaged.*copy or download it again"):
         opened(folder)
 
 
@@ -234,17 +231,13 @@ def test_labels_csv_survives_anything(raw):
     assert pairs
 
 
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=4), max_leaves=8
-)
+_leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+_json = st.recursive(_leaf, lambda inner: st.lists(inner, max_size=4), max_leaves=8)
+_files = st.fixed_dictionaries({"labels": _json}, optional={"classes": _json})
 
 
 @quick
-@given(
-    st.one_of(
-        st.binary(max_size=80), st.fixed_dictionaries({"labels": _json}, optional={"classes": _json}).map(lambda v: json.dumps(v).encode())
-    )
-)
+@given(st.one_of(st.binary(max_size=80), _files.map(lambda content: json.dumps(content).encode())))
 def test_dataset_json_survives_anything(raw):
     try:
         pairs, _ = parse_json(raw, "dataset.json")

@@ -25,6 +25,7 @@ from agon.errors import InputError
 
 WHOLE_BELOW = 256 * 2**20  # arrays below this many bytes are read once, larger ones row by row
 MAX_SIDE = 16384
+DEFLATE_RATIO = 1032  # deflate cannot pack tighter than this
 _IDX_IMAGES = re.compile(r"^(?P<group>.*?)images[-.]?idx[34][-.]ubyte(?P<gz>\.gz)?$", re.IGNORECASE)
 _IMAGE_KEYS = ("x", "images", "image", "data", "train", "x_train", "train_images", "train_x", "imgs", "arr_0")
 _LABEL_KEYS = ("y", "labels", "label", "y_train", "train_labels", "train_y", "targets", "arr_1")
@@ -53,10 +54,18 @@ class Rows:
         """Row `index`, uint8 [*shape]. Raises InputError when the file ends early or is damaged."""
         if self._whole is not None:
             return self._whole[index]
-        if self.count * self.row_bytes <= WHOLE_BELOW:
-            self._whole = np.frombuffer(self._take(0, self.count), dtype=np.uint8).reshape(self.count, *self.shape)
-            return self._whole[index]
         return np.frombuffer(self._take(index, 1), dtype=np.uint8).reshape(self.shape)
+
+    def check(self, most: int) -> None:
+        """Refuse a header that declares more than the file can hold, at most `most` bytes, before anything relies on it."""
+        if self.start + self.count * self.row_bytes > most:
+            held = most // self.row_bytes
+            raise InputError(
+                f"{self.label} is short: it declares {self.count} images of {self.row_bytes} bytes and can hold {held} at most; "
+                "copy or download it again"
+            )
+        if self.count * self.row_bytes <= WHOLE_BELOW and self._whole is None:
+            self._whole = np.frombuffer(self._take(0, self.count), dtype=np.uint8).reshape(self.count, *self.shape)
 
     def _take(self, index: int, count: int) -> bytes:
         want = count * self.row_bytes
@@ -83,6 +92,23 @@ def _chunks(stream: IO[bytes], want: int):
         yield piece
 
 
+class Numbered(Sequence[str]):
+    """Names of array rows, made when asked for: "00017", and "test 00017" from row `first` on."""
+
+    def __init__(self, total: int, first: int) -> None:
+        self.total, self.first, self.digits = total, first, len(str(total))
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[k] for k in range(*index.indices(self.total))]
+        if not 0 <= index < self.total:
+            raise IndexError(index)
+        return f"{index:0{self.digits}d}" if index < self.first else f"test {index - self.first:0{self.digits}d}"
+
+
 @dataclass
 class _Part:
     rows: Rows
@@ -103,7 +129,6 @@ def _source(kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path],
         values = np.concatenate([part.labels for part in parts])
         labels, names = name_classes(values.tolist())
         classes = classes or names
-    digits = len(str(total))
 
     def read(index: int) -> np.ndarray:
         return parts[0].rows(index) if index < first else parts[1].rows(index - first)
@@ -111,7 +136,7 @@ def _source(kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path],
     return Source(
         kind=kind,
         path=path,
-        names=[f"{k:0{digits}d}" if k < first else f"test {k - first:0{digits}d}" for k in range(total)],
+        names=Numbered(total, first),
         read=read,
         identity=lambda: files_identity(files),
         labels=labels,
@@ -204,6 +229,9 @@ def _idx_labels(place: Path, count: int) -> np.ndarray:
 
 def _idx_part(place: Path, siblings: Sequence[Path]) -> tuple[_Part, list[Path]]:
     rows = _idx_rows(place)
+    with open(place, "rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    rows.check(place.stat().st_size * (DEFLATE_RATIO if zipped else 1))
     match = _IDX_IMAGES.match(place.name)
     wanted = re.compile(re.escape(match["group"]) + r"labels[-.]?idx1[-.]ubyte(\.gz)?$", re.IGNORECASE) if match else None
     beside = [other for other in siblings if wanted and other.parent == place.parent and wanted.match(other.name)]
@@ -257,8 +285,8 @@ def _npy_header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, n
     return shape, fortran, dtype
 
 
-def _npy_rows(opener: Callable[[], IO[bytes]], label: str) -> Rows:
-    """Pictures [N, H, W], [N, H, W, C] or [N, C, H, W] of uint8 -> rows [H, W] or [H, W, C]."""
+def _npy_rows(opener: Callable[[], IO[bytes]], label: str, size: int) -> Rows:
+    """Pictures [N, H, W], [N, H, W, C] or [N, C, H, W] of uint8 -> rows [H, W] or [H, W, C]; the stream has `size` bytes."""
     with _careful(opener, label) as stream:
         shape, fortran, dtype = _npy_header(stream, label)
         start = stream.tell()
@@ -272,6 +300,7 @@ def _npy_rows(opener: Callable[[], IO[bytes]], label: str) -> Rows:
     planar = len(row) == 3 and row[2] not in (1, 3, 4) and row[0] in (1, 3, 4)
     _check_sides((*row[1:], row[0]) if planar else row, label)
     rows = Rows(opener, start, count, row, label)
+    rows.check(size)
     if fortran or planar:
         return _rearranged(rows, fortran, planar)
     return rows
@@ -281,7 +310,8 @@ def _rearranged(rows: Rows, fortran: bool, planar: bool) -> Rows:
     """Rows whose bytes lie in another order; column-major ones have no rows to stream, so they are read whole."""
     final = (*rows.shape[1:], rows.shape[0]) if planar else rows.shape
     if not fortran:
-        return _Planar(rows.open, rows.start, rows.count, final, rows.label)
+        whole = None if rows._whole is None else rows._whole.reshape(rows.count, *final)  # the same bytes; read apart below
+        return _Planar(rows.open, rows.start, rows.count, final, rows.label, _whole=whole)
     raw = np.frombuffer(rows._take(0, rows.count), dtype=np.uint8)
     whole = raw.reshape(rows.count, *rows.shape, order="F")
     whole = np.ascontiguousarray(whole.transpose(0, 2, 3, 1) if planar else whole)
@@ -315,7 +345,7 @@ class _careful:
 
 def open_npy(place: Path) -> Source:
     """One npy file of pictures, unlabelled. Raises InputError."""
-    part = _Part(_npy_rows(partial(_open_stream, place), shown(str(place))), None)
+    part = _Part(_npy_rows(partial(_open_stream, place), shown(str(place)), place.stat().st_size), None)
     return _source("npy array", shown(str(place)), [part], [place], None, "")
 
 
@@ -336,7 +366,8 @@ def open_npz(place: Path) -> Source:
         )
 
     def part(key: str, label_keys: Sequence[str]) -> _Part:
-        rows = _npy_rows(lambda: archive.open(keys[key]), f"{label}[{key}]")
+        size = min(archive.getinfo(keys[key]).file_size, place.stat().st_size * DEFLATE_RATIO)
+        rows = _npy_rows(lambda: archive.open(keys[key]), f"{label}[{key}]", size)
         found = _pick(keys, label_keys)
         return _Part(rows, _npz_labels(archive, keys[found], f"{label}[{found}]", rows.count) if found else None)
 

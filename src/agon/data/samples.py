@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,11 +39,13 @@ class DataSet:
     card: dict[str, Any]  # JSON-able: counts, sizes, modes, labels, unreadable files, duplicates ...
     reasons: dict[str, str]  # derived choice -> "value: reason"
     content_hash: str  # 16 hex digits over every pixel, label and the split
-    names: list[str] = field(default_factory=list, repr=False)  # the source's items by index, for messages
+    names: Sequence[str] = field(default=(), repr=False)  # the source's items by index, for messages
 
 
 def sample_hashes(rows: np.ndarray) -> np.ndarray:
     """A 64-bit content hash of each row [N, ...] -> uint64 [N]; equal rows, and practically only those, get equal ones."""
+    if len(rows) == 0:
+        return np.zeros(0, np.uint64)
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1).view(np.uint8)
     raw, step = flat.data.cast("B"), flat.shape[1]
     digests = b"".join(hashlib.blake2b(raw[k * step : (k + 1) * step], digest_size=8).digest() for k in range(len(rows)))

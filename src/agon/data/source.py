@@ -12,7 +12,7 @@ import os
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -35,7 +35,7 @@ class Source:
 
     kind: str  # for people: "folder of images"
     path: str
-    names: list[str]  # displayable, one an item
+    names: Sequence[str]  # displayable, one an item
     read: Callable[[int], bytes | np.ndarray]  # file bytes, or uint8 [H, W] / [H, W, C]; raises Unreadable
     identity: Callable[[], str]  # a hash over the content, or over sizes and times for large sets
     labels: np.ndarray | None = None  # int64 [N], -1 where there is none
