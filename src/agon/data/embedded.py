@@ -28,12 +28,12 @@ from agon.spaces import Image, Space, Vector
 
 TOYS = ("ring", "grid", "spirals")
 SHAPES = ("circle", "square", "triangle", "ring", "cross")
-_COLOURS = {
+COLOUR_WORDS = {
     "red": (214, 39, 40), "green": (44, 150, 60), "blue": (31, 100, 190),
     "yellow": (240, 200, 30), "purple": (130, 70, 180), "orange": (245, 125, 20),
 }  # fmt: skip
-_SIZES = {"small": 0.15, "large": 0.26}  # radius, share of the side
-_PLACES = (
+SIZE_WORDS = {"small": 0.15, "large": 0.26}  # radius, share of the side
+PLACES = (
     "top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right",
 )  # fmt: skip
 NUM_POINTS, NUM_SHAPES = 50_000, 10_000
@@ -178,7 +178,8 @@ def draw_toy(name: str, count: int = NUM_POINTS, seed: int = _SEED) -> tuple[np.
     else:
         which = dice.integers(0, len(centres), count)
         centre = centres[which]
-    return (centre + noise).astype(np.float32), which.astype(np.int64)
+    fine = 2.0**16  # rounded, so that the last bit of a machine's cosine does not change the content hash
+    return (np.rint((centre + noise) * fine) / fine).astype(np.float32), which.astype(np.int64)
 
 
 def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -187,13 +188,13 @@ def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple
     Edges are antialiased by signed distance: a pixel's cover is its distance inside the outline, clipped to 0..1.
     """
     dice = np.random.Generator(np.random.PCG64(seed))
-    shape, colour = dice.integers(0, len(SHAPES), count), dice.integers(0, len(_COLOURS), count)
-    size, place = dice.integers(0, len(_SIZES), count), dice.integers(0, len(_PLACES), count)
+    shape, colour = dice.integers(0, len(SHAPES), count), dice.integers(0, len(COLOUR_WORDS), count)
+    size, place = dice.integers(0, len(SIZE_WORDS), count), dice.integers(0, len(PLACES), count)
     side = min(height, width)
     jitter = dice.uniform(-0.03, 0.03, (count, 2))
-    radius = np.array(list(_SIZES.values()))[size] * dice.uniform(0.92, 1.08, count) * side
+    radius = np.array(list(SIZE_WORDS.values()))[size] * dice.uniform(0.92, 1.08, count) * side
     ground = dice.uniform(205, 250, (count, 1)) + dice.uniform(-8, 8, (count, 3))
-    ink = np.array(list(_COLOURS.values()), dtype=np.float64)[colour] + dice.uniform(-10, 10, (count, 3))
+    ink = np.array(list(COLOUR_WORDS.values()), dtype=np.float64)[colour] + dice.uniform(-10, 10, (count, 3))
     centre_x = (0.29 + 0.21 * (place % 3) + jitter[:, 0]) * width
     centre_y = (0.29 + 0.21 * (place // 3) + jitter[:, 1]) * height
     x = np.empty((count, height, width, 3), dtype=np.uint8)
@@ -206,10 +207,10 @@ def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple
             cover = np.clip(_distance_inside(dx, dy, radius[part, None, None], kind) + 0.5, 0, 1)[..., None]
             paint = ground[part, None, None] * (1 - cover) + ink[part, None, None] * cover
             x[part] = np.clip(np.rint(paint), 0, 255).astype(np.uint8)
-    colours, sizes = list(_COLOURS), list(_SIZES)
+    colours, sizes = list(COLOUR_WORDS), list(SIZE_WORDS)
     captions = [
         f"a {sizes[size[k]]} {colours[colour[k]]} {SHAPES[shape[k]]} "
-        + (f"in the {_PLACES[place[k]]}" if _PLACES[place[k]] == "centre" else f"at the {_PLACES[place[k]]}")
+        + (f"in the {PLACES[place[k]]}" if PLACES[place[k]] == "centre" else f"at the {PLACES[place[k]]}")
         for k in range(count)
     ]
     return x, shape.astype(np.int64), captions

@@ -82,13 +82,13 @@ def open_source(path: str) -> Source:
 
 def _missing(place: Path) -> str:
     parent, word = place.parent, place.name
-    try:
-        hint = suggest(word, [shown(name) for name in os.listdir(parent)])
-    except OSError:
-        hint = f" There is no folder {shown(str(parent))} either."
     from agon.data.request import EMBEDDED
 
-    hint = hint or suggest(word, EMBEDDED)
+    try:
+        beside = [shown(name) for name in os.listdir(parent) if not name.startswith(".")]
+        hint = suggest(word, [*beside, *EMBEDDED])
+    except OSError:
+        hint = f" There is no folder {shown(str(parent))} either."
     return (
         f"there is nothing at {shown(str(place))}; expected a folder of images, a .zip, .npz, idx or .parquet file, "
         f"hf:NAME, or an embedded set ({' '.join(EMBEDDED)}).{hint}"
