@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -158,12 +159,22 @@ class Scene:
 
     def _picture(self) -> None:
         n, columns, labels = gallery_labels(self.data_set.space)
-        space = self.data_set.space
-        n = n if len(space.shape) > 1 else 2000
-        labels = labels if len(space.shape) > 1 else labels_for(space, n)
+        space, train = self.data_set.space, self.data_set.train
+        if len(space.shape) == 1:
+            n = 2000
+            labels = labels_for(space, n)
         x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels)
-        with atomic_path(self.directory.picture(self.engine.clock.round)) as temporary:
-            picture = space.render(x, temporary.with_name(temporary.name + ".png"), columns=columns)
+        self._render(x, self.directory.picture(self.engine.clock.round), columns)
+        beside = self.directory.path / "samples" / "real.png"
+        if not beside.exists():
+            index = torch.linspace(0, len(train) - 1, min(n, len(train))).long()
+            if labels is not None and train.y is not None and len(space.shape) > 1:
+                index = torch.tensor([_nth(train.y, int(k), i // columns) for i, k in enumerate(labels)])
+            self._render(train.x[index], beside, columns)
+
+    def _render(self, x: Tensor, path: Path, columns: int) -> None:
+        with atomic_path(path) as temporary:
+            picture = self.data_set.space.render(x, temporary.with_name(temporary.name + ".png"), columns=columns)
             picture.replace(temporary)
 
     # -- scores ------------------------------------------------------------------------------------------------------------------
@@ -226,6 +237,12 @@ class Scene:
         if end == "done" and ranks.is_main():
             animate(self.directory)
         self.log.event("done" if end == "done" else "stop", self.engine.clock.round, self.engine.clock.seen)
+
+
+def _nth(y: Tensor, label: int, n: int) -> int:
+    """The index of the n-th sample of a class, going round when there are fewer."""
+    of_class = (y == label).nonzero().flatten()
+    return int(of_class[n % len(of_class)]) if len(of_class) else 0
 
 
 def animate(directory: RunDirectory) -> None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from agon.markup import finite, moment_text, setting_text
+from agon.report.markup import finite, moment_text, setting_text
 from agon.records import read_jsonl
 
 # name -> (long name, what it says); direction comes with each score.

@@ -1,6 +1,6 @@
 """Ticks and scores become panels of curves: scores, losses by turn, logits, gradient norms, diversity, throughput, memory.
 
-A panel is a plain mapping that `report.js` (or any other reader) draws:
+A panel is a plain mapping that `page.js` (or any other reader) draws:
 `{"id", "title", "note", "series": [{"name", "x", "color", "values", "floor"?, "best"?}]}`; `x` names an axis
 `{"round", "seen", "seconds"}` of lists as long as the values, which hold None where nothing was said.
 """
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agon.journal import Scores
+from agon.report.journal import Scores
 
 POINTS = 1500  # a curve holds at most this many points; longer ones are averaged
 

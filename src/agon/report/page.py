@@ -1,7 +1,7 @@
 """A run directory becomes one self-contained HTML page that opens from disk, without a network and without torch.
 
-The page is built here as plain HTML that reads well with JavaScript off; `report.js` adds the charts, the film and the copy buttons,
-`report.css` the looks, `report.html` the frame. Strings are escaped by construction (`markup.h`), and the page's content policy lets no
+The page is built here as plain HTML that reads well with JavaScript off; `page.js` adds the charts, the film and the copy buttons,
+`page.css` the looks, `page.html` the frame. Strings are escaped by construction (`markup.h`), and the page's content policy lets no
 script run but our own.
 """
 
@@ -18,11 +18,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from agon.curves import panels, score_panels
+from agon.report.curves import panels, score_panels
 from agon.errors import InputError
-from agon.film import Film, Frame, film
-from agon.journal import SCORES, Journal, mapping, read_journal, state, whole
-from agon.markup import Markup, copyable, duration_text, finite, flat, h, moment_text, number_text, quiet, section, setting_text, table
+from agon.report.film import Film, Frame, film
+from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
+from agon.report.markup import Markup, copyable, duration_text, finite, flat, h, moment_text, number_text, quiet, section, setting_text, table
 from agon.records import atomic_write
 
 ROWS = 200  # a table of events, scores or files holds at most this many rows
@@ -80,7 +80,7 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
         _record_section(journal),
         _events_section(journal.events),
     ]
-    package = files("agon")
+    package = files("agon.report")
     style, script = (package.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     slots = {
@@ -94,7 +94,7 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
         # "<" alone could end the element or open a comment in it.
         "data": json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
     }
-    frame = package.joinpath("report.html").read_text("utf-8")
+    frame = package.joinpath("page.html").read_text("utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: slots[match[1]], frame)  # one pass: what is filled in is not searched again
 
 
@@ -163,7 +163,7 @@ def _header(journal: Journal, now: float) -> Markup:
 
 
 def _chart(panel: Mapping[str, Any]) -> Markup:
-    """The place of a chart: its title, room for `report.js` to draw in, and its values in words."""
+    """The place of a chart: its title, room for `page.js` to draw in, and its values in words."""
 
     def row(series: Mapping[str, Any]) -> list[str]:
         told = [value for value in series["values"] if value is not None]
