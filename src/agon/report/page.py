@@ -81,7 +81,7 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
         _events_section(journal.events),
     ]
     package = files("agon.report")
-    style, script = (package.joinpath(f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    style, script = (package.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     slots = {
         "title": h("title", f"{journal.path.resolve().name} — Agon run report"),
