@@ -76,6 +76,14 @@ def test_sixteen_bits_are_scaled_not_cut() -> None:
     assert np.array_equal(back, np.asarray(GREY))
 
 
+def test_wide_tiffs() -> None:
+    small = Pillow.fromarray(np.asarray(GREY).astype(np.int32))
+    assert np.array_equal(np.asarray(open_picture(encode(small, "TIFF"))), np.asarray(GREY))
+    wide = Pillow.fromarray(np.asarray(GREY).astype(np.int32) * 1000)
+    with pytest.raises(Unreadable, match=r"32-bit pixels from .* to .*: convert to 8 or 16 bits first"):
+        open_picture(encode(wide, "TIFF"))
+
+
 def test_palette_with_transparency_is_seen_through() -> None:
     picture = Pillow.new("P", (8, 8), 0)
     picture.putpalette([0, 0, 0, 255, 0, 0])

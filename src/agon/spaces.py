@@ -262,8 +262,8 @@ def open_picture(raw: bytes, *, draft: int | None = None) -> Pillow.Image:
         if draft is not None:
             picture.draft(None, (draft, draft))
         picture.load()
-        transposed = ImageOps.exif_transpose(picture)
-        return _plain_mode(transposed if transposed is not None else picture)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return _plain_mode(picture)
     except Unreadable:
         raise
     except Exception as error:
@@ -306,6 +306,8 @@ def _plain_mode(picture: Pillow.Image) -> Pillow.Image:
 
 def _deep_grey_to_uint8(values: np.ndarray, source_format: str | None) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
+    if values.dtype == np.int32 and source_format == "TIFF" and low >= 0 and high <= 255:
+        return values.astype(np.uint8)  # 32-bit files of 8-bit values are common in microscopy
     if values.dtype.kind == "f":
         if not (math.isfinite(low) and math.isfinite(high)) or low < 0 or high > 255:
             raise Unreadable(f"float pixels from {low:g} to {high:g}: convert to 8 or 16 bits first")

@@ -295,3 +295,13 @@ def test_exotic_formats_together(tmp_path, make, opened):
     assert data_set.card["num_unreadable"] == 0
     assert len(data_set.card["formats"]) == 10
     assert np.isfinite(data_set.card["median_short_side"])
+
+
+def test_a_folder_around_one_archive_is_that_archive(tmp_path, make, opened):
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "readme.txt").write_text("x")
+    make.zipped(tmp_path / "p" / "a.zip", {f"{k}.png": make.png(k) for k in range(9)})
+    assert opened(tmp_path / "p").card["kind"] == "zip of images"
+    make.zipped(tmp_path / "p" / "b.zip", {})
+    with pytest.raises(InputError, match=r"give one of its archives, for example .*a\.zip"):
+        opened(tmp_path / "p")

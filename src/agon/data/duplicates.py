@@ -7,6 +7,8 @@ little on average and nowhere by much.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -40,12 +42,16 @@ def _grey(x: Tensor) -> Tensor:
     return x.mean(1, keepdim=True)
 
 
-def near_duplicates(x: Tensor) -> list[list[int]]:
-    """Groups of near-duplicate pictures among uint8 [N, C, H, W], exact ones included: row indices, each group ascending."""
-    hashes, small = difference_hashes(x)
-    means = small.mean(1)
+def near_duplicates(*parts: Tensor) -> list[list[int]]:
+    """Groups of near-duplicate pictures among uint8 [N, C, H, W], exact ones included: row indices, each group ascending.
+
+    Several parts count as one set, the rows of the second following those of the first; files are not read into memory.
+    """
+    looked = [difference_hashes(x) for x in parts]
+    hashes, small = np.concatenate([h for h, _ in looked]), np.concatenate([s for _, s in looked])
+    means, count = small.mean(1), len(hashes)
     pairs = _neighbours(hashes, np.lexsort((means, hashes)), _NEIGHBOURS)
-    if len(x) <= SEARCH_BITS_UPTO:
+    if count <= SEARCH_BITS_UPTO:
         for shift, bits in _BLOCKS:
             block = (hashes >> np.uint64(shift)) & np.uint64(2**bits - 1)
             close = _neighbours(block, np.lexsort((means, hashes, block)), _BLOCK_NEIGHBOURS)
@@ -53,7 +59,7 @@ def near_duplicates(x: Tensor) -> list[list[int]]:
             pairs = np.concatenate([pairs, close[(flipped > 0) & (flipped <= 2)]])
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     pairs = pairs[np.abs(small[pairs[:, 0]] - small[pairs[:, 1]]).max(1, initial=0) <= BLOCK_LEVELS]  # saves most of the next step
-    return _groups(pairs[_alike(x, pairs)], len(x))
+    return _groups(pairs[_alike(parts, pairs)], count)
 
 
 def _neighbours(keys: np.ndarray, order: np.ndarray, reach: int) -> np.ndarray:
@@ -71,11 +77,21 @@ def _count_bits(values: np.ndarray) -> np.ndarray:
     return np.unpackbits(values.view(np.uint8).reshape(len(values), 8), axis=1).sum(1) if len(values) else np.zeros(0, np.int64)
 
 
-def _alike(x: Tensor, pairs: np.ndarray, chunk: int = 1024) -> np.ndarray:
+def _rows(parts: Sequence[Tensor], index: Tensor) -> Tensor:
+    """Rows `index` of the parts taken as one, float32."""
+    found, start = torch.empty((len(index), *parts[0].shape[1:])), 0
+    for part in parts:
+        mine = (index >= start) & (index < start + len(part))
+        found[mine] = part.index_select(0, index[mine] - start).float()
+        start += len(part)
+    return found
+
+
+def _alike(parts: Sequence[Tensor], pairs: np.ndarray, chunk: int = 1024) -> np.ndarray:
     verdicts = [np.zeros(0, bool)]
     for start in range(0, len(pairs), chunk):
         first, second = torch.from_numpy(pairs[start : start + chunk]).unbind(1)
-        apart = (x.index_select(0, first).float() - x.index_select(0, second).float()).abs()
+        apart = (_rows(parts, first) - _rows(parts, second)).abs()
         worst = adaptive_avg_pool2d(apart, (8, 8)).amax((1, 2, 3))
         verdicts.append(((apart.mean((1, 2, 3)) <= MEAN_LEVELS) & (worst <= BLOCK_LEVELS)).numpy())
     return np.concatenate(verdicts)

@@ -124,8 +124,7 @@ def _find_twins(data_set: DataSet) -> tuple[list[list[str]], int]:
     if not isinstance(data_set.space, Image):
         return [], 0
     train, held = data_set.train, data_set.held
-    x = torch.cat([train.x, held.x]) if len(held) else train.x
-    groups = near_duplicates(x)
+    groups = near_duplicates(train.x, held.x)
     index = np.concatenate([part.index for part in (train, held) if part.index is not None])
     leaked = sum(sum(k >= len(train) for k in group) for group in groups if group[0] < len(train))
     return [[data_set.names[int(index[k])] for k in group] for group in groups], leaked

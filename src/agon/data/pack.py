@@ -17,6 +17,7 @@ import secrets
 import shutil
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -341,7 +342,7 @@ def _one_pass(
     bad: list[list[str]] = []
     done = 0
     try:
-        for group in _decoded(source, select, space):
+        for group in _quietly(_decoded(source, select, space)):
             good = [(index, array) for index, array in group if isinstance(array, np.ndarray)]
             bad += [[source.names[index], str(reason)] for index, reason in group if not isinstance(reason, np.ndarray)]
             if good:
@@ -392,6 +393,13 @@ def _decoded(source: Source, select: np.ndarray, space: Image) -> Iterator[Resul
             waiting.append(pool.submit(work, group))
         while waiting:
             yield waiting.popleft().result()
+
+
+def _quietly(groups: Iterator[Result]) -> Iterator[Result]:
+    """Pillow warns of odd metadata on the terminal, once a file; what matters is listed with the unreadable instead."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield from groups
 
 
 def _decode_one(space: Image, item: bytes | np.ndarray) -> np.ndarray | Unreadable:

@@ -185,7 +185,11 @@ def _open_directory(place: Path) -> Source:
         parquet = [entry.place for entry in entries if entry.name.lower().endswith(".parquet")]
         if parquet:
             return tables.open_parquet(parquet, str(place))
-        raise InputError(_nothing_usable(f"the folder {shown(str(place))}", [e.name for e in entries], refused))
+        archives = [entry.place for entry in entries if _suffix(entry.name) in (".zip", ".npz", ".npy")]
+        if len(archives) == 1:
+            return _open_file(archives[0])
+        more = f"; give one of its archives, for example {shown(str(archives[0]))}" if archives else ""
+        raise InputError(_nothing_usable(f"the folder {shown(str(place))}", [e.name for e in entries], refused) + more)
 
     def read(index: int) -> bytes:
         entry = pictures[index]
