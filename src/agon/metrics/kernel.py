@@ -39,7 +39,14 @@ class KernelDistance(Metric):
     higher_is_better: ClassVar[Mapping[str, bool]] = {"kid": False}
 
     def __init__(
-        self, real: Tensor, expected: int, *, seed: int = 0, subsets: int = SUBSETS, size: int = SUBSET_SIZE, share: tuple[int, int] = (0, 1)
+        self,
+        real: Tensor,
+        expected: int,
+        *,
+        seed: int = 0,
+        subsets: int = SUBSETS,
+        size: int = SUBSET_SIZE,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.real, self.seed, self.subsets = real.double(), seed, subsets
         self.rows = Rows(real.shape[1], expected, LIMIT, seed=seed, share=share)

@@ -1,0 +1,16 @@
+"""Scores: metrics over pluggable features, each figure with its protocol and its real-against-real floor.
+
+extractor = make_extractor("auto", data_set)
+for score in evaluate(sampler, data_set, ["fd", "prdc"], extractor=extractor, num_samples=10_000, seed=0):
+    print(score)
+"""
+
+from __future__ import annotations
+
+from agon.metrics.contract import Extractor, Features, Metric, Score, Stamp, compare, reduce
+from agon.metrics.evaluate import METRICS, evaluate
+from agon.metrics.features import EXTRACTORS, make_extractor
+
+__all__ = [
+    "EXTRACTORS", "METRICS", "Extractor", "Features", "Metric", "Score", "Stamp", "compare", "evaluate", "make_extractor", "reduce",
+]  # fmt: skip

@@ -1,0 +1,159 @@
+"""Feature extractors: which there are, and which one a data set gets.
+
+classifier   a small network Agon trains on the labelled set itself (classifier.py)
+inception    the FID network up to Mixed_6e, 768 features, from a local weights file (inception.py); inception-clean resizes antialiased
+pixels       the samples themselves: vectors as they are, pictures as numbers in [-1, 1], averaged down to at most 3,072
+random       a convolutional network with fixed random weights: needs no labels and no file. Random embeddings rank samples sensibly
+             (Naeem et al. 2020, arXiv:2002.09797, §5), but its figures are comparable with nothing published
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from agon.errors import InputError, suggest
+from agon.metrics import inception
+from agon.metrics.cache import Say, digest
+from agon.metrics.classifier import open_classifier, usable
+from agon.metrics.contract import Extractor, Features
+from agon.spaces import Image, Vector
+
+EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random")
+MAX_PIXELS = 3072
+
+
+@dataclass
+class Pixels:
+    """The samples themselves as float64."""
+
+    dim: int
+    shape: tuple[int, ...]
+    pooled: tuple[int, int] | None = None  # pictures are averaged to this height and width first
+    name: str = "pixels"
+    num_classes: int = 0
+    note: str = ""
+
+    @property
+    def resize(self) -> str:
+        """The averaging, if any."""
+        return f"averaged to {self.pooled[0]}×{self.pooled[1]}" if self.pooled else ""
+
+    @property
+    def hash(self) -> str:
+        """Of the shape and the averaging: there is nothing else."""
+        return digest("pixels-1", str(self.shape), str(self.pooled))
+
+    def __call__(self, x: Tensor) -> Features:
+        """uint8 [n, C, H, W] -> [n, d] in [-1, 1]; float32 [n, d] as it is."""
+        x = x.cpu().double()
+        if len(self.shape) == 3:
+            x = x / 127.5 - 1
+            if self.pooled:
+                x = functional.adaptive_avg_pool2d(x, self.pooled)
+        return Features(x.flatten(1))
+
+
+def open_pixels(space: Any) -> Pixels:
+    """Pixels of a space; pictures of more than 3,072 numbers are averaged down, keeping their aspect."""
+    shape = tuple(space.shape)
+    dim = math.prod(shape)
+    if len(shape) != 3 or dim <= MAX_PIXELS:
+        return Pixels(dim, shape)
+    channels, height, width = shape
+    ratio = math.sqrt(MAX_PIXELS / dim)
+    pooled = (max(1, math.floor(height * ratio)), max(1, math.floor(width * ratio)))
+    pooled = (min(pooled[0], MAX_PIXELS // (channels * pooled[1])), pooled[1])
+    return Pixels(channels * pooled[0] * pooled[1], shape, pooled)
+
+
+_RANDOM_WIDTHS, _RANDOM_SEED = (32, 64, 64), 20200223
+_RANDOM_GRID = 2
+
+
+@dataclass
+class RandomNetwork:
+    """Three strided convolutions with fixed random weights, then means over a 2×2 grid: 256 features."""
+
+    weights: dict[str, Tensor]
+    hash: str
+    device: torch.device
+    name: str = "random-conv"
+    dim: int = _RANDOM_WIDTHS[-1] * _RANDOM_GRID**2
+    resize: str = "32 averaged"
+    num_classes: int = 0
+    note: str = "not comparable with published FID"
+
+    def __call__(self, x: Tensor) -> Features:
+        """uint8 [n, C, H, W] -> [n, 256]."""
+        with torch.no_grad():
+            x = inception.as_rgb(x.to(self.device).float()) / 127.5 - 1
+            if x.shape[2:] != (32, 32):
+                x = functional.interpolate(x, (32, 32), mode="bilinear", antialias=True, align_corners=False)
+            for layer in range(len(_RANDOM_WIDTHS)):
+                x = functional.leaky_relu(functional.conv2d(x, self.weights[str(layer)], stride=2, padding=1), 0.2)
+            return Features(functional.adaptive_avg_pool2d(x, _RANDOM_GRID).flatten(1).cpu().double())
+
+
+def open_random(device: torch.device | str = "cpu") -> RandomNetwork:
+    """The random network; always the same one."""
+    generator = torch.Generator().manual_seed(_RANDOM_SEED)
+    weights, before = {}, 3
+    for layer, after in enumerate(_RANDOM_WIDTHS):
+        weights[str(layer)] = torch.randn(after, before, 3, 3, generator=generator) * math.sqrt(2 / (9 * before))
+        before = after
+    device = torch.device(device)
+    return RandomNetwork({k: v.to(device) for k, v in weights.items()}, digest("random-conv-1", weights), device)
+
+
+def make_extractor(
+    name: str, data_set: Any, *, weights: Path | str | None = None, cache: Path | None = None, say: Say | None = None,
+    device: torch.device | str = "cpu",
+) -> Extractor:  # fmt: skip
+    """The extractor `name` (one of EXTRACTORS) for a data set.
+
+    `auto`: pixels for vectors; the classifier where labels allow one (two classes, 50 training samples in each); else inception where
+    its weights are given by `weights` or the environment's AGON_INCEPTION; else random. Told through `say` with its reason.
+    `cache`: folder for what can be made again, by default that of the data. Raises InputError: unknown name, not usable on this data.
+    """
+    if name not in EXTRACTORS:
+        raise InputError(f"extractor '{name}' is unknown; expected {', '.join(EXTRACTORS)}.{suggest(name, EXTRACTORS)}")
+    space = data_set.space
+    if isinstance(space, Vector):
+        if name not in ("auto", "pixels"):
+            raise InputError(f"extractor '{name}' is for images, and the data holds points; use pixels or auto")
+        return open_pixels(space)
+    if not isinstance(space, Image):
+        raise InputError(f"scores of {space.kind} data are not there yet; expected images or points")
+    if name == "auto":
+        name, why = _choice(data_set, weights)
+        if say:
+            say("extractor", f"{name}: {why}")
+    if name == "classifier":
+        return open_classifier(data_set, cache=cache or default_cache(), device=device, say=say)
+    if name.startswith("inception"):
+        return inception.open_inception(weights, clean=name == "inception-clean", device=device)
+    return open_pixels(space) if name == "pixels" else open_random(device)
+
+
+def _choice(data_set: Any, weights: Path | str | None) -> tuple[str, str]:
+    why = usable(data_set.train)
+    if not why:
+        return "classifier", f"the data is labelled, {max(len(data_set.space.classes), 2)} classes"
+    if weights or os.environ.get(inception.VARIABLE):
+        return "inception", f"{why}, and Inception weights are given"
+    return "random", f"{why}, and no Inception weights are given ({inception.VARIABLE}); not comparable with published FID"
+
+
+def default_cache() -> Path:
+    """Where extractors, reference features and floors are kept: the data's cache folder, in `scores`."""
+    from agon.data import default_cache as folder
+
+    return folder() / "scores"
