@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 
-def scaled_normal_(weight: Tensor, *, slope: float | None = None, scale: float = 1.0) -> Tensor:
+def scaled_normal_(weight: Tensor, *, slope: float | None = None, scale: float = 1.0, fan_in: int | None = None) -> Tensor:
     """Fill `weight` [out, in, ...] with N(0, scale²·gain²/fan_in) in place and return it (He et al. 2015, arXiv:1502.01852).
 
-    gain² is 2/(1 + slope²) when the input went through a leaky ReLU of that slope, 1 when `slope` is None.
+    gain² is 2/(1 + slope²) when the input went through a leaky ReLU of that slope, 1 when `slope` is None. `fan_in` is the number
+    of inputs that reach one output, by default the elements of one row of `weight`.
     """
-    fan_in = weight[0].numel()
+    fan_in = fan_in or weight[0].numel()
     gain = 1.0 if slope is None else math.sqrt(2 / (1 + slope * slope))
     with torch.no_grad():
         return weight.normal_(0.0, scale * gain / math.sqrt(fan_in))

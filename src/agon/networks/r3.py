@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import JoinLabel, ProjectionHead
-from agon.layers.resample import blur_down, blur_up, crop, halvings, nearest_up, pyramid, to_depth, to_space
+from agon.layers.resample import blur_down, blur_up, crop, halvings, pyramid, to_depth, to_space
 from agon.networks.dcgan import image_shape
 from agon.spaces import Space
 
@@ -124,14 +124,14 @@ class _PaperCritic(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class R3Lean:
-    """Compute goes to the small grids: the full grid is touched by one convolution only, through 2x2 pixels a channel.
+    """Compute goes to the small grids: the full grid is reached by folding 2x2 pixels into channels, never by a convolution.
 
-    Dense 3x3 convolutions (grouped ones are slow on processors, above all under double backward), plain residual blocks
-    with a zero last convolution, nearest-neighbour upsampling, mean-pooled downsampling, no normalisation.
+    Between grids one strided 4x4 convolution and LeakyReLU 0.2, as in DCGAN but without normalisation, so that per-sample
+    penalties are well defined. Dense: grouped convolutions are slow on processors, above all under double backward.
+    The output is bounded by tanh; `docs/log.md` has the comparison (unbounded outputs leave a grey veil for thousands of rounds).
     """
 
-    widths: tuple[int, ...] = (128, 96, 48)  # from the smallest grid up to the half-size grid; then halved each time
-    blocks: int = 1  # residual blocks a stage
+    widths: tuple[int, ...] = (128, 64, 32)  # from the smallest grid up to the half-size grid; then halved each time, down to 16
     label_dim: int = 32  # size of the class embedding joined to z
     kind: Literal["r3-lean"] = "r3-lean"
 
@@ -149,17 +149,18 @@ class R3Lean:
         return widths[:stages]
 
 
-class LeanBlock(nn.Module):
-    """x + W2 * act(W1 * act(x)), dense 3x3; zero branch at the start (Fixup, two layers a branch: L^(-1/2))."""
+def _up(a: int, b: int) -> nn.ConvTranspose2d:
+    conv = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
+    conv.bias = nn.Parameter(torch.zeros(b))
+    scaled_normal_(conv.weight, slope=_SLOPE, fan_in=4 * a)  # stride 2, 4x4 taps: an output pixel gathers 2x2 inputs
+    return conv
 
-    def __init__(self, width: int, num_blocks: int) -> None:
-        super().__init__()
-        self.first = _conv(width, width, 3, bias=True, slope=_SLOPE, scale=num_blocks**-0.5)
-        self.second = _conv(width, width, 3, scale=0.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.first(F.leaky_relu(x, _SLOPE))
-        return x + self.second(F.leaky_relu(h, _SLOPE))
+def _down(a: int, b: int) -> nn.Conv2d:
+    conv = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
+    conv.bias = nn.Parameter(torch.zeros(b))
+    scaled_normal_(conv.weight, slope=_SLOPE)
+    return conv
 
 
 class _LeanGenerator(nn.Module):
@@ -168,21 +169,19 @@ class _LeanGenerator(nn.Module):
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, max(1, halvings(height, width)))
         widths = net.stage_widths(len(self.sizes) - 1)
-        total = net.blocks * len(widths)
         self.join = JoinLabel(space.num_classes, net.label_dim)
         self.base = (widths[0], *self.sizes[0])
         self.project = nn.Linear(z_dim + self.join.extra, widths[0] * self.sizes[0][0] * self.sizes[0][1])
         scaled_normal_(self.project.weight)
         nn.init.zeros_(self.project.bias)
-        self.stages = nn.ModuleList(nn.Sequential(*(LeanBlock(w, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in itertools.pairwise(widths))
+        self.ups = nn.ModuleList(_up(a, b) for a, b in itertools.pairwise(widths))
         self.out = _conv(widths[-1], 4 * channels, 3, bias=True, slope=_SLOPE)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.stages[0](self.project(self.join(z, y)).reshape(-1, *self.base))
-        for widen, stage, size in zip(self.widen, list(self.stages)[1:], self.sizes[1:-1], strict=True):
-            h = stage(nearest_up(widen(h), size))
-        return to_space(self.out(F.leaky_relu(h, _SLOPE)), self.sizes[-1])
+        h = self.project(self.join(z, y)).reshape(-1, *self.base)
+        for up, size in zip(self.ups, self.sizes[1:-1], strict=True):
+            h = crop(up(F.leaky_relu(h, _SLOPE)), size)
+        return to_space(self.out(F.leaky_relu(h, _SLOPE)), self.sizes[-1]).tanh()
 
 
 class _LeanCritic(nn.Module):
@@ -191,14 +190,14 @@ class _LeanCritic(nn.Module):
         channels, height, width = image_shape(space)
         sizes = pyramid(height, width, max(1, halvings(height, width)))
         widths = net.stage_widths(len(sizes) - 1)[::-1]
-        total = net.blocks * len(widths)
         self.into = _conv(4 * channels, widths[0], 3, bias=True)
-        self.stages = nn.ModuleList(nn.Sequential(*(LeanBlock(w, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) for a, b in itertools.pairwise(widths))
+        self.downs = nn.ModuleList(_down(a, b) for a, b in itertools.pairwise(widths))
         self.head = ProjectionHead(widths[-1] * sizes[0][0] * sizes[0][1], space.num_classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.stages[0](self.into(to_depth(x)))
-        for widen, stage in zip(self.widen, list(self.stages)[1:], strict=True):
-            h = stage(F.avg_pool2d(widen(h), 2, ceil_mode=True))
-        return self.head(F.leaky_relu(h, _SLOPE).flatten(1), y)
+        h = F.leaky_relu(self.into(to_depth(x)), _SLOPE)
+        for down in self.downs:
+            if h.shape[-1] % 2 or h.shape[-2] % 2:
+                h = F.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))
+            h = F.leaky_relu(down(h), _SLOPE)
+        return self.head(h.flatten(1), y)
