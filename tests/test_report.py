@@ -18,11 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from agon.report import curves, film
 from agon.errors import InputError
-from agon.report.journal import read_journal, state
 from agon.records import append_jsonl
-from agon.report import write_report
+from agon.report import curves, film, write_report
+from agon.report.journal import read_journal, state
 from recorded_run import draw_grid, make_run, write_rows
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from agon.errors import InputError
     from agon.game import Batch, Clock, Game, Players, Turn, lazily
     from agon.optim import SGD, Adam, Average, RMSprop
-    from agon.trained import Trained, fit, load
     from agon.schedule import Cosine, Linear, Warmup
+    from agon.trained import Trained, fit, load
 
 __version__ = "0.1.0"
 

@@ -118,8 +118,8 @@ def sample(
     trust: Trust = False,
 ) -> None:
     """Draw samples from a run."""
-    from agon.trained import load
     from agon.samplefile import save_samples
+    from agon.trained import load
 
     trained = load(run, state=state, weights=weights, trust=trust)
     if interpolate is not None:

@@ -154,6 +154,7 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             rest = json.loads((file.metadata() or {})["agon"])
-            return {name: file.get_tensor(name) for name in file.keys()}, rest  # noqa: SIM118 - not a dict
+            # Cloned, because the file is memory-mapped: whoever truncates it later must not take the tensors away.
+            return {name: file.get_tensor(name).clone() for name in file.keys()}, rest  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"state '{path}' cannot be read ({error}); it is damaged or not Agon's. Delete it to use an older one.") from None

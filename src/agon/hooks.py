@@ -20,7 +20,7 @@ from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
 from agon.game import Batch, Players, mix
-from agon.metrics import Score, evaluate, make_extractor
+from agon.metrics import Extractor, Score, evaluate, make_extractor
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw, gallery_labels, labels_for
 from agon.schedule import at
@@ -75,6 +75,7 @@ class Scene:
     seconds: float = 0.0  # wall-clock spent in rounds
     cpu_seconds: float = 0.0  # processor time spent in rounds
     best: float | None = None
+    _extractor: Extractor | None = None
     _history: list[health.Vitals] = field(default_factory=list)
     _fired: set[str] = field(default_factory=set)
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
@@ -182,8 +183,9 @@ class Scene:
     def score(self) -> None:
         """Take the run's scores, write them, and keep the state if the first of them is the best so far."""
         if ranks.is_main():
-            say = self.show.note
-            scores = take_scores(self.run, self.data_set, self.engine.players.ema, self.content, say=say)
+            if self._extractor is None and self.run.metrics:
+                self._extractor = open_extractor(self.run, self.data_set, say=self.show.note)
+            scores = take_scores(self.run, self.data_set, self.engine.players.ema, self.content, self._extractor)
             clock = self.engine.clock
             for score in scores:
                 times = {"seconds": round(self.seconds, 3), "cpu_seconds": round(self.cpu_seconds, 3)}
@@ -261,11 +263,17 @@ def animate(directory: RunDirectory) -> None:
         )
 
 
+def open_extractor(run: Run, data_set: DataSet, *, say: Any = None) -> Extractor:
+    """The feature extractor the run's scores are taken with."""
+    return make_extractor(run.extractor, data_set, weights=run.extractor_weights, say=say)
+
+
 def take_scores(
-    run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], *, weights: str = "ema", seed: int = 0, say: Any = None
+    run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], extractor: Extractor | None, *, weights: str = "ema", seed: int = 0
 ) -> list[Score]:
-    """The run's metrics on fresh samples of these players, each with its floor."""
-    extractor = make_extractor(run.extractor, data_set, weights=run.extractor_weights, say=say)
+    """The run's metrics on fresh samples of these players, each with its floor; none without an extractor."""
+    if extractor is None:
+        return []
     drawn = 0
 
     def sampler(n: int) -> Tensor:

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from agon.health import Sign
 from agon.metrics import Score
 
+QUIET_S = 5.0  # seconds between two lines where there is no terminal
+
 
 class Terminal:
     """Shows ticks, scores and signs on a rich console; the live bar only on a real terminal."""
@@ -20,6 +22,7 @@ class Terminal:
     def __init__(self, console: Console, rounds: int) -> None:
         self.console, self.rounds = console, rounds
         self._score = ""
+        self._printed = 0.0
         self._bar: Progress | None = None
         self._last: tuple[float, int] | None = None
 
@@ -47,7 +50,8 @@ class Terminal:
         text = f"{row['round']:,}/{self.rounds:,}  {rate}  {self._left(row['round'])}  {losses}  {self._score}"
         if self._bar is not None:
             self._bar.update(self._task, completed=row["round"], text=escape(text))
-        else:
+        elif time.monotonic() - self._printed >= QUIET_S or row["round"] >= self.rounds:
+            self._printed = time.monotonic()
             self.console.print(f"{'round':>10}  {escape(text)}", highlight=False, soft_wrap=True)
 
     def _left(self, round: int) -> str:
@@ -62,12 +66,15 @@ class Terminal:
         return f"{seconds / 60:.0f} min left" if seconds > 90 else f"{seconds:.0f} s left"
 
     def scores(self, scores: Sequence[Score]) -> None:
-        """A line a score, with its floor and protocol."""
-        for score in scores:
-            self.note("score", str(score))
-        if scores:
-            floor = "" if scores[0].floor is None else f" (floor {scores[0].floor:.3g})"
-            self._score = f"{scores[0].name} {scores[0].value:.4g}{floor}"
+        """The first score with its protocol, the others of the same samples in a word each."""
+        if not scores:
+            return
+        self.note("score", str(scores[0]))
+        others = " · ".join(f"{s.name} {s.value:.3g}" + ("" if s.floor is None else f" ({s.floor:.3g})") for s in scores[1:])
+        if others:
+            self.note("", f"{others}   (floor in brackets)")
+        floor = "" if scores[0].floor is None else f" (floor {scores[0].floor:.3g})"
+        self._score = f"{scores[0].name} {scores[0].value:.4g}{floor}"
 
     def sign(self, sign: Sign) -> None:
         """A health sign with its remedy."""

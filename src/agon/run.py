@@ -262,6 +262,9 @@ def _resume(scene: hooks.Scene) -> None:
     engine, directory, log = scene.engine, scene.directory, scene.log
     found = directory.load_state()
     if found is None:
+        if ranks.is_main():
+            scene.truncate(-1)  # of a run that was killed before its first state
+        ranks.barrier()
         log.event("start", 0, 0, seed=scene.run.seed, space=scene.data_set.space.describe())
         return
     tensors, rest, _ = found

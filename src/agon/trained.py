@@ -80,7 +80,8 @@ class Trained:
         data_set = open_data(self.run.data)
         if data_set.content_hash != self.content["content_hash"]:
             raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
-        return hooks.take_scores(run, data_set, self.players, self.content, weights=self.weights, seed=seed, say=say)
+        found = hooks.open_extractor(run, data_set, say=say)
+        return hooks.take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed)
 
 
 def load(path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> Trained:

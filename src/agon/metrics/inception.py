@@ -67,8 +67,8 @@ def load_weights(path: Path | str | None) -> dict[str, Tensor]:
     return tensors
 
 
-def forward(weights: Mapping[str, Tensor], x: Tensor) -> dict[int, Tensor]:
-    """float32 [n, 3, 299, 299] in [-1, 1] -> channel means by width: {64: [n, 64], 192: [n, 192], 768: [n, 768]}."""
+def forward(weights: Mapping[str, Tensor], x: Tensor, upto: int = DIM) -> dict[int, Tensor]:
+    """float32 [n, 3, 299, 299] in [-1, 1] -> channel means by width, {64: [n, 64], 192: [n, 192], 768: [n, 768]}, as far as `upto`."""
 
     def conv(name: str, x: Tensor) -> Tensor:
         weight = weights[f"{name}.weight"]
@@ -87,6 +87,8 @@ def forward(weights: Mapping[str, Tensor], x: Tensor) -> dict[int, Tensor]:
     x = chain(["Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3"], x)
     x = functional.max_pool2d(x, 3, 2)
     found[64] = x.mean((2, 3))
+    if upto == 64:
+        return found
     x = functional.max_pool2d(chain(["Conv2d_3b_1x1", "Conv2d_4a_3x3"], x), 3, 2)
     found[192] = x.mean((2, 3))
     for block in ("Mixed_5b", "Mixed_5c", "Mixed_5d"):

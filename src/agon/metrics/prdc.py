@@ -23,7 +23,7 @@ from agon.metrics.rows import Rows
 
 K_PRECISION, K_DENSITY = 3, 5
 LIMIT = 10_000  # samples a side: all pairs are looked at
-_CHUNK = 500
+_CHUNK = 250  # rows of distances at a time: 20 MB, which stays near the processor
 
 
 def _squared_distances(a: Tensor, b: Tensor) -> Tensor:

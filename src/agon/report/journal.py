@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from agon.report.markup import finite, moment_text, setting_text
 from agon.records import read_jsonl
+from agon.report.markup import finite, moment_text, setting_text
 
 # name -> (long name, what it says); direction comes with each score.
 SCORES = {

@@ -18,12 +18,25 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from agon.report.curves import panels, score_panels
 from agon.errors import InputError
+from agon.records import atomic_write
+from agon.report.curves import panels, score_panels
 from agon.report.film import Film, Frame, film
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
-from agon.report.markup import Markup, copyable, duration_text, finite, flat, h, moment_text, number_text, quiet, section, setting_text, table
-from agon.records import atomic_write
+from agon.report.markup import (
+    Markup,
+    copyable,
+    duration_text,
+    finite,
+    flat,
+    h,
+    moment_text,
+    number_text,
+    quiet,
+    section,
+    setting_text,
+    table,
+)
 
 ROWS = 200  # a table of events, scores or files holds at most this many rows
 BARS = 40  # a chart of class balance holds at most this many bars
