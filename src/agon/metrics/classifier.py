@@ -114,7 +114,8 @@ def open_classifier(data_set: Any, *, cache: Path, device: torch.device | str = 
     recipe = str((_WIDTHS, _SEEN, _EPOCHS, _BATCH, _LR, _SEED))
     key = digest(ARCHITECTURE, recipe, data_set.content_hash, str(shape), str(num_classes))
     path = cache / f"{ARCHITECTURE}-{key}.safetensors"
-    network = _Network(shape, num_classes)
+    with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are made; the weights below are not those
+        network = _Network(shape, num_classes)
     stored = read_tensors(path, say)
     if stored is not None:
         network.load_state_dict(stored[0])

@@ -198,7 +198,7 @@ def _floors(job: _Job, families: Sequence[str], count: int) -> dict[str, dict[st
     paths = {}
     for family, metric in metrics.items():
         stamp = _stamp(job, family, metric, count, "", family)
-        paths[family] = job.cache / f"floor-{digest(str(stamp), stamp.extractor_hash, stamp.reference_hash)}.json"
+        paths[family] = job.cache / f"floor-{digest(str(VERSION), str(stamp), stamp.extractor_hash, stamp.reference_hash)}.json"
     found = {family: numbers for family, path in paths.items() if (numbers := read_numbers(path)) is not None}
     missing = {family: metric for family, metric in metrics.items() if set(found.get(family, {})) != set(metric.outputs)}
     if missing:
