@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import struct
 import sys
 import zipfile
@@ -163,11 +164,25 @@ def broken_dataset_json(path: Path) -> Path:
 
 
 BAD_DATA: list[tuple[Callable[[Path], Path], str]] = [
-    (empty, "empty"), (missing, "fotos"), (text_file, "notes.txt"), (only_text_named_jpg, "jpg"), (only_zero_byte, "png"),
-    (only_truncated, "png"), (one_picture, "1"), (huge_headers, "png"), (not_a_zip, "zip"), (truncated_zip, "zip"),
-    (zip_without_pictures, "zip"), (npz_of_objects, "npz"), (npz_of_wrong_shape, "npz"), (npz_of_text, "npz"),
-    (idx_with_wrong_magic, "idx"), (idx_cut_short, "idx"), (labels_for_other_files, "labels.csv"), (broken_dataset_json, "dataset.json"),
-]  # fmt: skip
+    (empty, "is empty; expected images"),
+    (missing, "there is nothing at .*Did you mean 'photos'"),
+    (text_file, "notes.txt is a text file; expected a folder of images"),
+    (only_text_named_jpg, "12 × not an image: it is text.*replace them"),
+    (only_zero_byte, r"12 × empty file \(0 bytes\); replace them"),
+    (only_truncated, "12 × truncated.*replace them"),
+    (one_picture, "1 usable images; a GAN needs at least 8"),
+    (huge_headers, "12 × refused, too large"),
+    (not_a_zip, "zip.*copy or download it again"),
+    (truncated_zip, "truncated zip.*copy or download it again"),
+    (zip_without_pictures, r"holds no usable image: saw 1 × .txt; expected images"),
+    (npz_of_objects, r"holds Python objects.*save a uint8 array"),
+    (npz_of_wrong_shape, r"has shape \[7\]; expected \[N, H, W\]"),
+    (npz_of_text, "is not an npz.*save it with numpy.savez_compressed"),
+    (idx_with_wrong_magic, "starts with 01 02 03 04; an idx file of uint8 starts with"),
+    (idx_cut_short, "is short: it declares 1000 images.*copy or download it again"),
+    (labels_for_other_files, "labels.csv names 1 files and none of them is there.*expected names relative"),
+    (broken_dataset_json, "dataset.json is not JSON.*expected"),
+]
 
 
 @pytest.mark.parametrize(("make", "word"), BAD_DATA, ids=lambda v: getattr(v, "__name__", ""))
@@ -179,9 +194,8 @@ def test_bad_data(
     extra = ["--out", out] if verb == ("train",) else []
     status, text = run(capsys, *verb, make(tmp_path), *extra)
     assert status == 2, text
-    assert word in text
+    assert re.search(word, text.replace("\n", " ")), text
     assert "Traceback" not in text
-    assert len(text.splitlines()[-1]) > 40, "a message says what came, what was expected and how to fix it"
     assert not out.exists()
 
 
@@ -254,8 +268,6 @@ WRONG_WORDS = [
 
 @pytest.mark.parametrize(("words", "message"), WRONG_WORDS, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
 def test_wrong_words(words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import re
-
     defaults = () if "--rounds" in words else ("--rounds", "2")
     status, text = run(capsys, "train", "digits", "--out", tmp_path / "run", *defaults, *words)
     assert status == 2, text
@@ -339,8 +351,6 @@ def test_foreign_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ],
 )
 def test_bad_game_files(source: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import re
-
     (tmp_path / "mine.py").write_text(source)
     status, text = run(capsys, "train", "ring", "--limit", 300, "--game", tmp_path / "mine.py", "--out", tmp_path / "run")
     assert status == 2
