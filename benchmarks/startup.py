@@ -1,6 +1,6 @@
 """Start-up: seconds of wall clock until an answer, best of five fresh processes.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations

@@ -71,7 +71,11 @@ def r3gan_paper(situation: Situation) -> Suggestion:
         z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Paper(widths=chosen), optim={"G": adam, "D": adam},
         ema={"G": Average(half_life=5e6 if side <= 32 else 5e5)},
     )  # fmt: skip
-    reasons = {"net": "paper: as asked for, or a GPU with enough data", "gamma": f"{gamma:g} falling to {gamma / 10:g}: the paper's", "rounds": why}
+    reasons = {
+        "net": "paper: as asked for, or a GPU with enough data",
+        "gamma": f"{gamma:g} falling to {gamma / 10:g}: the paper's",
+        "rounds": why,
+    }
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
 
 

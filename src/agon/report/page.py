@@ -20,6 +20,7 @@ from typing import Any
 
 from agon.errors import InputError
 from agon.records import atomic_write
+from agon.report.card import ROWS, data_section, short
 from agon.report.curves import panels, score_panels
 from agon.report.film import Film, Frame, film
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
@@ -38,13 +39,9 @@ from agon.report.markup import (
     table,
 )
 
-ROWS = 200  # a table of events, scores or files holds at most this many rows
-BARS = 40  # a chart of class balance holds at most this many bars
 TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
 
 _AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
-_CARD = {"num_items": "Items found", "num_train": "Training samples", "num_held": "Held back", "num_sizes": "Different sizes"}
-_CARD |= {"num_unreadable": "Unreadable files", "unreadable": "Unreadable files", "duplicates": "Exact duplicates"}
 # run.json's keys that other parts of the page show.
 _ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
 
@@ -89,7 +86,7 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
         _health_section(journal),
         _curves_section(drawn, stride),
         _settings_section(journal.run),
-        _data_section(journal),
+        data_section(journal),
         _record_section(journal),
         _events_section(journal.events),
     ]
@@ -150,9 +147,9 @@ def _header(journal: Journal, now: float) -> Markup:
     cpu = f" (CPU {duration_text(tick['cpu_seconds'])})" if finite(tick.get("cpu_seconds")) else ""
     signs = journal.signs
     space = mapping(run.get("space"))
-    sides = " × ".join(_short(space[side]) for side in ("height", "width") if side in space)
+    sides = " × ".join(short(space[side]) for side in ("height", "width") if side in space)
     colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(whole(space.get("channels")), "")
-    what = f"{sides or _short(space.get('dim', ''))} {colour} {_short(space.get('kind', ''))}" if space else ""
+    what = f"{sides or short(space.get('dim', ''))} {colour} {short(space.get('kind', ''))}" if space else ""
     facts = [
         ("State", h("span", word, class_=f"state {word.replace(' ', '-')}")),
         ("Round", f"{number_text(last.get('round'))}{of}"),
@@ -166,7 +163,7 @@ def _header(journal: Journal, now: float) -> Markup:
         "header",
         h("p", "Agon run report", class_="kicker"),
         h("h1", h("bdi", journal.path.resolve().name)),
-        h("p", f"Recipe {recipe}. Begun {_short(run.get('created', '—')).replace('T', ' ', 1)}. {sentence}", class_="byline"),
+        h("p", f"Recipe {recipe}. Begun {short(run.get('created', '—')).replace('T', ' ', 1)}. {sentence}", class_="byline"),
         h("div", _headline(journal), h("dl", [h("div", h("dt", k), h("dd", v)) for k, v in facts]), class_="front"),
         h("div", [h("p", note) for note in journal.notes], class_="notes") if journal.notes else None,
     )
@@ -330,11 +327,6 @@ def _curves_section(drawn: Sequence[Mapping[str, Any]], stride: int) -> Markup:
 # -- settings, data, record ----------------------------------------------------------------------------------------------------------
 
 
-def _short(value: Any) -> str:
-    text = setting_text(value)
-    return text if len(text) <= 400 else f"{text[:400]}… ({len(text):,} characters)"
-
-
 def _settings_section(run: Mapping[str, Any]) -> Markup:
     if not run:
         return section("settings", "Settings", quiet("No settings are known: run.json is missing or unreadable."))
@@ -345,7 +337,7 @@ def _settings_section(run: Mapping[str, Any]) -> Markup:
     parts = [("Game", mapping(run.get("game"))), ("Data", mapping(run.get("data"))), ("Space", mapping(run.get("space")))]
     parts.append(("Run", {key: value for key, value in run.items() if key not in _ELSEWHERE}))
     tables = [
-        h("div", h("h3", title), table([[name, _short(value)] for name, value in flat(content)], label=title, class_="pairs"))
+        h("div", h("h3", title), table([[name, short(value)] for name, value in flat(content)], label=title, class_="pairs"))
         for title, content in parts
         if content
     ]
@@ -355,67 +347,6 @@ def _settings_section(run: Mapping[str, Any]) -> Markup:
         table(chosen, ["Choice", "Value", "Reason"], caption="What Agon chose, and why") if chosen else None,
         h("details", h("summary", "Full configuration"), h("div", tables, class_="columns"), open=True),
     )
-
-
-def _bars(title: str, counts: Sequence[tuple[str, float]]) -> Markup:
-    """A table of counts with a bar each. counts: at least one (name, count)."""
-    most, total = max(count for _, count in counts) or 1.0, sum(count for _, count in counts) or 1.0
-    rows = [
-        [
-            h("bdi", name),
-            h("span", class_="bar", style=f"width:{100 * count / most:.2f}%"),
-            number_text(count),
-            f"{100 * count / total:.1f} %",
-        ]
-        for name, count in counts[:BARS]
-    ]
-    rest = [count for _, count in counts[BARS:]]
-    more = quiet(f"and {len(rest):,} more, from {number_text(min(rest))} to {number_text(max(rest))} each") if rest else None
-    return h("div", h("h3", title), table(rows, label=title, class_="bars"), more)
-
-
-def _counts(names: Any, counts: Any) -> list[tuple[str, float]]:
-    """(name, count) pairs of two lists, or [] if they are not names and counts."""
-    if not isinstance(names, list) or not isinstance(counts, list) or not counts or len(names) != len(counts):
-        return []
-    told = [(setting_text(name), number) for name, count in zip(names, counts, strict=True) if (number := finite(count)) is not None]
-    return told if len(told) == len(counts) and all(0 <= number < 1e15 for _, number in told) else []
-
-
-def _words(value: Any) -> str:
-    return number_text(value) if finite(value) is not None else _short(value)
-
-
-def _data_section(journal: Journal) -> Markup:
-    plain: list[list[Any]] = []
-    charts: list[Markup] = []
-    lists: list[Markup] = []
-    card = dict(journal.card)
-    labels = card.pop("labels", None)
-    if isinstance(labels, dict):
-        for part, title in (("counts", "Classes"), ("held_counts", "Classes, held back")):
-            if counts := _counts(labels.get("classes"), labels.get(part)):
-                made = _bars(title, counts)
-                charts.append(made if part == "counts" else h("details", h("summary", title), made))
-        card |= {f"labels_{name}": item for name, item in labels.items() if not isinstance(item, list)}
-    for key, value in card.items():
-        title = _CARD.get(key) or key.replace("_", " ").capitalize()
-        counts = _counts(list(value), list(value.values())) if isinstance(value, dict) else []
-        if len(counts) > 1:
-            charts.append(_bars(title, counts))
-        elif counts:
-            plain.append([title, h("bdi", f"{counts[0][0]} ({number_text(counts[0][1])})")])
-        elif isinstance(value, list) and any(isinstance(item, list) for item in value):
-            rows = [[h("bdi", _short(cell)) for cell in (item if isinstance(item, list) else [item])] for item in value[:ROWS]]
-            of = f", the first {ROWS}" if len(value) > ROWS else ""
-            lists.append(h("details", h("summary", f"{title} ({len(value):,}{of})"), table([row for row in rows if row], label=title)))
-        elif value not in (None, "", {}, []):
-            said = "×".join(map(_words, value)) if key == "size" and isinstance(value, list) else _words(value)
-            plain.append([title, h("bdi", said)])
-    if not plain and not charts and not lists:
-        return section("data", "Data", quiet("No data card has been written."))
-    found = h("div", h("h3", "What was found"), table(plain, label="Data card", class_="pairs")) if plain else None
-    return section("data", "Data", h("div", found, h("div", charts), class_="columns"), lists)
 
 
 def _record_section(journal: Journal) -> Markup:
@@ -430,8 +361,8 @@ def _record_section(journal: Journal) -> Markup:
         copyable(shlex.join(["agon", "sample", path, "-n", "64", "--seed", "1"]), "Draw samples"),
         copyable(shlex.join(["agon", "eval", path]), "Score it again"),
     ]
-    rows = [[name, _short(value)] for name, value in flat(mapping(run.get("environment")))]
-    rows = [*([["agon", _short(run["agon"])]] if run.get("agon") else []), *rows]
+    rows = [[name, short(value)] for name, value in flat(mapping(run.get("environment")))]
+    rows = [*([["agon", short(run["agon"])]] if run.get("agon") else []), *rows]
     environment = table(rows, label="Environment", class_="pairs") if rows else quiet("The environment was not recorded.")
     return section("record", "Repeating it", commands, h("h3", "Environment"), environment)
 
@@ -448,8 +379,8 @@ def _events_section(events: Iterable[Mapping[str, Any]]) -> Markup:
         skips = skips + 1 if kind == "skip" else 0
         said = row.get("sentence") or row.get("sign")
         rest = {key: value for key, value in row.items() if key not in ("time", "round", "seen", "kind")}
-        text = said or ", ".join(f"{key} {_short(value)}" for key, value in flat(rest))
-        cells = [moment_text(row.get("time")), number_text(row.get("round")), f"skip × {skips}" if skips > 1 else kind, _short(text)]
+        text = said or ", ".join(f"{key} {short(value)}" for key, value in flat(rest))
+        cells = [moment_text(row.get("time")), number_text(row.get("round")), f"skip × {skips}" if skips > 1 else kind, short(text)]
         if skips > 1:
             rows.pop()
         rows.append(cells)
