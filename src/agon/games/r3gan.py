@@ -9,7 +9,9 @@ Equations:
   app. one cosine for learning rate, β2, γ and the average's half-life over a span of samples, then flat.
 
 Differs: pairs of real and fake pass the critic as one batch of 2n, so that both penalties cost one double backward; `net` may be the
-paper's network or the lean one (grouped convolutions with double backward are slow on CPU). Augmentation is not built in.
+paper's network or the lean one (grouped convolutions with double backward are slow on CPU). Augmentation is not built in. `signs` > 0 makes
+some latent coordinates ±1: a continuous map of a connected latent must draw bridges between modes that are apart (Khayatkhoei et al. 2018,
+arXiv:1806.00880; Tanielian et al. 2020, arXiv:2006.04596); the points recipe uses it, pictures do not.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ from agon.spaces import Space
 class R3GAN(Game):
     """RpGAN + R1 + R2. Class-conditional when the space has classes: the label enters both players."""
 
-    z_dim: int = 64  # dimension of the Gaussian latent
+    z_dim: int = 64  # dimension of the latent
+    signs: int = 0  # how many of its coordinates are ±1 instead of normal; for data that fall apart into modes
     gamma: Value = 1.0  # weight of R1 and R2; grows with resolution, see recipes.gamma_for
     net: R3Lean | R3Paper | MLP = field(default_factory=R3Lean)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=2e-4, betas=(0.0, 0.99)) for k in "GD"})
@@ -60,7 +63,8 @@ class R3GAN(Game):
         return {"adv": losses.relativistic_g(p.D(x, y), p.D(fake, y))}
 
     def latents(self, p: Players, n: int) -> Tensor:
-        return p.randn(n, self.z_dim)
+        z = p.randn(n, self.z_dim)
+        return torch.cat([z[:, : self.signs].sign(), z[:, self.signs :]], 1) if self.signs else z
 
     def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
         return p.G(self.latents(p, n) if z is None else z, label_of(given))

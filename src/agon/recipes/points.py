@@ -14,10 +14,10 @@ def r3gan_points(situation: Situation) -> Suggestion:
     batch = situation.batch or 256
     rounds = situation.rounds or 4_000
     span = rounds * batch
-    adam = Adam(lr=Cosine(start=1e-3, end=5e-5, span=span), betas=(0.0, 0.99))
+    adam = Adam(lr=Cosine(start=2e-3, end=2e-5, span=span), betas=(0.0, 0.99))
     game = R3GAN(
-        z_dim=16, gamma=Cosine(start=0.1, end=0.01, span=span), net=MLP(width=128, depth=3), optim={"G": adam, "D": adam},
-        ema={"G": Average(half_life=20_000)},
+        z_dim=12, signs=10, gamma=Cosine(start=0.05, end=0.0005, span=span), net=MLP(width=128, depth=3), optim={"G": adam, "D": adam},
+        ema={"G": Average(half_life=10_000)},
     )  # fmt: skip
     reasons = {"batch": f"{batch}: points are cheap", "rounds": f"{rounds:,}: {span:,} points seen"}
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=("modes",), reasons=reasons)
