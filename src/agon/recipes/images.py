@@ -39,7 +39,8 @@ def r3gan(situation: Situation) -> Suggestion:
     if situation.device == "cuda" and situation.count >= 5_000:
         return r3gan_paper(situation)
     batch = situation.batch or 32
-    rounds, why = _length(situation, batch, 128_000 if situation.pixels >= 1024 else 64_000)
+    images = min(128_000 if situation.pixels >= 1024 else 64_000, max(32_000, 150 * situation.count))
+    rounds, why = _length(situation, batch, images)
     span = rounds * batch
     gamma = gamma_for(situation.pixels)
     lr = Warmup(then=Cosine(start=2e-3, end=2e-4, span=span), span=min(3_200, 0.1 * span))

@@ -1,0 +1,65 @@
+"""A change is neutral or declared: every game's first losses, against the recorded trace.
+
+After a change that is meant to alter them: `python tests/golden/test_traces.py` writes traces.json anew; say so in CHANGELOG.md.
+The tolerance is for other processors and torch builds, which round differently; on one machine the traces are equal.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from agon.engine import Engine
+from agon.game import Game
+from agon.games.dcgan import DCGAN
+from agon.games.gan import GAN
+from agon.games.r3gan import R3GAN
+from agon.networks.dcgan import DCGAN as ConvNet
+from agon.networks.dcgan import PeerDCGAN
+from agon.networks.mlp import MLP
+from agon.networks.r3 import R3Lean, R3Paper
+from agon.optim import Adam
+from agon.schedule import Cosine, Warmup
+from agon.spaces import Image, Space, Vector
+from agon.testing import random_batch
+
+PATH = Path(__file__).with_name("traces.json")
+ROUNDS = 20
+GREY, POINTS = Image(channels=1, height=16, width=16), Vector(dim=2)
+SCHEDULED = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=160), span=40), betas=(0.0, Cosine(start=0.9, end=0.99, span=160)))
+CASES: dict[str, tuple[Game, Space]] = {
+    "gan": (GAN(net=MLP(width=16, depth=2)), POINTS),
+    "dcgan": (DCGAN(net=ConvNet(width=8)), GREY),
+    "dcgan-peer": (DCGAN(net=PeerDCGAN()), GREY),
+    "r3gan-lean": (R3GAN(net=R3Lean(widths=(16, 8)), optim={"G": SCHEDULED, "D": SCHEDULED}), Image(channels=1, height=16, width=16, classes=("a", "b"))),
+    "r3gan-paper": (R3GAN(net=R3Paper(widths=(16, 16, 16), group_width=8)), GREY),
+    "r3gan-points": (R3GAN(net=MLP(width=16, depth=2), z_dim=6, signs=3), POINTS),
+}
+
+
+def trace(name: str) -> list[dict[str, float]]:
+    """Losses and gradient norms of the first rounds."""
+    game, space = CASES[name]
+    engine = Engine(game, space, seed=1)
+    rows = []
+    for index in range(ROUNDS):
+        engine.round([random_batch(space, 8, seed=index)])
+        rows.append({k: float(f"{v:.7g}") for k, v in engine.stats.flush().items()})
+    return rows
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_trace_is_the_recorded_one(name: str) -> None:
+    recorded = json.loads(PATH.read_text("utf-8"))[name]
+    for index, (now, then) in enumerate(zip(trace(name), recorded, strict=True)):
+        # Adversarial training amplifies rounding, so later rounds are held to less.
+        for key in then:
+            assert now[key] == pytest.approx(then[key], rel=1e-4 * 1.5**index, abs=1e-6), f"round {index}, {key}"
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    PATH.write_text(json.dumps({name: trace(name) for name in CASES}, indent=0) + "\n")
