@@ -56,7 +56,7 @@ def test_run_directory_has_what_the_house_promises(digits: Path) -> None:
     ].keys()
     assert [r for r, _ in directory.states()] == [12, 16]
     assert (digits / "states" / "best.safetensors").is_file()
-    assert sorted(p.name for p in (digits / "samples").glob("*.png")) == [f"{r:08d}.png" for r in (0, 4, 8, 12, 16)]
+    assert sorted(p.name for p in (digits / "samples").glob("0*.png")) == [f"{r:08d}.png" for r in (0, 4, 8, 12, 16)]
     with Image.open(digits / "samples" / "progress.gif") as film:
         assert film.n_frames == 5
     scores = directory.scores()
