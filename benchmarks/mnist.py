@@ -75,7 +75,7 @@ def main() -> None:
         spread = statistics.stdev(fd) if len(fd) > 1 else 0.0
         mean = {k: statistics.mean(r[k] for r in results) for k in results[0] if isinstance(results[0][k], (int, float))}
         print(
-            f"| {name} | {statistics.mean(fd):.1f} ± {spread:.1f} ({', '.join(f'{x:.1f}' for x in fd)}) | {mean['floor']:.2f} "
+            f"| {name} | {statistics.mean(fd):.3g} ± {spread:.2g} ({', '.join(f'{x:.3g}' for x in fd)}) | {mean['floor']:.3g} "
             f"| {mean['precision']:.2f} / {mean['recall']:.2f} | {mean['density']:.2f} / {mean['coverage']:.2f} | {min(r['classes'] for r in results):.0f} "
             f"| {mean['images']:,.0f} | {mean['images_per_cpu_second']:.0f} |"
         )

@@ -58,11 +58,14 @@ def train(
     from agon.progress import Terminal
     from agon.run import copy_of, play, prepare
 
+    if what.startswith("--"):
+        raise InputError(f"PATH comes first, settings follow it: agon train PATH {what} …")
     settings = _assignments(context.args)
-    ranks.start(choose_device(str(settings.get("device", "auto"))).value)
-    console = _console(quiet=not ranks.is_main())
     path, data_set = Path(what), None
     resumed = RunDirectory(path).is_run()
+    device = settings.get("device") or (RunDirectory(path).run().get("device") if resumed else None) or "auto"
+    ranks.start(choose_device(str(device)).value)
+    console = _console(quiet=not ranks.is_main())
     if resumed or path.name == "run.json":
         if recipe or game:
             raise InputError("a run keeps its recipe and game; leave out --recipe and --game, or train from data in a new directory.")
@@ -81,7 +84,7 @@ def train(
             if ranks.is_main():
                 copy_of(RunDirectory.open(path.parent), out)
             ranks.barrier()
-        _amend(directory, settings)
+        _amend(directory, settings, trusted=trust)
     else:
         data, settings = _data_settings(what, settings)
         command = shlex.join(["agon", *sys.argv[1:]])
@@ -90,7 +93,7 @@ def train(
         )  # fmt: skip
         _line(console, "run", str(directory.path))
     with Terminal(console, directory.run()["rounds"]) as terminal:
-        outcome = play(directory, data_set, show=terminal, cpu_budget=cpu_seconds, trusted=trust)
+        outcome = play(directory, data_set, show=terminal, cpu_budget=cpu_seconds, trusted=trust or game is not None)
     place = shlex.quote(str(directory.path))
     if outcome.end == "stopped":
         _line(console, "stopped", f"after round {outcome.round:,}; all is saved. Go on with: agon train {place}")
@@ -320,7 +323,7 @@ def _data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any],
     return data, rest
 
 
-def _amend(directory: Any, settings: dict[str, Any]) -> None:
+def _amend(directory: Any, settings: dict[str, Any], *, trusted: bool) -> None:
     """Change the settings of an existing run that do not change what was trained."""
     may = ("rounds", "tick", "score_every", "save_every", "keep", "threads", "metrics", "num_samples", "device", "patience", "tensorboard",
            "extractor", "extractor_weights")  # fmt: skip
@@ -337,7 +340,7 @@ def _amend(directory: Any, settings: dict[str, Any]) -> None:
 
     content = directory.run()
     content = {**content, **override({k: content[k] for k in may if k in content}, settings)}
-    run_from_json(content, game_class(directory, content))
+    run_from_json(content, game_class(directory, content, trusted=trusted))
     directory.write("run.json", content)
 
 

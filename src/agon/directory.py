@@ -19,7 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from agon.errors import InputError
-from agon.records import atomic_path, atomic_write, read_jsonl
+from agon.records import atomic_write, read_jsonl, write_safetensors
 
 FORMAT = 1
 _STATE = re.compile(r"^(\d{8,})\.safetensors$")
@@ -141,10 +141,7 @@ class RunDirectory:
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:
     """Write tensors and JSON-able numbers as one safetensors file, atomically."""
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as temporary:
-        save_file(dict(tensors), str(temporary), metadata={"agon": json.dumps(rest)})
+    write_safetensors(path, tensors, {"agon": json.dumps(rest)})
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

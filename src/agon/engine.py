@@ -64,7 +64,8 @@ class Engine:
         self._optimisers = {
             name: build(spec, self._parameters[name], self.device) for name, spec in game.optim.items() if self._parameters[name]
         }
-        self._deferred = torch.zeros(2, device=self.device) if self.device.type == "cuda" else None
+        fused = all(optimiser.defaults.get("fused") for optimiser in self._optimisers.values())
+        self._deferred = torch.zeros(2, device=self.device) if self.device.type == "cuda" and fused else None
         self._losses = [self._compiled(turn) if compile and turn.loss else turn.loss for turn in self.turns]
         self._plays = max((turn.repeat for turn in self.turns), default=1)
 
@@ -218,7 +219,7 @@ class Engine:
 
         Where reading a number would stall the device, the fused optimiser itself is told to skip and the count is read at the next tick.
         """
-        if self._deferred is not None and optimiser.defaults.get("fused"):
+        if self._deferred is not None:
             bad = (~norm.isfinite()).float()
             optimiser.found_inf = bad  # type: ignore[attr-defined]
             self._deferred = torch.stack([(self._deferred[0] + 1) * bad, self._deferred[1] + bad])
@@ -243,14 +244,14 @@ class Engine:
 
     @torch.no_grad()
     def _average(self, batch: int) -> None:
+        if ranks.size() > 1:  # before the copies are made, so that these are alike as well
+            ranks.mean_([b for name in self.game.optim for b in self.players[name].buffers() if b.is_floating_point()])
         after = Clock(self.clock.round, self.clock.seen + batch)
         for name, average in self.players.averages.items():
             net, decay = self.players[name], self.game.ema[name].decay(batch, after)
             torch._foreach_lerp_([*average.parameters()], [*self._parameters[name]], 1.0 - decay)
             for kept, fresh in zip(average.buffers(), net.buffers(), strict=True):
                 kept.copy_(fresh)
-        if ranks.size() > 1:
-            ranks.mean_([b for name in self.game.optim for b in self.players[name].buffers() if b.is_floating_point()])
 
     # -- state -------------------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agon.errors import InputError
-from agon.records import atomic_path, atomic_write
+from agon.records import atomic_path, atomic_write, write_safetensors
 from agon.trained import Trained, load
 
 TOLERANCE = 1e-4  # largest difference allowed between ONNX Runtime and PyTorch, in the range [-1, 1]
@@ -24,8 +24,6 @@ def export_run(
     path: Path, *, out: Path | None = None, onnx: bool = False, state: str = "latest", trust: bool = False
 ) -> list[tuple[Path, str]]:
     """Write the averaged generator; return each file with a word about it. Raises InputError if ONNX's output differs above 1e-4."""
-    from safetensors.torch import save_file
-
     trained = load(path, state=state, device="cpu", trust=trust)
     if "G" not in trained.players:
         raise InputError(f"'{path}' has no player 'G' to export; it has {', '.join(trained.players)}.")
@@ -33,8 +31,7 @@ def export_run(
     generator = trained.players.G
     tensors = {k: v.detach().contiguous() for k, v in generator.state_dict().items()}
     try:
-        with atomic_path(folder / "generator.safetensors") as temporary:
-            save_file(tensors, str(temporary), metadata={"format": "pt"})
+        write_safetensors(folder / "generator.safetensors", tensors, {"format": "pt"})
         atomic_write(folder / "game.json", json.dumps(_card(trained), indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise InputError(f"cannot write to '{folder}': {error.strerror or error}. Choose another --out.") from None

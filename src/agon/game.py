@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from agon.errors import InputError, suggest
 from agon.optim import Average, Optimiser
 from agon.schedule import Clock
+from agon.spaces import SpaceT
 
 __all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "label_of", "lazily", "mix"]
 
@@ -216,8 +217,13 @@ def lazily(loss: Callable[[Players, Batch, Clock], Terms], moves: str, every: in
 class Game(ABC):
     """Rules and hyperparameters. Subclasses are frozen dataclasses and must have the fields `optim` and `ema`."""
 
+    conditional: ClassVar[bool] = True  # False: labels are never shown to this game; it may also be a field
     optim: Mapping[str, Optimiser] = field(default_factory=dict)
     ema: Mapping[str, Average] = field(default_factory=dict)
+
+    def sees(self, space: SpaceT) -> SpaceT:
+        """The space as this game sees it: without classes if it is not conditional."""
+        return space if self.conditional else space.unlabelled()
 
     @abstractmethod
     def players(self, space: Any) -> dict[str, nn.Module]:

@@ -6,6 +6,7 @@ same weights. Records come before the state they belong to: whoever resumes find
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from agon.metrics import Extractor, Score, evaluate, make_extractor
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw, gallery_labels, labels_for
 from agon.schedule import at
+from agon.spaces import Space
 from agon.stats import Log
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ class Scene:
     _fired: set[str] = field(default_factory=set)
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
 
+    @property
+    def space(self) -> Space:
+        """The data's space as the game sees it."""
+        return self.run.game.sees(self.data_set.space)
+
     # -- cadence -----------------------------------------------------------------------------------------------------------------
 
     def observe(self, *, last: bool, resumed: bool) -> bool:
@@ -87,7 +94,6 @@ class Scene:
         if resumed:
             return False
         run, here = self.run, self.engine.clock.round
-        self.engine.settle()
         if here % run.tick == 0 or last:
             self.tick()
         if here > 0 and ((run.score_every and here % run.score_every == 0) or here >= run.rounds):
@@ -99,6 +105,7 @@ class Scene:
     def tick(self) -> None:
         """Write statistics and vitals, draw the fixed grid, look for signs."""
         engine = self.engine
+        engine.settle()
         stats = engine.stats.flush()
         if ranks.is_main():
             vitals = self._vitals()
@@ -148,19 +155,20 @@ class Scene:
         """Up to VITAL_SAMPLES samples spread over the set, as the players see them."""
         index = torch.linspace(0, len(samples) - 1, min(VITAL_SAMPLES, len(samples))).long()
         batch: dict[str, Tensor] = {"x": samples.x[index].to(self.engine.device)}
-        if samples.y is not None and self.data_set.space.num_classes:
+        if samples.y is not None and self.space.num_classes:
             batch["y"] = samples.y[index].to(self.engine.device)
-        return Batch(self.data_set.space.ready(batch))
+        return Batch(self.space.ready(batch))
 
     def _samples(self, n: int, *, seed: int, labels: Tensor | None) -> Tensor:
         """Samples of the present generator in the players' range."""
-        space = self.data_set.space
-        stored = draw(self.run.game, self.engine.players.ema, space, n, seed=seed, labels=None if labels is None else labels.cpu())
-        return space.normalise(stored.to(self.engine.device))
+        space, y = self.space, None if labels is None else labels.cpu()
+        raw = draw(self.run.game, self.engine.players.ema, space, n, seed=seed, labels=y, stored=False)
+        # Rounded as the data are, but what is not finite must stay so: a picture's bytes would hide it.
+        return torch.where(raw.isfinite(), space.normalise(space.to_bytes(raw)), raw).to(self.engine.device)
 
     def _picture(self) -> None:
-        n, columns, labels = gallery_labels(self.data_set.space)
-        space, train = self.data_set.space, self.data_set.train
+        n, columns, labels = gallery_labels(self.space)
+        space, train = self.space, self.data_set.train
         if len(space.shape) == 1:
             n = 2000
             labels = labels_for(space, n)
@@ -175,7 +183,7 @@ class Scene:
 
     def _render(self, x: Tensor, path: Path, columns: int) -> None:
         with atomic_path(path) as temporary:
-            picture = self.data_set.space.render(x, temporary.with_name(temporary.name + ".png"), columns=columns)
+            picture = self.space.render(x, temporary.with_name(temporary.name + ".png"), columns=columns)
             picture.replace(temporary)
 
     # -- scores ------------------------------------------------------------------------------------------------------------------
@@ -223,11 +231,14 @@ class Scene:
         self.seconds, self.cpu_seconds, self.best = rest["seconds"], rest["cpu_seconds"], rest["best"]
         here = rest["round"]
         past = [row for row in self.directory.events() if row.get("kind") == "tick" and row["round"] <= here]
-        self._history = [row["stats"] for row in past]
+        self._history = [{name: math.nan if value is None else value for name, value in row["stats"].items()} for row in past]
         self._marked = (self.seconds, rest["engine"]["seen"])
 
     def truncate(self, round: int) -> None:
-        """Drop records later than `round`, which a resumed run is about to make again."""
+        """Drop records later than `round`, which a resumed run is about to make again, and what a killed one had half written."""
+        for folder in ("states", "samples"):
+            for left in (self.directory.path / folder).glob(".agon-*.tmp*"):
+                left.unlink(missing_ok=True)
         for name in ("events.jsonl", "metrics.jsonl"):
             truncate_after(self.directory.path / name, round)
         for path in (self.directory.path / "samples").glob("[0-9]*.png"):
@@ -280,8 +291,8 @@ def take_scores(
         nonlocal drawn
         part = mix(seed, 11, drawn)
         drawn += n
-        labels = labels_for(data_set.space, n, seed=part, share=content.get("class_share"))
-        return draw(run.game, p, data_set.space, n, seed=part, labels=labels)
+        labels = labels_for(run.game.sees(data_set.space), n, seed=part, share=content.get("class_share"))
+        return draw(run.game, p, run.game.sees(data_set.space), n, seed=part, labels=labels)
 
     return evaluate(sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights)
 

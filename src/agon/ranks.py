@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -19,7 +20,8 @@ def start(device: str) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        # The others wait while process 0 takes scores, which may train a classifier or read a large reference; torchrun ends orphans.
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=timedelta(hours=6))
 
 
 def stop() -> None:

@@ -10,10 +10,14 @@ import contextlib
 import json
 import math
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _row(line: bytes) -> dict[str, Any] | None:
@@ -122,6 +126,21 @@ def atomic_write(path: Path | str, data: bytes | str) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return Path(path)
+
+
+def write_safetensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors as one safetensors file, atomically. Raises OSError as the file system does (safetensors has an error of its own)."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        try:
+            save_file(dict(tensors), str(temporary), metadata=dict(metadata))
+        except SafetensorError as error:
+            found = re.search(r"os error (\d+)", str(error))
+            if found is None:
+                raise
+            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
 
 
 def _sync_directory(directory: Path) -> None:

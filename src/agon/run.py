@@ -142,6 +142,7 @@ def prepare(
     for key in (*suggestion.reasons, "device", "precision"):
         say(key, reasons[key])
     directory = RunDirectory(Path(out) if out else _new_path(data.path, name))
+    ranks.barrier()  # every process must have seen which names are free before one is taken
     if ranks.is_main():
         if directory.is_run():
             raise InputError(
@@ -156,13 +157,14 @@ def prepare(
             game_entry |= {"file": "game.py", "sha256": hashlib.sha256(text).hexdigest()}
             trust.add(game_entry["sha256"])
         share = None
-        if data_set.space.num_classes and data_set.train.y is not None:
-            counts = torch.bincount(data_set.train.y, minlength=data_set.space.num_classes)
+        space = run.game.sees(data_set.space)
+        if space.num_classes and data_set.train.y is not None:
+            counts = torch.bincount(data_set.train.y, minlength=space.num_classes)
             share = (counts / counts.sum()).tolist()
         directory.write("data.json", data_set.card)
         directory.write("run.json", {
             "format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **run_to_json(run, game_name), "game": game_entry,
-            "space": encode(data_set.space), "content_hash": data_set.content_hash, "class_share": share, "reasons": reasons,
+            "space": encode(space), "content_hash": data_set.content_hash, "class_share": share, "reasons": reasons,
             "environment": environment(device.value, precision.value), "command": command,
         })  # fmt: skip
     ranks.barrier()
@@ -238,7 +240,7 @@ def play(
             "a resumed run must see the same data. Restore it, or train a new run."
         )
     engine = Engine(
-        run.game, data_set.space, seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
+        run.game, run.game.sees(data_set.space), seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
         microbatch=run.microbatch, channels_last=run.channels_last, compile=run.compile,
     )  # fmt: skip
     loader = Loader(
@@ -299,7 +301,7 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
         scene.seconds += time.perf_counter() - before
         scene.cpu_seconds += cpu_seconds() - cpu_before
         for kind, fields_ in engine.notes:
-            scene.log.event(kind, here, engine.clock.seen, **fields_)
+            scene.log.event(kind, engine.clock.round, engine.clock.seen, **fields_)
             if kind == "compile":
                 scene.show.note(kind, f"turn '{fields_['turn']}' runs eagerly: {fields_['reason']}")
         engine.notes.clear()

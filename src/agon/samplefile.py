@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import cast
 
 import numpy as np
+import torch
 
 from agon.errors import InputError
 from agon.records import atomic_path
 from agon.sampling import Drawn
+from agon.spaces import Image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".npz")
 
@@ -18,6 +19,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".npz")
 def save_samples(drawn: Drawn, target: Path, *, columns: int | None = None) -> Path:
     """Write samples where and as the name says; a name without suffix is a folder. Returns the path. Raises InputError."""
     suffix = target.suffix.lower()
+    if columns is not None and columns < 1:
+        raise InputError(f"--columns is {columns}; expected 1 or more.")
     try:
         if not suffix:
             return _folder(drawn, target)
@@ -34,10 +37,12 @@ def save_samples(drawn: Drawn, target: Path, *, columns: int | None = None) -> P
 
 
 def _folder(drawn: Drawn, target: Path) -> Path:
-    if drawn.ndim != 4:
+    space = drawn.space
+    if not isinstance(space, Image):
         raise InputError("points cannot be written as single pictures; use --out plot.png or points.npz.")
     target.mkdir(parents=True, exist_ok=True)
     width = len(str(len(drawn) - 1))
     for index in range(len(drawn)):
-        cast(Drawn, drawn[index : index + 1]).save(target / f"{index:0{width}d}.png", columns=1)
+        x = torch.from_numpy(np.ascontiguousarray(np.asarray(drawn[index : index + 1]))).permute(0, 3, 1, 2)
+        space.render(x, target / f"{index:0{width}d}.png", columns=1, scale=1)
     return Path(os.fspath(target))

@@ -44,9 +44,13 @@ def as_drawn(space: Space, x: Tensor) -> Drawn:
 
 
 def draw(
-    game: Game, p: Players, space: Space, n: int, *, seed: int = 0, labels: Tensor | None = None, latents: Tensor | None = None
-) -> Tensor:
-    """n samples in stored form (uint8 pictures, float points) on the CPU. labels: int64 [n] for conditional spaces; latents: [n, …]."""
+    game: Game, p: Players, space: Space, n: int, *, seed: int = 0, labels: Tensor | None = None, latents: Tensor | None = None,
+    stored: bool = True,
+) -> Tensor:  # fmt: skip
+    """n samples in stored form (uint8 pictures, float points) on the CPU, or as the game gives them.
+
+    labels: int64 [n] for conditional spaces; latents: [n, …].
+    """
     was_training = [module for _, module in p.items() if module.training]
     parts: list[Tensor] = []
     devices = [torch.cuda.current_device()] if p.device.type == "cuda" else []
@@ -68,7 +72,7 @@ def draw(
                     x = _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[
                         :size
                     ]
-                parts.append(space.to_bytes(x.float()).cpu())
+                parts.append((space.to_bytes(x.float()) if stored else x.float()).cpu())
         finally:
             for module in was_training:
                 module.train()
@@ -90,6 +94,8 @@ def walk(game: Game, p: Players, space: Space, stops: int, *, frames: int = 24, 
 
     Returns [stops · frames, …] in stored form.
     """
+    if frames < 1:
+        raise InputError(f"--frames is {frames}; expected 1 or more pictures between two latents.")
     if stops < 2:
         raise InputError(f"a walk needs at least 2 latents to go between, got {stops}. Use --interpolate 2 or more.")
     with torch.random.fork_rng(devices=[]):

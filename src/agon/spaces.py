@@ -63,8 +63,9 @@ class Space(ABC):
         """Stored samples [B, *shape] -> what networks see, float32, on the device of `x`."""
 
     def ready(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A stored batch on the device as the players see it: "x" normalised, everything else as it is."""
-        return {**batch, "x": self.normalise(batch["x"])}
+        """A stored batch on the device as the players see it: "x" normalised, "y" only where the space has classes, the rest as it is."""
+        shown = {k: v for k, v in batch.items() if k != "y" or self.classes}
+        return {**shown, "x": self.normalise(batch["x"])}
 
     @abstractmethod
     def to_bytes(self, x: Tensor) -> Tensor:

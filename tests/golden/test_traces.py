@@ -34,7 +34,10 @@ CASES: dict[str, tuple[Game, Space]] = {
     "gan": (GAN(net=MLP(width=16, depth=2)), POINTS),
     "dcgan": (DCGAN(net=ConvNet(width=8)), GREY),
     "dcgan-peer": (DCGAN(net=PeerDCGAN()), GREY),
-    "r3gan-lean": (R3GAN(net=R3Lean(widths=(16, 8)), optim={"G": SCHEDULED, "D": SCHEDULED}), Image(channels=1, height=16, width=16, classes=("a", "b"))),
+    "r3gan-lean": (
+        R3GAN(net=R3Lean(widths=(16, 8)), optim={"G": SCHEDULED, "D": SCHEDULED}),
+        Image(channels=1, height=16, width=16, classes=("a", "b")),
+    ),
     "r3gan-paper": (R3GAN(net=R3Paper(widths=(16, 16, 16), group_width=8)), GREY),
     "r3gan-points": (R3GAN(net=MLP(width=16, depth=2), z_dim=6, signs=3), POINTS),
 }

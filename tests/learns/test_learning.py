@@ -16,7 +16,9 @@ from agon.trained import load
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ring_is_covered(seed: int, tmp_path: Path) -> None:
     """A tenth of the recipe's rounds: every mode is found, and most samples lie near one. The full figure is benchmarks/toys.py."""
-    directory, data_set = prepare(Data(path="ring"), out=tmp_path / "run", settings={"rounds": 600, "seed": seed, "score_every": 0, "tensorboard": False})
+    directory, data_set = prepare(
+        Data(path="ring"), out=tmp_path / "run", settings={"rounds": 600, "seed": seed, "score_every": 0, "tensorboard": False}
+    )
     play(directory, data_set)
     scores = {row["name"]: row["value"] for row in directory.scores()}
     assert scores["modes"] == 8

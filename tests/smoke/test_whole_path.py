@@ -211,5 +211,5 @@ def test_torchrun_two_ranks(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     agon_cli("train", "ring", "--limit", 400, "--rounds", 6, "--batch", 16, "--metrics", "[]", "--out", tmp_path / "one")
     one, two = (read_state(RunDirectory(tmp_path / p).states()[-1][1])[0] for p in ("one", "two"))
-    gaps = [(one[k] - two[k]).abs().mean().item() for k in one if k.startswith("players/")]
-    assert max(gaps) < 1e-5, "two ranks with half the batch match one with the whole, to rounding"
+    gap = torch.cat([(one[k] - two[k]).abs().flatten() for k in one if k.startswith("players/")]).mean().item()
+    assert gap < 1e-6, "two ranks with half the batch match one with the whole, to rounding"

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -31,6 +32,7 @@ from agon.spaces import Space
 class DCGAN(Game):
     """Non-saturating GAN with batch-normalised convolutional players; unconditional."""
 
+    conditional: ClassVar[bool] = False
     z_dim: int = 100  # dimension of the Gaussian latent
     net: Network | PeerDCGAN = field(default_factory=Network)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=2e-4, betas=(0.5, 0.999)) for k in "GD"})

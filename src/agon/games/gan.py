@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -28,6 +29,7 @@ from agon.spaces import Space
 class GAN(Game):
     """The minimax game on perceptrons; works on vectors and small images; unconditional."""
 
+    conditional: ClassVar[bool] = False
     z_dim: int = 64  # dimension of the Gaussian latent
     saturating: bool = False  # the paper's equation 1 for the generator instead of its non-saturating form
     net: MLP = field(default_factory=MLP)

@@ -33,7 +33,9 @@ from agon.spaces import Space
 
 @dataclass(frozen=True, kw_only=True)
 class R3GAN(Game):
-    """RpGAN + R1 + R2. Class-conditional when the space has classes: the label enters both players."""
+    """RpGAN + R1 + R2. Class-conditional where the space has classes: the label enters both players."""
+
+    conditional: bool = True  # type: ignore[misc]  # False: play without labels even where the data have them
 
     z_dim: int = 64  # dimension of the latent
     signs: int = 0  # how many of its coordinates are ±1 instead of normal; for data that fall apart into modes

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agon.records import atomic_path, atomic_write
+from agon.records import atomic_write, write_safetensors
 
 Say = Callable[[str, str], None]
 
@@ -51,12 +51,9 @@ def read_tensors(path: Path, say: Say | None = None) -> tuple[dict[str, Tensor],
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, str], say: Say | None = None) -> None:
     """Write tensors, their checksum and metadata; a folder that cannot be written costs time at the next use, not the run."""
-    from safetensors.torch import save_file
-
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        with atomic_path(path) as temporary:
-            save_file(flat, temporary, metadata={**rest, "digest": digest(flat)})
+        write_safetensors(path, flat, {**rest, "digest": digest(flat)})
     except OSError as error:
         _told(path, error, say)
 
