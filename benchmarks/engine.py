@@ -39,7 +39,7 @@ def hand_written(game: Game, engine: Engine, loader: Loader, *, channels_last: b
     G, D = (copy.deepcopy(engine.players[k]).to(memory_format=layout) for k in "GD")  # type: ignore[call-overload]
     for p in (*G.parameters(), *D.parameters()):
         p.requires_grad_(True)
-    average = copy.deepcopy(G)
+    average = copy.deepcopy(G).requires_grad_(False)
     spec = game.optim["G"]
     betas = (0.0, 0.9) if isinstance(game, R3GAN) else (0.5, 0.999)
     fused = {"fused": True} if channels_last else {}
@@ -67,7 +67,8 @@ def hand_written(game: Game, engine: Engine, loader: Loader, *, channels_last: b
         loss.backward()
         optimisers["G"].step()
         if channels_last:
-            torch._foreach_lerp_(list(average.parameters()), list(G.parameters()), 0.01)
+            with torch.no_grad():
+                torch._foreach_lerp_(list(average.parameters()), [*G.parameters()], 0.01)
             for kept, fresh in zip(average.buffers(), G.buffers(), strict=True):
                 kept.copy_(fresh)
 

@@ -52,7 +52,7 @@ def r3gan(situation: Situation) -> Suggestion:
     reasons = {
         "net": f"lean: made for a {situation.device}; --recipe r3gan-paper takes the paper's",
         "gamma": f"{gamma:.3g} falling to {gamma / 10:.3g}: 1 at 32×32, in proportion to the pixels, here {situation.pixels:,}",
-        "batch": "asked for" if situation.batch else f"{batch}: the best of our sweep per CPU-second",
+        "batch": "asked for" if situation.batch else f"{batch}: the batch our sweep was made with",
         "rounds": why,
     }
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
