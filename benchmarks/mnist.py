@@ -1,6 +1,6 @@
 """The headline: classifier-FD on MNIST 32×32 at equal CPU-seconds, the default recipe against a much-copied tutorial DCGAN.
 
-    python benchmarks/mnist.py --data ../shared/data/mnist --out runs/mnist [--cpu-seconds 600] [--seeds 0 1 2] [--recipes r3gan dcgan-peer]
+    python benchmarks/mnist.py --data MNIST_FOLDER --out runs/mnist [--cpu-seconds 600] [--seeds 0 1 2] [--recipes r3gan dcgan-peer]
 
 One thread. A run gets so many processor seconds of training (rounds only; scores and pictures are not counted), then 10,000 samples of its
 final weights are scored. A run that is there already goes on where it stopped, so the benchmark may be interrupted. Prints a table.

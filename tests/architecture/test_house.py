@@ -57,7 +57,7 @@ def imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_layers(path: Path) -> None:
     part = part_of(path)
-    assert part in LAYERS, f"{part} has no layer; add it to LAYERS in this test and to docs/architecture.md"
+    assert part in LAYERS, f"{part} has no layer; add it to LAYERS in this test and its sentence in CONTRIBUTING.md"
     for other in imports(path) - {part}:
         assert LAYERS[other] <= LAYERS[part], f"{part} (layer {LAYERS[part]}) imports {other} (layer {LAYERS[other]})"
         assert other not in FORBIDDEN.get(part, set()), f"{part} may not know {other}"
