@@ -51,10 +51,15 @@ def _card(trained: Trained) -> dict[str, Any]:
     z = trained.game.latents(trained.players, 1)
     return {
         "format": 1, "game": content["game"], "space": content["space"], "round": trained.round, "seen": trained.seen,
-        "weights": trained.weights, "latent": {"shape": list(z.shape[1:]), "distribution": "standard normal"},
+        "weights": trained.weights, "latent": {"shape": list(z.shape[1:]), "distribution": _distribution(trained)},
         "output": {"shape": list(trained.space.shape), "range": [-1, 1]}, "classes": list(trained.space.classes),
         "content_hash": content["content_hash"], "environment": content["environment"],
     }  # fmt: skip
+
+
+def _distribution(trained: Trained) -> str:
+    signs = getattr(trained.game, "signs", 0)
+    return f"standard normal, the first {signs} coordinates replaced by their sign" if signs else "standard normal"
 
 
 class _Call(nn.Module):
