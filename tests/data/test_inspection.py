@@ -24,7 +24,7 @@ def test_a_report_says_everything(tmp_path, make, cache):
     (tmp_path / "p" / "dog" / "copy.png").write_bytes(make.png(101))
     (tmp_path / "p" / "notes.txt").write_text("x")
     report = check(Data(path=str(tmp_path / "p")), tmp_path / "out", cache=cache)
-    assert report.verdict == "usable: 63 samples would train as 16×16 RGB images, 3 classes, 3 warnings"
+    assert report.verdict == "usable: 63 samples would train as 16×16 RGB images, 3 classes, 2 unreadable skipped, 3 warnings"
     text = "\n".join(report.lines())
     for told in (
         "65 items",

@@ -113,7 +113,10 @@ def check(
     )
     report.warnings = _warnings(data_set, report)
     usable = len(data_set.train) + len(data_set.held)
-    concern = f", {len(report.warnings)} warning{'s' if len(report.warnings) > 1 else ''}" if report.warnings else ", nothing wrong found"
+    skipped = int(data_set.card.get("num_unreadable") or 0)
+    warned = f"{len(report.warnings)} warning{'s' if len(report.warnings) > 1 else ''}" if report.warnings else ""
+    told = [f"{skipped} unreadable skipped" if skipped else "", warned]
+    concern = ", " + (", ".join(filter(None, told)) or "nothing wrong found")
     report.verdict = f"usable: {usable} samples would train as {data_set.space.describe()}{concern}"
     if out is not None:
         report.preview = str(_preview(data_set, Path(out)))
