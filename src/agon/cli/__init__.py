@@ -1,0 +1,48 @@
+"""The command line: verbs over run directories, a file per group of verbs, found by name. torch loads inside a verb, so `agon --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+
+from agon.cli.base import app
+from agon.errors import InputError
+
+_FIRST = ("train", "use")  # the order of `agon --help`
+for _module in sorted((m.name for m in pkgutil.iter_modules(__path__)), key=lambda name: (name not in _FIRST, name)):
+    importlib.import_module(f"{__name__}.{_module}")
+
+
+def main() -> None:
+    """Run a verb. Status 2: the input is at fault. Status 1: we are; the traceback goes to a file."""
+    try:
+        app()
+    except InputError as error:
+        print(f"agon: {error}", file=sys.stderr)
+        _leave(2)
+    except KeyboardInterrupt:
+        print("agon: interrupted; what was saved is whole.", file=sys.stderr)
+        _leave(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave(0)
+    except Exception as error:
+        import tempfile
+        import traceback
+
+        handle, path = tempfile.mkstemp(prefix="agon-", suffix=".log")
+        with os.fdopen(handle, "w") as file:
+            file.write(f"agon {' '.join(sys.argv[1:])}\n{traceback.format_exc()}")
+        print(f"agon: a fault of Agon's own: {type(error).__name__}: {error}\n      Please report it with {path}.", file=sys.stderr)
+        _leave(1)
+
+
+def _leave(status: int) -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # Other ranks may wait in a collective; leaving at once lets torchrun end them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    raise SystemExit(status)

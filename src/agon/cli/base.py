@@ -1,0 +1,35 @@
+"""What every verb shares: the app, the words of its arguments, printing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    name="agon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="One adversarial engine for images, text and video: train, sample, score, report and ship GANs.",
+)  # fmt: skip
+
+Extra = {"allow_extra_args": True, "ignore_unknown_options": True}
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `agon train`.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Execute the game.py a foreign run carries; read it first.")]
+State = Annotated[str, typer.Option(help="latest, best, or the round of a saved state.")]
+
+
+def screen(quiet: bool = False) -> Console:
+    """Where verbs print."""
+    from rich.console import Console
+
+    return Console(quiet=quiet)
+
+
+def line(where: Console, name: str, text: str, width: int = 10) -> None:
+    """Print one named line."""
+    from rich.markup import escape
+
+    where.print(f"[bold]{escape(name):>{width}}[/]  {escape(text)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,83 @@
+"""Settings given by name on the command line, and how they reach the data, the game and the run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agon.errors import InputError, suggest
+
+DATA_WORDS = ("size", "channels", "resize", "filter", "labels", "mirror", "holdout", "limit", "memory")
+
+
+def assignments(arguments: list[str]) -> dict[str, Any]:
+    """`--game.gamma 0.1 --mirror --rounds=10` as {"game.gamma": 0.1, "mirror": True, "rounds": 10}."""
+    from agon.config import read
+
+    settings: dict[str, Any] = {}
+    position = 0
+    while position < len(arguments):
+        word = arguments[position]
+        if not word.startswith("--") or word == "--":
+            raise InputError(f"unexpected argument '{word}'; settings are given as --name value.")
+        name, equals, value = word[2:].partition("=")
+        position += 1
+        if not equals:
+            if position < len(arguments) and not arguments[position].startswith("--"):
+                value, position = arguments[position], position + 1
+            else:
+                value = "true"
+        settings[underscored(name)] = read(value)
+    return settings
+
+
+def underscored(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split settings into the data's, checked, and the rest."""
+    from agon.config import decode, encode
+    from agon.data import Data
+
+    chosen: dict[str, Any] = {"path": path}
+    rest: dict[str, Any] = {}
+    for name, value in settings.items():
+        word = name.removeprefix("data.")
+        if word in DATA_WORDS:
+            chosen[word] = value
+        elif name.startswith("data."):
+            raise InputError(f"unknown option '--{name}'; data has {', '.join(DATA_WORDS)}.{suggest(word, DATA_WORDS)}")
+        else:
+            rest[name] = value
+    data = encode(decode(Data, chosen, "data"))
+    if isinstance(data.get("size"), list):
+        data["size"] = tuple(data["size"])
+    return data, rest
+
+
+def amend(directory: Any, settings: dict[str, Any], *, trusted: bool) -> None:
+    """Change the settings of an existing run that do not change what was trained."""
+    may = ("rounds", "tick", "score_every", "save_every", "keep", "threads", "metrics", "num_samples", "device", "patience", "tensorboard",
+           "extractor", "extractor_weights")  # fmt: skip
+    if not settings:
+        return
+    for name in settings:
+        if name not in may:
+            raise InputError(
+                f"--{name.replace('_', '-')} would make another experiment of '{directory.path}'; expected one of "
+                f"{', '.join('--' + w.replace('_', '-') for w in may)}. Train from the data in a new directory.{suggest(name, may)}"
+            )
+    from agon.config import override
+    from agon.run import game_class, run_from_json
+
+    content = directory.run()
+    content = {**content, **override({k: content[k] for k in may if k in content}, settings)}
+    run_from_json(content, game_class(directory, content, trusted=trusted))
+    directory.write("run.json", content)
+
+
+def flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in data.items():
+        rows += flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return rows

@@ -1,0 +1,92 @@
+"""agon train: from data or a run directory to a trained run."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agon.cli.base import Extra, Trust, app, line, screen
+from agon.cli.settings import amend, assignments, data_settings
+from agon.errors import InputError
+
+
+@app.command(context_settings=Extra)
+def train(
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Data (folder, zip, idx, npz, parquet, hf:NAME, digits, shapes, ring, grid, spirals), "
+            "a run directory to go on with, or a run.json to repeat.",
+        ),
+    ],
+    recipe: Annotated[str | None, typer.Option(help="One of `agon recipes`; chosen from the data if left out.")] = None,
+    game: Annotated[Path | None, typer.Option(help="A Python file with your own Game; it is executed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run directory to make; default runs/NAME.")] = None,
+    cpu_seconds: Annotated[float | None, typer.Option(help="Stop and save after this much processor time in training.")] = None,
+    trust: Trust = False,
+) -> None:
+    """Train on a folder or file, or go on with a run.
+
+    Any setting of the run can be given by name, those of the data and the game with a dot:
+    --rounds 5000 --batch 32 --seed 1 --device cpu --data.size 64 --game.gamma 0.1 --game.optim.G.lr 1e-4.
+    `agon show RECIPE` lists a recipe's; --size, --channels, --resize, --labels, --mirror and --limit are short for --data.….
+    """  # fmt: skip
+    from agon import ranks
+    from agon.data import Data
+    from agon.device import choose_device
+    from agon.directory import RunDirectory
+    from agon.progress import Terminal
+    from agon.run import copy_of, play, prepare
+
+    if what.startswith("--"):
+        raise InputError(f"PATH comes first, settings follow it: agon train PATH {what} …")
+    settings = assignments(context.args)
+    path, data_set = Path(what), None
+    resumed = RunDirectory(path).is_run()
+    device = settings.get("device") or (RunDirectory(path).run().get("device") if resumed else None) or "auto"
+    ranks.start(choose_device(str(device)).value)
+    console = screen(quiet=not ranks.is_main())
+    if resumed or path.name == "run.json":
+        if recipe or game:
+            raise InputError("a run keeps its recipe and game; leave out --recipe and --game, or train from data in a new directory.")
+        if resumed and out is not None:
+            raise InputError(
+                f"'{path}' is a run to go on with, so --out does not apply. To repeat it elsewhere: agon train {path}/run.json --out NEW"
+            )
+        if resumed:
+            directory = RunDirectory(path)
+        else:
+            if out is None:
+                raise InputError("repeating a run.json needs a place: add --out NEW_DIRECTORY.")
+            directory = RunDirectory(out)
+            if directory.is_run():
+                raise InputError(f"'{out}' already holds a run; choose another --out.")
+            if ranks.is_main():
+                copy_of(RunDirectory.open(path.parent), out)
+            ranks.barrier()
+        amend(directory, settings, trusted=trust)
+    else:
+        data, settings = data_settings(what, settings)
+        command = shlex.join(["agon", *sys.argv[1:]])
+        directory, data_set = prepare(
+            Data(**data), out=out, recipe=recipe, game_file=game, settings=settings, command=command, say=lambda n, t: line(console, n, t)
+        )  # fmt: skip
+        line(console, "run", str(directory.path))
+    with Terminal(console, directory.run()["rounds"]) as terminal:
+        outcome = play(directory, data_set, show=terminal, cpu_budget=cpu_seconds, trusted=trust or game is not None)
+    place = shlex.quote(str(directory.path))
+    if outcome.end == "stopped":
+        line(console, "stopped", f"after round {outcome.round:,}; all is saved. Go on with: agon train {place}")
+    else:
+        line(
+            console,
+            "done",
+            f"{outcome.round:,} rounds. Next: agon sample {place} · agon eval {place} · agon report {place} · agon export {place}",
+        )
+    ranks.stop()

@@ -1,0 +1,91 @@
+"""Verbs over a trained run: sample, eval, report, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agon.cli.base import RunPath, State, Trust, app, line, screen
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many.")] = 64,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
+    label: Annotated[str | None, typer.Option("--class", help="A class, by name or number.")] = None,
+    interpolate: Annotated[int | None, typer.Option(help="Walk between so many latents instead; --out walk.gif or walk.mp4.")] = None,
+    frames: Annotated[int, typer.Option(help="Pictures between two latents of a walk.")] = 24,
+    columns: Annotated[int | None, typer.Option(help="Columns of a grid.")] = None,
+    out: Annotated[Path | None, typer.Option(help="grid.png, a folder/ of single pictures, walk.gif, walk.mp4 or x.npz.")] = None,
+    weights: Annotated[str, typer.Option(help="ema (averaged) or raw.")] = "ema",
+    state: State = "latest",
+    trust: Trust = False,
+) -> None:
+    """Draw samples from a run."""
+    from agon.samplefile import save_samples
+    from agon.trained import load
+
+    trained = load(run, state=state, weights=weights, trust=trust)
+    if interpolate is not None:
+        drawn = trained.walk(interpolate, frames=frames, seed=seed, label=label)
+        target = out or run / "walk.gif"
+    else:
+        drawn = trained.sample(n, seed=seed, label=label)
+        target = out or run / f"samples-seed{seed}.png"
+    written = save_samples(drawn, target, columns=columns)
+    line(screen(), "wrote", f"{written} ({len(drawn)} samples, seed {seed}, {trained.weights} weights of round {trained.round:,})")
+
+
+@app.command("eval")
+def evaluate(
+    run: RunPath,
+    metrics: Annotated[list[str] | None, typer.Option("--metric", "-m", help="fd kid is prdc classes modes; may be repeated. Default: the run's.")] = None,
+    num_samples: Annotated[int | None, typer.Option("--num-samples", help="Samples to draw; default by the held-out split.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    extractor: Annotated[str | None, typer.Option(help="auto, classifier, inception or pixels.")] = None,
+    extractor_weights: Annotated[str | None, typer.Option(help="Local weights file for --extractor inception.")] = None,
+    weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
+    state: State = "latest",
+    trust: Trust = False,
+) -> None:  # fmt: skip
+    """Score a run; every figure is printed with its protocol and the real-against-real floor."""
+    from agon.records import append_jsonl
+    from agon.trained import load
+
+    console = screen()
+    trained = load(run, state=state, weights=weights, trust=trust)
+    scores = trained.evaluate(
+        metrics, num_samples=num_samples, seed=seed, say=lambda n, t: line(console, n, t), extractor=extractor,
+        extractor_weights=extractor_weights,
+    )  # fmt: skip
+    for score in scores:
+        line(console, "score", str(score))
+        append_jsonl(run / "metrics.jsonl", {"round": trained.round, "seen": trained.seen, "command": "eval", **score.to_json()})
+
+
+@app.command()
+def report(run: RunPath, out: Annotated[Path | None, typer.Option(help="Default: RUN/report.html.")] = None) -> None:
+    """Write one self-contained HTML page about a run."""
+    from agon.directory import RunDirectory
+    from agon.report import write_report
+
+    line(screen(), "wrote", str(write_report(RunDirectory.open(run).path, out)))
+
+
+@app.command()
+def export(
+    run: RunPath,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write generator.onnx and check it against PyTorch.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Default: RUN/export.")] = None,
+    state: State = "latest",
+    trust: Trust = False,
+) -> None:
+    """Write the averaged generator as safetensors with game.json, and as ONNX."""
+    from agon.export import export_run
+
+    console = screen()
+    for path, text in export_run(run, out=out, onnx=onnx, state=state, trust=trust):
+        line(console, "wrote", f"{path} ({text})")
