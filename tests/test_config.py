@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from agon.config import decode, encode, override, read
+from agon.config import choose_kinds, decode, encode, override, read
 from agon.errors import InputError, suggest
 from agon.games.r3gan import R3GAN
+from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam
 from agon.schedule import Cosine, Warmup
@@ -54,3 +55,21 @@ def test_values_are_read_as_json_where_they_are() -> None:
 def test_suggestions_are_close_or_absent() -> None:
     assert suggest("r3gann", ["r3gan", "dcgan"]) == " Did you mean 'r3gan'?"
     assert suggest("zebra", ["r3gan"]) == ""
+
+
+def test_a_part_is_chosen_by_its_kind_and_then_set() -> None:
+    data, rest = choose_kinds(R3GAN, encode(R3GAN()), {"net": "mlp", "net.width": "32", "gamma": "0.5"})
+    game = decode(R3GAN, override(data, rest))
+    assert game.net == MLP(width=32)
+    assert game.gamma == 0.5
+
+
+def test_an_unknown_kind_is_named_with_a_suggestion() -> None:
+    with pytest.raises(InputError, match="'r3-leen' is unknown; expected one of .*r3-lean.*Did you mean 'r3-lean'"):
+        choose_kinds(R3GAN, encode(R3GAN()), {"net": "r3-leen"})
+
+
+def test_lists_of_parts_are_addressed_by_position() -> None:
+    assert override({"parts": [{"a": 1}, {"a": 2}]}, {"parts.1.a": 5}) == {"parts": [{"a": 1}, {"a": 5}]}
+    with pytest.raises(InputError, match=r"parts has 0, 1"):
+        override({"parts": [{"a": 1}, {"a": 2}]}, {"parts.2.a": 5})

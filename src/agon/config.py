@@ -29,12 +29,73 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
     try:
         value = TypeAdapter(kind).validate_python(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        first, unknown = _first_error(error.errors())
+        if unknown is not None:
+            where = _dotted(where, [str(part) for part in first["loc"][:-2]])
+            raise InputError(
+                f"{where}: '{first['input']}' is unknown; expected one of {', '.join(unknown)}.{suggest(str(first['input']), unknown)}"
+            ) from None
         # Branches of a union are named in the path by their type; only field names mean something to a user.
         path = [str(part) for part in first["loc"] if not str(part)[:1].isupper() and str(part) not in ("float", "int", "str")]
         raise InputError(f"{_dotted(where, path)}: got {first['input']!r}; {first['msg'].lower()}. Change it or leave it out.") from None
     _refuse_unknown(data, encode(value), where)
     return value
+
+
+def _first_error(errors: list[Any]) -> tuple[Any, list[str] | None]:
+    """The error a user should read. Of a union only the branch whose `kind` was given counts; if it is no branch's, the kinds that exist."""
+    kinds = [e for e in errors if e["type"] == "literal_error" and e["loc"][-1:] == ("kind",)]
+    others = [e for e in errors if not any(e["loc"][: len(k["loc"]) - 1] == k["loc"][:-1] for k in kinds)]
+    if others or not kinds:
+        return (others or errors)[0], None
+    return kinds[0], [k["ctx"]["expected"].strip("'") for k in kinds if k["loc"][:-2] == kinds[0]["loc"][:-2]]
+
+
+def choose_kinds(kind: type[T], data: dict[str, Any], assignments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Replace parts by others of the named kind: {'net': 'sngan', 'penalties': 'r1,r2'}, with their defaults filled in.
+
+    Returns the data and the assignments that are left for `override`. A list of parts is named with commas; 'none' empties it.
+    Raises InputError for a kind that does not exist.
+    """
+    rest: dict[str, Any] = {}
+    place: Any
+    for name, given in assignments.items():
+        value, place = read(given), data
+        *parents, last = name.split(".")
+        for key in parents:
+            place = place.get(key) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place or not isinstance(value, str):
+            rest[name] = value
+            continue
+        now = place[last]
+        if isinstance(now, dict) and "kind" in now:
+            chosen: Any = {"kind": value}
+        elif isinstance(now, list) and _parts(kind, parents, last):
+            chosen = [] if value == "none" else [{"kind": word.strip()} for word in value.split(",")]
+        elif now is None and _parts(kind, parents, last):
+            chosen = {"kind": value}
+        else:
+            rest[name] = value
+            continue
+        changed = json.loads(json.dumps(data))
+        place = changed
+        for key in parents:
+            place = place[key]
+        place[last] = chosen
+        data = encode(decode(kind, changed))
+    return data, rest
+
+
+def _parts(kind: type[Any], parents: list[str], last: str) -> bool:
+    """Whether the field holds parts told apart by their kind."""
+    if parents:
+        return False
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(kind).json_schema()
+    field = json.dumps(schema.get("properties", {}).get(last, {}))
+    names = [name for name in schema.get("$defs", {}) if f'"#/$defs/{name}"' in field]
+    return any("kind" in schema["$defs"][name].get("properties", {}) for name in names)
 
 
 def override(data: dict[str, Any], assignments: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,8 +108,14 @@ def override(data: dict[str, Any], assignments: Mapping[str, Any]) -> dict[str, 
         keys = name.split(".")
         place: Any = changed
         for depth, key in enumerate(keys):
-            if not isinstance(place, dict) or key not in place:
+            if isinstance(place, list):
+                # A list of parts is addressed by position: game.penalties.0.gamma.
+                key = int(key) if key.isdigit() and int(key) < len(place) else key  # type: ignore[assignment]
+                missing, known = not isinstance(key, int), [str(i) for i in range(len(place))]
+            else:
+                missing = not isinstance(place, dict) or key not in place
                 known = list(place) if isinstance(place, dict) else []
+            if missing:
                 parent = ".".join(keys[:depth])
                 listing = f"{parent or 'this run'} has {', '.join(known)}" if known else f"{parent} is a single value"
                 raise InputError(f"unknown option '--{name}'; {listing}.{suggest(key, known)}")

@@ -21,7 +21,7 @@ from typing import Any, Literal
 import torch
 
 from agon import games, hooks, ranks, recipes, trust
-from agon.config import decode, encode, override
+from agon.config import choose_kinds, decode, encode, override
 from agon.data import Data, DataSet, Loader, open_data
 from agon.device import choose_device, choose_precision, cpu_seconds, environment
 from agon.directory import FORMAT, RunDirectory
@@ -130,6 +130,10 @@ def prepare(
     )  # fmt: skip
     game_name = _module_name(game_class)
     content = run_to_json(run, game_name)
+    own = {k.removeprefix("game."): v for k, v in settings.items() if k.startswith("game.")}
+    parts, own = choose_kinds(game_class, encode(suggestion.game), own)
+    content["game"] = {"name": game_name, **parts}
+    settings = {k: v for k, v in settings.items() if not k.startswith("game.")} | {f"game.{k}": v for k, v in own.items()}
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     content = {**content, **override(allowed, settings)}
     run = run_from_json(content, game_class)

@@ -50,7 +50,9 @@ class Unreadable(ValueError):
 class Space(ABC):
     """What one sample is: its shape, its way from file to network and back to something a person can look at."""
 
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # names of exclusive classes: y is int64 [n]
+    tags: tuple[str, ...]  # names of labels that may go together: y is float [n, k] of 0 and 1
+    numbers: tuple[str, ...]  # names of measured values: y is float [n, k], standardised
     kind: str
 
     @property
@@ -63,8 +65,8 @@ class Space(ABC):
         """Stored samples [B, *shape] -> what networks see, float32, on the device of `x`."""
 
     def ready(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """A stored batch on the device as the players see it: "x" normalised, "y" only where the space has classes, the rest as it is."""
-        shown = {k: v for k, v in batch.items() if k != "y" or self.classes}
+        """A stored batch on the device as the players see it: "x" normalised, "y" only where the space has a condition, the rest as it is."""
+        shown = {k: v for k, v in batch.items() if k != "y" or self.condition_dim}
         return {**shown, "x": self.normalise(batch["x"])}
 
     @abstractmethod
@@ -84,12 +86,18 @@ class Space(ABC):
         """How many classes a conditional game sees; 0 when unlabelled."""
         return len(self.classes)
 
+    @property
+    def condition_dim(self) -> int:
+        """How many classes, tags or numbers a conditional game sees; at most one of the three is there."""
+        return len(self.classes or self.tags or self.numbers)
+
     def unlabelled(self: SpaceT) -> SpaceT:
-        """The same space without classes."""
-        return replace(self, classes=())  # type: ignore[type-var]
+        """The same space without a condition."""
+        return replace(self, classes=(), tags=(), numbers=())  # type: ignore[type-var]
 
     def _class_phrase(self) -> str:
-        return f", {self.num_classes} classes" if self.classes else ""
+        named = (("classes", self.classes), ("tags", self.tags), ("numbers", self.numbers))
+        return "".join(f", {len(names)} {word}" for word, names in named if names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +113,8 @@ class Image(Space):
     height: int = 32
     width: int = 32
     classes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     resize: Resize = "cover"
     filter: Filter = "lanczos"
     kind: Literal["image"] = "image"
@@ -191,6 +201,8 @@ class Vector(Space):
 
     dim: int = 2
     classes: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
     scale: float = 1.0
     kind: Literal["vector"] = "vector"
 

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from agon import penalties
-from agon.networks import DCGAN, MLP, Family, PeerDCGAN, R3Lean, R3Paper
+from agon.networks import DCGAN, MLP, Head, Network, PeerDCGAN, R3Lean, R3Paper
 from agon.networks.r3 import PaperBlock
 from agon.spaces import Image, Vector
 
-SMALL: list[Family] = [
+SMALL: list[Network] = [
     MLP(width=32, depth=2),
     DCGAN(width=8),
     DCGAN(width=8, critic_norm="spectral"),
@@ -23,7 +23,7 @@ SMALL: list[Family] = [
 SIZES = [(1, 28, 28), (3, 32, 32), (3, 33, 50), (4, 7, 3), (1, 1, 1), (3, 5, 80), (2, 64, 48)]
 
 
-def name_of(net: Family) -> str:
+def name_of(net: Network) -> str:
     return f"{net.kind}-{getattr(net, 'critic_norm', '')}".rstrip("-")
 
 
@@ -33,7 +33,7 @@ def count(module: nn.Module) -> float:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("net", SMALL, ids=name_of)
-def test_any_size_and_channel_count(net: Family, size: tuple[int, int, int]) -> None:
+def test_any_size_and_channel_count(net: Network, size: tuple[int, int, int]) -> None:
     space = Image(channels=size[0], height=size[1], width=size[2])
     x = net.generator(8, space)(torch.randn(3, 8))
     assert x.shape == (3, *size)
@@ -43,21 +43,21 @@ def test_any_size_and_channel_count(net: Family, size: tuple[int, int, int]) -> 
 
 
 @pytest.mark.parametrize("net", [n for n in SMALL if not isinstance(n, PeerDCGAN)], ids=name_of)
-def test_labels_matter_to_both_players_and_are_asked_for(net: Family) -> None:
+def test_labels_matter_to_both_players_and_are_asked_for(net: Network) -> None:
     space = Image(channels=1, height=16, width=16, classes=("a", "b", "c"))
     generator, critic = net.generator(8, space).eval(), net.critic(space).eval()
     z, a, b = torch.randn(4, 8), torch.zeros(4, dtype=torch.long), torch.ones(4, dtype=torch.long)
     x = generator(z, a)
     assert not torch.equal(x, generator(z, b))
     assert not torch.equal(critic(x, a), critic(x, b))
-    with pytest.raises(ValueError, match="got no labels"):
+    with pytest.raises(ValueError, match="got no condition"):
         generator(z)
-    with pytest.raises(ValueError, match="got no labels"):
+    with pytest.raises(ValueError, match="got no condition"):
         critic(x)
 
 
 @pytest.mark.parametrize("net", SMALL, ids=name_of)
-def test_labels_are_ignored_without_classes(net: Family) -> None:
+def test_labels_are_ignored_without_classes(net: Network) -> None:
     space = Image(channels=1, height=16, width=16)
     generator, y = net.generator(8, space).eval(), torch.zeros(2, dtype=torch.long)
     z = torch.randn(2, 8)
@@ -65,7 +65,7 @@ def test_labels_are_ignored_without_classes(net: Family) -> None:
 
 
 @pytest.mark.parametrize("net", SMALL[1:], ids=name_of)
-def test_convolutions_refuse_points(net: Family) -> None:
+def test_convolutions_refuse_points(net: Network) -> None:
     with pytest.raises(ValueError, match="use MLP"):
         net.generator(8, Vector(dim=2))
 
@@ -112,7 +112,7 @@ def test_branches_are_zero_at_the_start() -> None:
 @pytest.mark.parametrize(
     "net", [MLP(width=32), DCGAN(width=8, critic_norm="none"), R3Paper(widths=(32, 16)), R3Lean(widths=(16, 8))], ids=name_of
 )
-def test_critics_for_penalties_see_samples_one_by_one(net: Family) -> None:
+def test_critics_for_penalties_see_samples_one_by_one(net: Network) -> None:
     """No batch statistics: a sample's logit and gradient do not depend on its neighbours; double backward is finite."""
     space = Image(channels=1, height=16, width=16)
     critic, x = net.critic(space), torch.randn(4, 1, 16, 16)
@@ -127,7 +127,7 @@ def test_critics_for_penalties_see_samples_one_by_one(net: Family) -> None:
 
 
 @pytest.mark.parametrize("net", SMALL, ids=name_of)
-def test_channels_last_changes_nothing(net: Family) -> None:
+def test_channels_last_changes_nothing(net: Network) -> None:
     space = Image(channels=3, height=20, width=16)
     critic, x = net.critic(space).eval(), torch.randn(2, 3, 20, 16)
     plain = critic(x)
@@ -148,3 +148,23 @@ def test_lean_pictures_are_bounded_and_small() -> None:
     generator, critic = R3Lean().generator(64, space), R3Lean().critic(space)
     assert float(generator(100 * torch.randn(4, 64)).detach().abs().max()) <= 1
     assert count(generator) + count(critic) < 0.5
+
+
+@pytest.mark.parametrize(
+    "condition", [{"classes": ("a", "b", "c")}, {"tags": ("a", "b", "c")}, {"numbers": ("a", "b", "c")}], ids=lambda c: next(iter(c))
+)
+@pytest.mark.parametrize("head", ["projection", "concat", "auxiliary", "none"])
+def test_heads_use_any_condition(condition: dict[str, tuple[str, ...]], head: Head) -> None:
+    space = Image(channels=1, height=8, width=8, **condition)  # type: ignore[arg-type]
+    one, two = (torch.tensor([k, k]) if space.classes else torch.eye(3)[[k, k]] for k in (0, 2))
+    torch.manual_seed(0)
+    for net in (MLP(width=8), DCGAN(width=4, critic_norm="none"), R3Lean(widths=(8, 8))):
+        critic, x = net.critic(space, head), torch.randn(2, 1, 8, 8)
+        same = torch.equal(critic(x, one), critic(x, two))
+        assert same == (head in ("auxiliary", "none")), f"{net.kind} with head {head}"
+        if head == "auxiliary":
+            logits, guesses = critic.classify(x)
+            assert logits.shape == (2,) and guesses.shape == (2, 3)
+        generator = net.generator(4, space)
+        z = torch.randn(2, 4)
+        assert not torch.equal(generator(z, one), generator(z, two))

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agon.layers.init import dcgan_
-from agon.layers.labels import JoinLabel, ProjectionHead
+from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
 from agon.layers.resample import crop, halvings, pyramid
 from agon.spaces import Space
 
 _SLOPE = 0.2
+LABEL_PLANES = 4  # constant planes of a condition that is joined to the picture
 
 
 def image_shape(space: Space) -> tuple[int, int, int]:
@@ -46,8 +47,13 @@ class DCGAN:
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _Generator(self, z_dim, space)
 
-    def critic(self, space: Space) -> nn.Module:
-        return _Critic(self, space)
+    def critic(self, space: Space, head: Head = "projection") -> nn.Module:
+        return _Critic(self, space, head)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Batch normalisation makes a logit depend on the other samples of its batch."""
+        return self.critic_norm == "batch"
 
     def widths(self, levels: int) -> list[int]:
         """Channels from the smallest grid up to the grid of half size, `levels` entries."""
@@ -60,7 +66,7 @@ class _Generator(nn.Module):
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, halvings(height, width))
         widths = net.widths(len(self.sizes) - 1)
-        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.join = JoinLabel(space, net.label_dim)
         self.base = (widths[0], *self.sizes[0])
         self.project = nn.Linear(z_dim + self.join.extra, widths[0] * self.sizes[0][0] * self.sizes[0][1], bias=False)
         nn.init.normal_(self.project.weight, 0.0, 0.02)
@@ -80,12 +86,13 @@ class _Generator(nn.Module):
 
 
 class _Critic(nn.Module):
-    def __init__(self, net: DCGAN, space: Space) -> None:
+    def __init__(self, net: DCGAN, space: Space, head: Head) -> None:
         super().__init__()
         channels, height, width = image_shape(space)
         levels = halvings(height, width)
         widths = net.widths(levels)[::-1]
-        sources = [channels, *widths[:-1]]
+        self.planes = JoinPlanes(space if head == "concat" else space.unlabelled(), LABEL_PLANES)
+        sources = [channels + self.planes.extra, *widths[:-1]]
         shape: tuple[int, int, int] = (4, 2, 1) if levels else (3, 1, 1)
         self.halving = levels > 0
         spectral = net.critic_norm == "spectral"
@@ -95,19 +102,28 @@ class _Critic(nn.Module):
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) if batch and i else nn.Identity() for i, b in enumerate(widths))
         base = pyramid(height, width, levels)[0]
-        self.head = ProjectionHead(widths[-1] * base[0] * base[1], space.num_classes, bias=True)
+        self.head = CriticHead(widths[-1] * base[0] * base[1], space, head, bias=True)
         dcgan_(self)
         if spectral:
             for down in self.downs:
                 nn.utils.parametrizations.spectral_norm(down)
             nn.utils.parametrizations.spectral_norm(self.head.linear)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer judges [n, d]."""
+        x = self.planes(x, y)
         for down, norm in zip(self.downs, self.norms, strict=True):
             if self.halving:
                 x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
             x = F.leaky_relu(norm(down(x)), _SLOPE)
-        return self.head(x.flatten(1), y)
+        return x.flatten(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)
+
+    def classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits [n], guesses of the condition [n, k])."""
+        return self.head.classify(self.features(x))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +136,13 @@ class PeerDCGAN:
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _PeerGenerator(z_dim, space)
 
-    def critic(self, space: Space) -> nn.Module:
+    def critic(self, space: Space, head: Head = "none") -> nn.Module:
         return _PeerCritic(self, space)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Batch normalisation makes a logit depend on the other samples of its batch."""
+        return True
 
 
 class _PeerGenerator(nn.Module):

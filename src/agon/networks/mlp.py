@@ -13,7 +13,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from agon.layers.init import scaled_normal_
-from agon.layers.labels import JoinLabel, ProjectionHead
+from agon.layers.labels import CriticHead, Head, JoinLabel
 from agon.spaces import Space
 
 _SLOPE = 0.2
@@ -31,8 +31,13 @@ class MLP:
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _Generator(self, z_dim, space)
 
-    def critic(self, space: Space) -> nn.Module:
-        return _Critic(self, space)
+    def critic(self, space: Space, head: Head = "projection") -> nn.Module:
+        return _Critic(self, space, head)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a logit depends on the other samples of its batch."""
+        return False
 
 
 def _hidden(features: int, width: int, depth: int) -> nn.Sequential:
@@ -51,7 +56,7 @@ class _Generator(nn.Module):
     def __init__(self, net: MLP, z_dim: int, space: Space) -> None:
         super().__init__()
         self.shape = tuple(space.shape)
-        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.join = JoinLabel(space, net.label_dim)
         self.body = _hidden(z_dim + self.join.extra, net.width, net.depth)
         self.out = nn.Linear(net.width, math.prod(self.shape))
         scaled_normal_(self.out.weight)
@@ -62,10 +67,19 @@ class _Generator(nn.Module):
 
 
 class _Critic(nn.Module):
-    def __init__(self, net: MLP, space: Space) -> None:
+    def __init__(self, net: MLP, space: Space, head: Head) -> None:
         super().__init__()
-        self.body = _hidden(math.prod(space.shape), net.width, net.depth)
-        self.head = ProjectionHead(net.width, space.num_classes)
+        self.join = JoinLabel(space if head == "concat" else space.unlabelled(), net.label_dim)
+        self.body = _hidden(math.prod(space.shape) + self.join.extra, net.width, net.depth)
+        self.head = CriticHead(net.width, space, head)
+
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer judges [n, width]."""
+        return self.body(self.join(x.reshape(len(x), -1), y))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(self.body(x.reshape(len(x), -1)), y)
+        return self.head(self.features(x, y), y)
+
+    def classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits [n], guesses of the condition [n, k])."""
+        return self.head.classify(self.features(x))

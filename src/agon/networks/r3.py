@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agon.layers.init import scaled_normal_
-from agon.layers.labels import JoinLabel, ProjectionHead
+from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
 from agon.layers.resample import blur_down, blur_up, crop, halvings, pyramid, to_depth, to_space
-from agon.networks.dcgan import image_shape
+from agon.networks.dcgan import LABEL_PLANES, image_shape
 from agon.spaces import Space
 
 _SLOPE = 0.2
@@ -52,8 +52,13 @@ class R3Paper:
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _PaperGenerator(self, z_dim, space)
 
-    def critic(self, space: Space) -> nn.Module:
-        return _PaperCritic(self, space)
+    def critic(self, space: Space, head: Head = "projection") -> nn.Module:
+        return _PaperCritic(self, space, head)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a logit depends on the other samples of its batch."""
+        return False
 
     def stage_widths(self, stages: int) -> list[int]:
         """Widths from the smallest grid to the full one; beyond the listed ones each is half of the one before."""
@@ -86,7 +91,7 @@ class _PaperGenerator(nn.Module):
         self.sizes = pyramid(height, width, halvings(height, width))
         widths = net.stage_widths(len(self.sizes))
         total = net.blocks * len(widths)
-        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.join = JoinLabel(space, net.label_dim)
         self.basis = nn.Parameter(torch.randn(widths[0], *self.sizes[0]))
         self.project = nn.Linear(z_dim + self.join.extra, widths[0], bias=False)
         scaled_normal_(self.project.weight)
@@ -102,24 +107,33 @@ class _PaperGenerator(nn.Module):
 
 
 class _PaperCritic(nn.Module):
-    def __init__(self, net: R3Paper, space: Space) -> None:
+    def __init__(self, net: R3Paper, space: Space, head: Head) -> None:
         super().__init__()
         channels, height, width = image_shape(space)
+        self.planes = JoinPlanes(space if head == "concat" else space.unlabelled(), LABEL_PLANES)
         sizes = pyramid(height, width, halvings(height, width))
         widths = net.stage_widths(len(sizes))[::-1]
         total = net.blocks * len(widths)
-        self.into = _conv(channels, widths[0], 1)
+        self.into = _conv(channels + self.planes.extra, widths[0], 1)
         self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
         self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
         self.gather = nn.Conv2d(widths[-1], widths[-1], sizes[0], groups=widths[-1], bias=False)
         scaled_normal_(self.gather.weight)
-        self.head = ProjectionHead(widths[-1], space.num_classes)
+        self.head = CriticHead(widths[-1], space, head)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = self.stages[0](self.into(x))
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer judges [n, d]."""
+        h = self.stages[0](self.into(self.planes(x, y)))
         for widen, stage in zip(self.widen, list(self.stages)[1:], strict=True):
             h = stage(widen(blur_down(h)))
-        return self.head(self.gather(h).flatten(1), y)
+        return self.gather(h).flatten(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)
+
+    def classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits [n], guesses of the condition [n, k])."""
+        return self.head.classify(self.features(x))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +152,13 @@ class R3Lean:
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _LeanGenerator(self, z_dim, space)
 
-    def critic(self, space: Space) -> nn.Module:
-        return _LeanCritic(self, space)
+    def critic(self, space: Space, head: Head = "projection") -> nn.Module:
+        return _LeanCritic(self, space, head)
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a logit depends on the other samples of its batch."""
+        return False
 
     def stage_widths(self, stages: int) -> list[int]:
         """Widths from the smallest grid to the half-size one; beyond the listed ones each is half of the one before."""
@@ -169,7 +188,7 @@ class _LeanGenerator(nn.Module):
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, max(1, halvings(height, width)))
         widths = net.stage_widths(len(self.sizes) - 1)
-        self.join = JoinLabel(space.num_classes, net.label_dim)
+        self.join = JoinLabel(space, net.label_dim)
         self.base = (widths[0], *self.sizes[0])
         self.project = nn.Linear(z_dim + self.join.extra, widths[0] * self.sizes[0][0] * self.sizes[0][1])
         scaled_normal_(self.project.weight)
@@ -185,19 +204,28 @@ class _LeanGenerator(nn.Module):
 
 
 class _LeanCritic(nn.Module):
-    def __init__(self, net: R3Lean, space: Space) -> None:
+    def __init__(self, net: R3Lean, space: Space, head: Head) -> None:
         super().__init__()
         channels, height, width = image_shape(space)
+        self.planes = JoinPlanes(space if head == "concat" else space.unlabelled(), LABEL_PLANES)
         sizes = pyramid(height, width, max(1, halvings(height, width)))
         widths = net.stage_widths(len(sizes) - 1)[::-1]
-        self.into = _conv(4 * channels, widths[0], 3, bias=True)
+        self.into = _conv(4 * (channels + self.planes.extra), widths[0], 3, bias=True)
         self.downs = nn.ModuleList(_down(a, b) for a, b in itertools.pairwise(widths))
-        self.head = ProjectionHead(widths[-1] * sizes[0][0] * sizes[0][1], space.num_classes)
+        self.head = CriticHead(widths[-1] * sizes[0][0] * sizes[0][1], space, head)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        h = F.leaky_relu(self.into(to_depth(x)), _SLOPE)
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer judges [n, d]."""
+        h = F.leaky_relu(self.into(to_depth(self.planes(x, y))), _SLOPE)
         for down in self.downs:
             if h.shape[-1] % 2 or h.shape[-2] % 2:
                 h = F.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))
             h = F.leaky_relu(down(h), _SLOPE)
-        return self.head(h.flatten(1), y)
+        return h.flatten(1)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return self.head(self.features(x, y), y)
+
+    def classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(logits [n], guesses of the condition [n, k])."""
+        return self.head.classify(self.features(x))

@@ -5,6 +5,8 @@ A recipe is a function from a `Situation` to a `Suggestion`. The numbers come fr
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -60,10 +62,10 @@ def find(name: str) -> Recipe:
 
 
 def table() -> dict[str, Recipe]:
-    """All recipes, in the order they are shown."""
-    from agon.recipes import images, points
-
-    return {recipe.name: recipe for recipe in (*images.RECIPES, *points.RECIPES)}
+    """All recipes, the RECIPES of every file in this folder, in the order they are shown."""
+    modules = sorted((m.name for m in pkgutil.iter_modules(__path__)), key=lambda name: (name != "images", name))
+    found = [importlib.import_module(f"{__name__}.{name}").RECIPES for name in modules]
+    return {recipe.name: recipe for recipes in found for recipe in recipes}
 
 
 def pick(situation: Situation) -> tuple[str, str]:
