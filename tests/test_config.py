@@ -73,3 +73,9 @@ def test_lists_of_parts_are_addressed_by_position() -> None:
     assert override({"parts": [{"a": 1}, {"a": 2}]}, {"parts.1.a": 5}) == {"parts": [{"a": 1}, {"a": 5}]}
     with pytest.raises(InputError, match=r"parts has 0, 1"):
         override({"parts": [{"a": 1}, {"a": 2}]}, {"parts.2.a": 5})
+
+
+def test_errors_name_every_step_of_the_path() -> None:
+    wrong = override(encode(R3GAN()), {"optim.G.lr": "fast"})
+    with pytest.raises(InputError, match=r"^game\.optim\.G\.lr: got 'fast'"):
+        decode(R3GAN, wrong, "game")

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
-from agon.records import append_jsonl, atomic_path, atomic_write, read_jsonl, truncate_after
+from agon.records import append_jsonl, atomic_path, atomic_write, read_jsonl, truncate_after, write_safetensors
 
 
 def test_append_then_read_round_trip(tmp_path: Path) -> None:
@@ -123,3 +125,10 @@ def test_a_failed_sync_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_records_never_load_torch() -> None:
     code = "import sys, agon.records; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_tied_weights_are_saved_as_copies(tmp_path: Path) -> None:
+    shared = torch.randn(3, 3)
+    write_safetensors(tmp_path / "tied.safetensors", {"a": shared, "b": shared, "c": shared[0]}, {})
+    again = load_file(tmp_path / "tied.safetensors")
+    assert all(torch.equal(again[k], v) for k, v in {"a": shared, "b": shared, "c": shared[0]}.items())

@@ -31,15 +31,24 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
     except ValidationError as error:
         first, unknown = _first_error(error.errors())
         if unknown is not None:
-            where = _dotted(where, [str(part) for part in first["loc"][:-2]])
+            where = _dotted(where, _path_in(data, first["loc"][:-1], missing=False))
             raise InputError(
                 f"{where}: '{first['input']}' is unknown; expected one of {', '.join(unknown)}.{suggest(str(first['input']), unknown)}"
             ) from None
-        # Branches of a union are named in the path by their type; only field names mean something to a user.
-        path = [str(part) for part in first["loc"] if not str(part)[:1].isupper() and str(part) not in ("float", "int", "str")]
+        path = _path_in(data, first["loc"], missing=first["type"] == "missing")
         raise InputError(f"{_dotted(where, path)}: got {first['input']!r}; {first['msg'].lower()}. Change it or leave it out.") from None
     _refuse_unknown(data, encode(value), where)
     return value
+
+
+def _path_in(data: Any, location: tuple[Any, ...], *, missing: bool) -> list[str]:
+    """The names of an error's location that are in the data; pydantic names the branches of a union in it as well."""
+    path: list[str] = []
+    for part in location:
+        if (isinstance(data, dict) and part in data) or (isinstance(data, list | tuple) and isinstance(part, int)):
+            path.append(str(part))
+            data = data[part]
+    return [*path, str(location[-1])] if missing else path
 
 
 def _first_error(errors: list[Any]) -> tuple[Any, list[str] | None]:

@@ -135,12 +135,23 @@ def write_safetensors(path: Path | str, tensors: Mapping[str, Tensor], metadata:
 
     with atomic_path(path) as temporary:
         try:
-            save_file(dict(tensors), str(temporary), metadata=dict(metadata))
+            save_file(_unshared(tensors), str(temporary), metadata=dict(metadata))
         except SafetensorError as error:
             found = re.search(r"os error (\d+)", str(error))
             if found is None:
                 raise
             raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
+
+
+def _unshared(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors, those that share storage with an earlier one (tied weights) as copies: safetensors refuses shared storage."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        result[name] = tensor.clone() if place in seen and tensor.numel() else tensor
+        seen.add(place)
+    return result
 
 
 def _sync_directory(directory: Path) -> None:

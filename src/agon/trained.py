@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from agon import hooks
@@ -43,7 +44,8 @@ class Trained:
         if weights not in ("ema", "raw"):
             raise InputError(f"weights '{weights}' are unknown; expected ema or raw.")
         tensors, rest, self.state_path = found
-        engine = Engine(self.game, self.space, device=choose_device(device).value, channels_last=self.run.channels_last)
+        with torch.random.fork_rng():  # an engine seeds torch for its first weights; a program that loads a run keeps its own numbers
+            engine = Engine(self.game, self.space, device=choose_device(device).value, channels_last=self.run.channels_last)
         engine.load_state(tensors, rest["engine"])
         self.round, self.seen = engine.clock.round, engine.clock.seen
         self.weights = weights if engine.players.averages else "raw"

@@ -213,3 +213,17 @@ def test_torchrun_two_ranks(tmp_path: Path) -> None:
     one, two = (read_state(RunDirectory(tmp_path / p).states()[-1][1])[0] for p in ("one", "two"))
     gap = torch.cat([(one[k] - two[k]).abs().flatten() for k in one if k.startswith("players/")]).mean().item()
     assert gap < 1e-6, "two ranks with half the batch match one with the whole, to rounding"
+
+
+def test_loading_a_run_leaves_the_program_its_random_numbers(digits: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    agon.load(digits)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_rejected_option_leaves_no_directory(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="status 2"):
+        agon_cli("train", digits / "run.json", "--out", tmp_path / "again", "--batch", 4)
+    assert not (tmp_path / "again").exists()

@@ -29,6 +29,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         _leave(0)
     except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            reason = str(error).split(". ")[0]
+            print(
+                f"agon: the device has no memory left ({reason}). Add --microbatch N, half the batch or less: the result is the same.",
+                file=sys.stderr,
+            )
+            _leave(2)
         import tempfile
         import traceback
 

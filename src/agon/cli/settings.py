@@ -55,8 +55,8 @@ def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], 
     return data, rest
 
 
-def amend(directory: Any, settings: dict[str, Any], *, trusted: bool) -> None:
-    """Change the settings of an existing run that do not change what was trained."""
+def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool = False) -> None:
+    """Change the settings of an existing run that do not change what was trained. dry: only check them."""
     may = ("rounds", "tick", "score_every", "save_every", "keep", "threads", "metrics", "num_samples", "device", "patience", "tensorboard",
            "extractor", "extractor_weights")  # fmt: skip
     if not settings:
@@ -73,7 +73,8 @@ def amend(directory: Any, settings: dict[str, Any], *, trusted: bool) -> None:
     content = directory.run()
     content = {**content, **override({k: content[k] for k in may if k in content}, settings)}
     run_from_json(content, game_class(directory, content, trusted=trusted))
-    directory.write("run.json", content)
+    if not dry:
+        directory.write("run.json", content)
 
 
 def flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

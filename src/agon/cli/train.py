@@ -67,6 +67,7 @@ def train(
             directory = RunDirectory(out)
             if directory.is_run():
                 raise InputError(f"'{out}' already holds a run; choose another --out.")
+            amend(RunDirectory.open(path.parent), settings, trusted=trust, dry=True)  # before anything is made
             if ranks.is_main():
                 copy_of(RunDirectory.open(path.parent), out)
             ranks.barrier()
