@@ -23,7 +23,7 @@ from torch import nn
 from agon.data import Data, Loader, open_data
 from agon.engine import Engine
 from agon.game import Game
-from agon.games.dcgan import DCGAN
+from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
 from agon.networks.dcgan import PeerDCGAN
 from agon.penalties import zero_centred
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    compare("dcgan-peer", DCGAN(net=PeerDCGAN()), options.blocks, options.rounds)
+    compare("dcgan-peer", GAN(z_dim=100, net=PeerDCGAN()), options.blocks, options.rounds)
     compare("r3gan lean", R3GAN(), options.blocks, options.rounds)
 
 

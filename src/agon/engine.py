@@ -67,13 +67,13 @@ class Engine:
         fused = all(optimiser.defaults.get("fused") for optimiser in self._optimisers.values())
         self._deferred = torch.zeros(2, device=self.device) if self.device.type == "cuda" and fused else None
         self._losses = [self._compiled(turn) if compile and turn.loss else turn.loss for turn in self.turns]
-        self._plays = max((turn.repeat for turn in self.turns), default=1)
+        self._plays = max((turn.batch + turn.repeat for turn in self.turns), default=1)
 
     # -- construction ------------------------------------------------------------------------------------------------------------
 
     @property
     def batches_per_round(self) -> int:
-        """Fresh batches a round needs: the largest `repeat`."""
+        """Fresh batches a round needs: as many as its turns see."""
         return self._plays
 
     def _check_turns(self) -> None:
@@ -128,7 +128,7 @@ class Engine:
         for index, turn in enumerate(self.turns):
             if turn.played(self.clock.round):
                 for play in range(turn.repeat):
-                    self._play(index, turn, play, *shares[play % len(shares)], rank, world)
+                    self._play(index, turn, play, *shares[(turn.batch + play) % len(shares)], rank, world)
         seen = sum(n for _, n in shares) * world
         self._average(seen)
         self.clock = Clock(self.clock.round + 1, self.clock.seen + seen)
@@ -245,7 +245,8 @@ class Engine:
     @torch.no_grad()
     def _average(self, batch: int) -> None:
         if ranks.size() > 1:  # before the copies are made, so that these are alike as well
-            ranks.mean_([b for name in self.game.optim for b in self.players[name].buffers() if b.is_floating_point()])
+            averaged = [net for name, net in self.players.items() if name in self.game.optim or getattr(net, "averaged", False)]
+            ranks.mean_([b for net in averaged for b in net.buffers() if b.is_floating_point()])
         after = Clock(self.clock.round, self.clock.seen + batch)
         for name, average in self.players.averages.items():
             net, decay = self.players[name], self.game.ema[name].decay(batch, after)

@@ -175,6 +175,7 @@ class Turn:
     loss: (players, batch, clock) -> {name: scalar}; the engine sums the terms, differentiates them and logs each by name.
     moves: the player or players that step.
     every: played in rounds divisible by this; repeat: times in a round, each with fresh data; gain: factor on the loss.
+    batch: which of the round's fresh batches the first play sees, so that turns can alternate within a round.
     start, stop: first round, and first round no more, in which the turn is played (pre-training, delayed critics).
     lazy: the gain makes up for `every`, and the optimiser is corrected for it; made by `lazily`.
     step: instead of a loss, a function (players, batch, clock) -> None run without gradients, for updates that are not one scalar per
@@ -185,6 +186,7 @@ class Turn:
     moves: str | tuple[str, ...] = ()
     every: int = 1
     repeat: int = 1
+    batch: int = 0
     gain: float = 1.0
     start: int = 0
     stop: float = math.inf
@@ -200,8 +202,10 @@ class Turn:
             object.__setattr__(self, "name", getattr(self.loss or self.step, "__name__", "turn"))
         if not self.moves and self.loss is not None:
             raise InputError(f"turn '{self.name}' moves nobody; name a player, as in Turn(self.critic, 'D').")
-        if self.every < 1 or self.repeat < 1:
-            raise InputError(f"turn '{self.name}': every and repeat must be at least 1, got {self.every} and {self.repeat}.")
+        if self.every < 1 or self.repeat < 1 or self.batch < 0:
+            raise InputError(
+                f"turn '{self.name}': every and repeat must be at least 1 and batch at least 0, got {self.every}, {self.repeat}, {self.batch}."
+            )
 
     def played(self, round: int) -> bool:
         """Whether the turn is played in this round."""
@@ -224,6 +228,10 @@ class Game(ABC):
     def sees(self, space: SpaceT) -> SpaceT:
         """The space as this game sees it: without classes if it is not conditional."""
         return space if self.conditional else space.unlabelled()
+
+    def why_not(self, space: Any) -> str | None:
+        """Why this game cannot be played on data of this space, in words and with a way out; None if it can."""
+        return None
 
     @abstractmethod
     def players(self, space: Any) -> dict[str, nn.Module]:

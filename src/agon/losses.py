@@ -1,4 +1,4 @@
-"""Adversarial losses: pure functions from logits to one scalar.
+"""Adversarial losses: pure functions from logits to one scalar, and the choices of a game among them.
 
 A critic returns one unbounded logit a sample, C(x), shape [n]; no sigmoid is ever applied by a network. Every function
 here takes logits of any shape, works in at least float32, and returns the mean as a scalar to be minimised. Names end
@@ -11,9 +11,15 @@ in `_d` (the critic's side) or `_g` (the generator's side).
 | Wasserstein   | Arjovsky et al. 2017, arXiv:1701.07875, eq. 2                      |
 | hinge         | Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16-17 |
 | relativistic  | Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2 |
+
+A new loss is a function, a frozen dataclass with `critic` and `generator`, its name in `Loss`, and a row in tests/parity/test_losses.py.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Union
 
 import torch
 from torch import Tensor
@@ -92,3 +98,129 @@ def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
 def relativistic_g(real: Tensor, fake: Tensor) -> Tensor:
     """softplus(C(x) − C(G(z))): the generator wants each fake ranked above its paired real (same papers)."""
     return F.softplus(_paired(real, fake)).mean()
+
+
+_SHAPES: dict[str, Callable[[Tensor], Tensor]] = {
+    "logistic": lambda t: F.softplus(-t),
+    "hinge": lambda t: F.relu(1 - t),
+    "least-squares": lambda t: (t - 1).square(),
+}
+
+
+def relativistic_average(real: Tensor, fake: Tensor, shape: str = "logistic") -> Tensor:
+    """f(C(x) − E C(G(z))) + f(−(C(G(z)) − E C(x))): each sample against the mean of the other kind (RaGAN, arXiv:1807.00734, sec. 4.2).
+
+    shape: f, "logistic" softplus(−t), "hinge" max(0, 1 − t) or "least-squares" (t − 1)². The generator minimises it with `real` and `fake`
+    exchanged. The means are over the (micro)batch, so the samples are coupled.
+    """
+    f, real, fake = _SHAPES[shape], _wide(real), _wide(fake)
+    return f(real - fake.mean()).mean() + f(real.mean() - fake).mean()
+
+
+def relativistic_pair(real: Tensor, fake: Tensor, shape: str = "logistic") -> Tensor:
+    """f(C(x) − C(G(z))) over pairs formed by position, `relativistic_d` for any f; the generator minimises it with both exchanged."""
+    return _SHAPES[shape](_paired(real, fake)).mean()
+
+
+def auxiliary(logits: Tensor, y: Tensor, of: str = "classes") -> Tensor:
+    """What a second head of the critic says of the condition, against the condition (AC-GAN, Odena et al. 2017, arXiv:1610.09585, eq. 3).
+
+    of: "classes": cross-entropy, logits [n, k] and y int64 [n]; "tags": binary cross-entropy averaged over tags, y [n, k] of 0 and 1;
+    "numbers": mean squared error, `logits` being the guessed numbers and y the standardised ones, both [n, k].
+    """
+    wide = _wide(logits)
+    if of == "classes":
+        return F.cross_entropy(wide, y)
+    if of == "tags":
+        return F.binary_cross_entropy_with_logits(wide, y.to(wide.dtype))
+    return F.mse_loss(wide, y.to(wide.dtype))
+
+
+# -- choices ---------------------------------------------------------------------------------------------------------------------------
+# A game holds one of these. `pairs`: the generator's side looks at real logits too. `lipschitz`: the loss means something only if the
+# critic's slope is bounded by a penalty, clipping or spectral normalisation.
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logistic:
+    """Binary cross-entropy on logits; the generator non-saturating, or saturating as in equation 1 (Goodfellow et al. 2014)."""
+
+    saturating: bool = False
+    kind: Literal["logistic"] = "logistic"
+    pairs: ClassVar[bool] = False
+    lipschitz: ClassVar[bool] = False
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        return logistic_d(real, fake)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return saturating_g(fake) if self.saturating else logistic_g(fake)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeastSquares:
+    """Least squares with targets a = `low`, b = `high`, c = `target` (Mao et al. 2017, eq. 2); −1, 1, 0 is the paper's eq. 8."""
+
+    low: float = 0.0
+    high: float = 1.0
+    target: float = 1.0
+    kind: Literal["least-squares"] = "least-squares"
+    pairs: ClassVar[bool] = False
+    lipschitz: ClassVar[bool] = False
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        return least_squares_d(real, fake, low=self.low, high=self.high)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return least_squares_g(fake, target=self.target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wasserstein:
+    """The Kantorovich-Rubinstein difference (Arjovsky et al. 2017); unbounded unless the critic is kept Lipschitz."""
+
+    kind: Literal["wasserstein"] = "wasserstein"
+    pairs: ClassVar[bool] = False
+    lipschitz: ClassVar[bool] = True
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        return wasserstein_d(real, fake)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return wasserstein_g(fake)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hinge:
+    """Hinge on the critic's side, the plain logit on the generator's (Lim & Ye 2017; Miyato et al. 2018)."""
+
+    kind: Literal["hinge"] = "hinge"
+    pairs: ClassVar[bool] = False
+    lipschitz: ClassVar[bool] = False
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        return hinge_d(real, fake)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        return hinge_g(fake)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relativistic:
+    """Real ranked above fake: pair by pair (RpGAN, R3GAN), or each against the mean of the other kind (`averaged`, RaGAN)."""
+
+    averaged: bool = False
+    shape: Literal["logistic", "hinge", "least-squares"] = "logistic"
+    kind: Literal["relativistic"] = "relativistic"
+    pairs: ClassVar[bool] = True
+    lipschitz: ClassVar[bool] = False
+
+    def critic(self, real: Tensor, fake: Tensor) -> Tensor:
+        return (relativistic_average if self.averaged else relativistic_pair)(real, fake, self.shape)
+
+    def generator(self, real: Tensor | None, fake: Tensor) -> Tensor:
+        assert real is not None, "the game gives real logits to a loss that pairs"
+        return (relativistic_average if self.averaged else relativistic_pair)(fake, real, self.shape)
+
+
+Loss = Union[Logistic, LeastSquares, Wasserstein, Hinge, Relativistic]

@@ -84,8 +84,8 @@ def run_to_json(run: Run, game_name: str) -> dict[str, Any]:
 def run_from_json(content: Mapping[str, Any], game_class: type[Game]) -> Run:
     """The run that `run_to_json` wrote. Raises InputError for an unknown name or a wrong type."""
     settings = {f.name: content[f.name] for f in fields(Run) if f.name in content}
-    game = {k: v for k, v in content["game"].items() if k not in ("name", "file", "sha256")}
-    return decode(Run, {**settings, "game": decode(game_class, game, "game")}).checked()
+    game = decode(game_class, games.settings_of(content["game"]), "game")
+    return decode(Run, {**settings, "game": game}).checked()
 
 
 # -- preparing -----------------------------------------------------------------------------------------------------------------------
@@ -137,6 +137,8 @@ def prepare(
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     content = {**content, **override(allowed, settings)}
     run = run_from_json(content, game_class)
+    if (reason := run.game.why_not(data_set.space)) is not None:
+        raise InputError(reason)
     precision = choose_precision(device.value, run.precision)
     reasons = {**data_set.reasons, "recipe": f"{name}: {why}", **suggestion.reasons}
     reasons["device"] = f"{device.value}: {device.reason}"

@@ -9,10 +9,12 @@ ranks, which needs processes: `check_ranks`.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +181,7 @@ def _batches(engine: Engine, space: Space, n: int, round: int) -> list[Batch]:
 
 def _at_once(turn: Turn) -> Turn:
     """The turn, played in the first round whatever its interval."""
-    return Turn(turn.loss, turn.moves, gain=turn.gain, repeat=turn.repeat, lazy=turn.lazy, every=turn.every, step=turn.step, name=turn.name)
+    return replace(turn, start=0, stop=math.inf)
 
 
 def _weights(engine: Engine) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ The tolerance is for other processors and torch builds, which round differently;
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,15 @@ import torch
 
 from agon.engine import Engine
 from agon.game import Game
-from agon.games.dcgan import DCGAN
 from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
+from agon.losses import Relativistic
 from agon.networks.dcgan import DCGAN as ConvNet
 from agon.networks.dcgan import PeerDCGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam
+from agon.penalties import R1, R2
 from agon.schedule import Cosine, Warmup
 from agon.spaces import Image, Space, Vector
 from agon.testing import random_batch
@@ -32,8 +34,8 @@ GREY, POINTS = Image(channels=1, height=16, width=16), Vector(dim=2)
 SCHEDULED = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=160), span=40), betas=(0.0, Cosine(start=0.9, end=0.99, span=160)))
 CASES: dict[str, tuple[Game, Space]] = {
     "gan": (GAN(net=MLP(width=16, depth=2)), POINTS),
-    "dcgan": (DCGAN(net=ConvNet(width=8)), GREY),
-    "dcgan-peer": (DCGAN(net=PeerDCGAN()), GREY),
+    "dcgan": (GAN(z_dim=100, net=ConvNet(width=8)), GREY),
+    "dcgan-peer": (GAN(z_dim=100, net=PeerDCGAN()), GREY),
     "r3gan-lean": (
         R3GAN(net=R3Lean(widths=(16, 8)), optim={"G": SCHEDULED, "D": SCHEDULED}),
         Image(channels=1, height=16, width=16, classes=("a", "b")),
@@ -61,6 +63,25 @@ def test_trace_is_the_recorded_one(name: str) -> None:
         # Adversarial training amplifies rounding, so later rounds are held to less.
         for key in then:
             assert now[key] == pytest.approx(then[key], rel=1e-4 * 1.5**index, abs=1e-6), f"round {index}, {key}"
+
+
+@pytest.mark.parametrize("name", ["r3gan-lean", "r3gan-points"])
+def test_r3gan_is_a_preset_of_the_free_game(name: str) -> None:
+    """Relativistic pairs, R1 and R2 chosen part by part give R3GAN's own rounds."""
+    own, space = CASES[name]
+    assert isinstance(own, R3GAN)
+    if own.signs:
+        own = replace(own, signs=0)
+    free = GAN(
+        conditional=True, z_dim=own.z_dim, loss=Relativistic(), penalties=(R1(gamma=own.gamma), R2(gamma=own.gamma)), net=own.net,
+        optim=own.optim, ema=own.ema,
+    )  # fmt: skip
+    engines = Engine(own, space, seed=1), Engine(free, space, seed=1)
+    for index in range(6):
+        for engine in engines:
+            engine.round([random_batch(space, 8, seed=index)])
+        one, other = (engine.stats.flush() for engine in engines)
+        assert other == pytest.approx(one, rel=1e-5, abs=1e-7), f"round {index}"
 
 
 if __name__ == "__main__":

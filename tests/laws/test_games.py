@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from agon import losses
 from agon.errors import InputError
 from agon.game import Batch, Clock, Game, Players, Turn, lazily
-from agon.games.dcgan import DCGAN
 from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
+from agon.losses import Logistic, Relativistic, Wasserstein
 from agon.networks.dcgan import DCGAN as ConvNet
 from agon.networks.dcgan import PeerDCGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
-from agon.optim import Adam
+from agon.optim import Adam, RMSprop
+from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, WeightClip
 from agon.spaces import Image, Space, Vector
 from agon.testing import check_game, check_microbatch, check_movers, check_ranks, check_resume, check_space
 
@@ -26,6 +27,7 @@ GREY = Image(channels=1, height=16, width=16)
 CLASSES = Image(channels=3, height=16, width=16, classes=("a", "b", "c"))
 ODD = Image(channels=1, height=14, width=11)
 POINTS = Vector(dim=2)
+SLOW = {k: RMSprop(lr=5e-5) for k in "GD"}
 LEAN, PERCEPTRON = R3Lean(widths=(16, 8)), MLP(width=32, depth=2)
 
 CASES = {
@@ -36,9 +38,15 @@ CASES = {
     "r3gan points": (R3GAN(net=PERCEPTRON), POINTS),
     "gan pictures": (GAN(net=PERCEPTRON), GREY),
     "gan points": (GAN(net=PERCEPTRON), POINTS),
-    "gan saturating": (GAN(net=PERCEPTRON, saturating=True), POINTS),
-    "dcgan": (DCGAN(net=ConvNet(width=8)), GREY),
-    "dcgan peer": (DCGAN(net=PeerDCGAN()), GREY),
+    "gan saturating": (GAN(net=PERCEPTRON, loss=Logistic(saturating=True)), POINTS),
+    "wgan": (GAN(net=PERCEPTRON, loss=Wasserstein(), penalties=(WeightClip(),), n_critic=3, optim=SLOW), POINTS),
+    "wgan-gp": (GAN(net=PERCEPTRON, loss=Wasserstein(), penalties=(GradientPenalty(),), n_critic=2), POINTS),
+    "lazy r1, lecam": (GAN(net=PERCEPTRON, conditional=True, penalties=(R1(every=4), LeCam())), CLASSES),
+    "acgan, both slopes": (GAN(net=LEAN, conditional=True, head="auxiliary", penalties=(R1(), R2())), CLASSES),
+    "dragan, orthogonal": (GAN(net=LEAN, conditional=True, head="concat", penalties=(DRAGAN(), Orthogonal(every=2))), CLASSES),
+    "rsgan": (GAN(net=ConvNet(width=8, critic_norm="spectral"), loss=Relativistic()), GREY),
+    "dcgan": (GAN(net=ConvNet(width=8)), GREY),
+    "dcgan peer": (GAN(net=PeerDCGAN()), GREY),
 }
 
 

@@ -8,12 +8,16 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from agon.errors import InputError, suggest
 from agon.game import Game
+
+FORMER = {"dcgan": "gan"}  # names of games that have become presets of another
 
 
 def names() -> list[str]:
@@ -27,9 +31,18 @@ def find(name: str) -> type[Game]:
     for entry in entry_points(group="agon.games"):
         if entry.name == name:
             return entry.load()
+    name = FORMER.get(name, name)
     if name not in names():
         raise InputError(f"game '{name}' is unknown; expected {', '.join(names())}, or a path such as ./mygan.py.{suggest(name, names())}")
     return _only_game(importlib.import_module(f"{__name__}.{name}"))
+
+
+def settings_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's game as JSON data without its name and file; what older runs wrote is put as it is written today."""
+    settings = {k: v for k, v in entry.items() if k not in ("name", "file", "sha256")}
+    if entry.get("name") == "gan" and "saturating" in settings:
+        settings["loss"] = {"kind": "logistic", "saturating": settings.pop("saturating")}
+    return settings
 
 
 def find_in_file(path: Path) -> type[Game]:

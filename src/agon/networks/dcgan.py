@@ -14,7 +14,7 @@ binary cross-entropy, Adam 2e-4 with betas (0.5, 0.999), batch 64, latent 100.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,6 +54,11 @@ class DCGAN:
     def couples_samples(self) -> bool:
         """Batch normalisation makes a logit depend on the other samples of its batch."""
         return self.critic_norm == "batch"
+
+    @property
+    def spectral(self) -> bool:
+        """Whether spectral normalisation bounds the critic's slope."""
+        return self.critic_norm == "spectral"
 
     def widths(self, levels: int) -> list[int]:
         """Channels from the smallest grid up to the grid of half size, `levels` entries."""
@@ -132,6 +137,7 @@ class PeerDCGAN:
 
     dropout: float = 0.25
     kind: Literal["peer-dcgan"] = "peer-dcgan"
+    conditional: ClassVar[bool] = False  # neither player has a place for a condition
 
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _PeerGenerator(z_dim, space)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -27,6 +27,7 @@ class MLP:
     depth: int = 3  # hidden layers
     label_dim: int = 16  # size of the class embedding joined to z
     kind: Literal["mlp"] = "mlp"
+    any_shape: ClassVar[bool] = True  # pictures, points, whatever can be flattened
 
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _Generator(self, z_dim, space)

@@ -1,14 +1,8 @@
-"""Recipes for pictures. Numbers of `r3gan` are from our sweep on two CPU cores (docs/log.md); the others are their papers'."""
+"""R3GAN for pictures. Numbers of `r3gan` are from our sweep on two CPU cores (docs/log.md); `r3gan-paper` is the paper's."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from agon.games.dcgan import DCGAN
-from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
-from agon.networks.dcgan import PeerDCGAN
-from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
@@ -26,7 +20,7 @@ def gamma_for(pixels: int) -> float:
     return pixels / 1024
 
 
-def _length(situation: Situation, batch: int, images: float) -> tuple[int, str]:
+def length(situation: Situation, batch: int, images: float) -> tuple[int, str]:
     """Rounds for about so many images, and the reason."""
     if situation.rounds:
         return situation.rounds, "asked for"
@@ -40,7 +34,7 @@ def r3gan(situation: Situation) -> Suggestion:
         return r3gan_paper(situation)
     batch = situation.batch or 32
     images = min(128_000 if situation.pixels >= 1024 else 64_000, max(32_000, 150 * situation.count))
-    rounds, why = _length(situation, batch, images)
+    rounds, why = length(situation, batch, images)
     span = rounds * batch
     gamma = gamma_for(situation.pixels)
     lr = Warmup(then=Cosine(start=2e-3, end=2e-4, span=span), span=min(3_200, 0.1 * span))
@@ -64,7 +58,7 @@ def r3gan_paper(situation: Situation) -> Suggestion:
     side = max(situation.space.shape[1:])
     chosen = widths[min(widths, key=lambda s: abs(s - side))]
     batch = situation.batch or (512 if side <= 32 else 256)
-    rounds, why = _length(situation, batch, 20e6)
+    rounds, why = length(situation, batch, 20e6)
     span = rounds * batch
     gamma = {32: 0.05, 64: 2.0, 256: 150.0}[min(widths, key=lambda s: abs(s - side))]
     adam = Adam(lr=Cosine(start=2e-4, end=5e-5, span=span), betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
@@ -80,32 +74,7 @@ def r3gan_paper(situation: Situation) -> Suggestion:
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
 
 
-def dcgan(situation: Situation) -> Suggestion:
-    """DCGAN as published: batch normalisation in both players, Adam 2e-4 (arXiv:1511.06434)."""
-    batch = situation.batch or min(128, max(16, situation.count // 4))
-    rounds, why = _length(situation, batch, 200_000)
-    return Suggestion(game=DCGAN(), rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
-
-
-def dcgan_peer(situation: Situation) -> Suggestion:
-    """The DCGAN of a widely copied tutorial repository, the baseline of our benchmark; its own settings, no averaging."""
-    batch = situation.batch or 64
-    rounds, why = _length(situation, batch, 200_000)
-    game = replace(DCGAN(), net=PeerDCGAN(), ema={})
-    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
-
-
-def gan(situation: Situation) -> Suggestion:
-    """The first GAN: perceptrons and the non-saturating loss (arXiv:1406.2661)."""
-    batch = situation.batch or 64
-    rounds, why = _length(situation, batch, 600_000)
-    return Suggestion(game=GAN(net=MLP(width=512)), rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
-
-
 RECIPES = (
     Recipe(name="r3gan", title="relativistic pair, R1 + R2, lean network", paper="arXiv:2501.05441", build=r3gan),
     Recipe(name="r3gan-paper", title="R3GAN at its published size, for GPUs", paper="arXiv:2501.05441", build=r3gan_paper),
-    Recipe(name="dcgan", title="convolutions with batch normalisation", paper="arXiv:1511.06434", build=dcgan),
-    Recipe(name="dcgan-peer", title="a much-copied tutorial DCGAN, the baseline", paper="arXiv:1511.06434", build=dcgan_peer),
-    Recipe(name="gan", title="the first GAN, perceptrons", paper="arXiv:1406.2661", build=gan),
 )

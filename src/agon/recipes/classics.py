@@ -1,0 +1,141 @@
+"""The classical image GANs as presets of one game: a loss, penalties and a network each.
+
+Learning rates, betas, batches and plays of the critic are the papers'. Where a CPU asks for less, a reason printed with the run says so.
+"""
+
+from __future__ import annotations
+
+from agon.errors import InputError
+from agon.games.gan import GAN
+from agon.losses import LeastSquares, Relativistic, Wasserstein
+from agon.networks.dcgan import DCGAN, PeerDCGAN
+from agon.networks.mlp import MLP
+from agon.optim import Adam, RMSprop
+from agon.penalties import DRAGAN, GradientPenalty, WeightClip
+from agon.recipes import Recipe, Situation, Suggestion
+from agon.recipes.images import METRICS, length
+
+POINT_METRICS = ("modes",)
+
+
+def _both(optimiser: Adam | RMSprop) -> dict[str, Adam | RMSprop]:
+    return {"G": optimiser, "D": optimiser}
+
+
+def _pictures(situation: Situation, name: str) -> None:
+    if not situation.pixels:
+        raise InputError(
+            f"recipe '{name}' is made of convolutions over pictures, and the data are {situation.space.describe()}; "
+            "take --recipe r3gan-points or --recipe gan."
+        )
+
+
+def _suggestion(situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None) -> Suggestion:
+    """A run of this game over about so many images, with the paper's batch unless another is asked for or there are too few samples."""
+    size = situation.batch or min(batch, max(16, situation.count // 4))
+    rounds, why = length(situation, size, images)
+    metrics = METRICS if situation.pixels else POINT_METRICS
+    return Suggestion(game=game, rounds=rounds, batch=size, metrics=metrics, reasons={**(reasons or {}), "rounds": why})
+
+
+def _conv(situation: Situation, critic_norm: str = "batch") -> tuple[DCGAN, dict[str, str]]:
+    """The DCGAN network at its published width, or half of it on a CPU."""
+    if situation.device == "cuda":
+        return DCGAN(critic_norm=critic_norm), {"net": "width 64: as published"}  # type: ignore[arg-type]
+    return DCGAN(width=32, critic_norm=critic_norm), {"net": f"width 32 on a {situation.device}; the paper's is 64"}  # type: ignore[arg-type]
+
+
+# -- perceptrons and DCGAN -----------------------------------------------------------------------------------------------------------
+
+
+def gan(situation: Situation) -> Suggestion:
+    """The first GAN: perceptrons and the non-saturating loss (arXiv:1406.2661)."""
+    return _suggestion(situation, GAN(net=MLP(width=512 if situation.pixels else 128)), 64, 600_000)
+
+
+def dcgan(situation: Situation) -> Suggestion:
+    """DCGAN: batch normalisation in both players, Adam 2e-4 with β1 0.5 (arXiv:1511.06434)."""
+    _pictures(situation, "dcgan")
+    net, reasons = _conv(situation)
+    return _suggestion(situation, GAN(z_dim=100, net=net), 128, 200_000, reasons)
+
+
+def dcgan_peer(situation: Situation) -> Suggestion:
+    """The DCGAN of a widely copied tutorial repository, the baseline of our benchmark; its own settings, no averaging."""
+    _pictures(situation, "dcgan-peer")
+    batch = situation.batch or 64
+    rounds, why = length(situation, batch, 200_000)
+    game = GAN(z_dim=100, net=PeerDCGAN(), ema={})
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons={"rounds": why})
+
+
+def lsgan(situation: Situation) -> Suggestion:
+    """Least squares on the DCGAN network (arXiv:1611.04076, eq. 9); Adam 2e-4, β1 0.5."""
+    _pictures(situation, "lsgan")
+    net, reasons = _conv(situation)
+    return _suggestion(situation, GAN(z_dim=100, loss=LeastSquares(), net=net), 64, 200_000, reasons)
+
+
+def wgan(situation: Situation) -> Suggestion:
+    """Wasserstein with clipped weights: c 0.01, RMSprop 5e-5, five plays of the critic, batch 64 (arXiv:1701.07875, algorithm 1)."""
+    _pictures(situation, "wgan")
+    net, reasons = _conv(situation)
+    game = GAN(z_dim=100, loss=Wasserstein(), penalties=(WeightClip(),), net=net, n_critic=5, optim=_both(RMSprop(lr=5e-5)))
+    return _suggestion(situation, game, 64, 200_000, reasons)
+
+
+def wgan_gp(situation: Situation) -> Suggestion:
+    """Wasserstein with the one-centred gradient penalty: λ 10, Adam 1e-4 (0, 0.9), batch 64 (arXiv:1704.00028, algorithm 1)."""
+    _pictures(situation, "wgan-gp")
+    net, reasons = _conv(situation, "none")
+    plays = 5 if situation.device == "cuda" else 2
+    game = GAN(
+        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=1e-4, betas=(0.0, 0.9)))
+    )
+    reasons["n_critic"] = (
+        f"{plays}: the paper's" if plays == 5 else f"{plays} on a {situation.device}, where plays are dear; the paper's is 5"
+    )
+    return _suggestion(situation, game, 64, 200_000, reasons)
+
+
+def dragan(situation: Situation) -> Suggestion:
+    """Logistic with the one-centred penalty around reals: λ 10, Adam 2e-4, β1 0.5 (arXiv:1705.07215)."""
+    _pictures(situation, "dragan")
+    net, reasons = _conv(situation, "none")
+    return _suggestion(situation, GAN(z_dim=100, penalties=(DRAGAN(),), net=net), 64, 200_000, reasons)
+
+
+def rsgan(situation: Situation) -> Suggestion:
+    """Relativistic pairs on a spectrally normalised DCGAN: Adam 2e-4 (0.5, 0.999), one play, batch 32 (arXiv:1807.00734, sec. 5)."""
+    _pictures(situation, "rsgan")
+    net, reasons = _conv(situation, "spectral")
+    return _suggestion(situation, GAN(z_dim=128, loss=Relativistic(), net=net), 32, 200_000, reasons)
+
+
+def ragan(situation: Situation) -> Suggestion:
+    """Relativistic averages on a spectrally normalised DCGAN; the settings of `rsgan` (arXiv:1807.00734)."""
+    _pictures(situation, "ragan")
+    net, reasons = _conv(situation, "spectral")
+    return _suggestion(situation, GAN(z_dim=128, loss=Relativistic(averaged=True), net=net), 32, 200_000, reasons)
+
+
+def acgan(situation: Situation) -> Suggestion:
+    """An auxiliary classifier beside the critic: Adam 2e-4, β1 0.5, batch 100 (arXiv:1610.09585, appendix A)."""
+    _pictures(situation, "acgan")
+    net, reasons = _conv(situation)
+    game = GAN(z_dim=100, conditional=True, net=net, head="auxiliary")
+    return _suggestion(situation, game, 100, 200_000, reasons)
+
+
+RECIPES = (
+    Recipe(name="gan", title="the first GAN: perceptrons, non-saturating", paper="arXiv:1406.2661", build=gan),
+    Recipe(name="dcgan", title="convolutions with batch normalisation", paper="arXiv:1511.06434", build=dcgan),
+    Recipe(name="dcgan-peer", title="a much-copied tutorial DCGAN, the baseline", paper="arXiv:1511.06434", build=dcgan_peer),
+    Recipe(name="lsgan", title="least squares", paper="arXiv:1611.04076", build=lsgan),
+    Recipe(name="wgan", title="Wasserstein, clipped weights", paper="arXiv:1701.07875", build=wgan),
+    Recipe(name="wgan-gp", title="Wasserstein, one-centred gradient penalty", paper="arXiv:1704.00028", build=wgan_gp),
+    Recipe(name="dragan", title="one-centred penalty around reals", paper="arXiv:1705.07215", build=dragan),
+    Recipe(name="rsgan", title="relativistic pairs, spectral normalisation", paper="arXiv:1807.00734", build=rsgan),
+    Recipe(name="ragan", title="relativistic averages, spectral normalisation", paper="arXiv:1807.00734", build=ragan),
+    Recipe(name="acgan", title="auxiliary classifier, by class", paper="arXiv:1610.09585", build=acgan),
+)
