@@ -1,11 +1,11 @@
-"""Drawing from a trained game: seeded, in any number, by class, along a walk between latents.
+"""Drawing from a trained game: seeded, in any number, by class. Moving between latents is `agon.latent`'s.
 
 The same seed gives the same samples whatever the batch and, to rounding, the device; training's own random numbers are left as they were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,23 @@ def draw(
 
     labels: int64 [n] for conditional spaces; latents: [n, …].
     """
+
+    def part(low: int, high: int) -> Tensor:
+        given, size = Batch() if labels is None else Batch(y=labels[low:high].to(p.device)), high - low
+        if latents is not None:
+            return _sample(game, p, size, latents[low:high].to(p.device), given)
+        if has_latents(game):
+            # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
+            return _sample(game, p, size, game.latents(p, CHUNK)[:size], given)
+        return _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[:size]
+
+    return in_chunks(p, space, n, part, seed=seed, stored=stored)
+
+
+def in_chunks(
+    p: Players, space: Space, n: int, part: Callable[[int, int], Tensor], *, seed: int = 0, stored: bool = True
+) -> Tensor:  # fmt: skip
+    """n samples made chunk by chunk by `part(low, high)`: players in evaluation mode, random state seeded for each chunk and given back."""
     was_training = [module for _, module in p.items() if module.training]
     parts: list[Tensor] = []
     devices = [torch.cuda.current_device()] if p.device.type == "cuda" else []
@@ -59,24 +76,28 @@ def draw(
             module.eval()
         try:
             for index, low in enumerate(range(0, n, CHUNK)):
-                high = min(low + CHUNK, n)
                 torch.manual_seed(mix(seed, index))
-                given = Batch() if labels is None else Batch(y=labels[low:high].to(p.device))
-                size = high - low
-                if latents is not None:
-                    x = _sample(game, p, size, latents[low:high].to(p.device), given)
-                elif type(game).latents is not Game.latents:
-                    # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
-                    x = _sample(game, p, size, game.latents(p, CHUNK)[:size], given)
-                else:
-                    x = _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[
-                        :size
-                    ]
+                x = part(low, min(low + CHUNK, n))
                 parts.append((space.to_bytes(x.float()) if stored else x.float()).cpu())
         finally:
             for module in was_training:
                 module.train()
     return torch.cat(parts) if parts else torch.empty(0)
+
+
+def has_latents(game: Game) -> bool:
+    """Whether the game has a latent space of its own to draw from."""
+    return type(game).latents is not Game.latents
+
+
+def fresh_latents(game: Game, p: Players, n: int, *, seed: int = 0) -> Tensor:
+    """The latents [n, …] on the CPU that `draw` makes n samples of this seed from. Raises InputError for a game without latents."""
+    parts: list[Tensor] = []
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        for index, low in enumerate(range(0, n, CHUNK)):
+            torch.manual_seed(mix(seed, index))
+            parts.append(game.latents(p, CHUNK)[: min(CHUNK, n - low)].cpu())
+    return torch.cat(parts)
 
 
 def _sample(game: Game, p: Players, n: int, z: Tensor | None, given: Batch) -> Tensor:
@@ -87,33 +108,6 @@ def _sample(game: Game, p: Players, n: int, z: Tensor | None, given: Batch) -> T
     if given:
         extra["given"] = given
     return game.sample(p, n, **extra)
-
-
-def walk(game: Game, p: Players, space: Space, stops: int, *, frames: int = 24, seed: int = 0, label: int | None = None) -> Tensor:
-    """A closed walk through `stops` latents with `frames` pictures a leg, along great circles (White 2016, arXiv:1609.04468).
-
-    Returns [stops · frames, …] in stored form.
-    """
-    if frames < 1:
-        raise InputError(f"--frames is {frames}; expected 1 or more pictures between two latents.")
-    if stops < 2:
-        raise InputError(f"a walk needs at least 2 latents to go between, got {stops}. Use --interpolate 2 or more.")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(mix(seed, 0))
-        anchors = game.latents(p, stops).cpu()
-    legs = [slerp(anchors[i], anchors[(i + 1) % stops], torch.arange(frames) / frames) for i in range(stops)]
-    z = torch.cat(legs)
-    labels = None if label is None else torch.full((len(z),), label)
-    return draw(game, p, space, len(z), seed=seed, labels=labels, latents=z)
-
-
-def slerp(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """Spherical interpolation between a and b [d] at t [m]: [m, d]. Falls back to a line when they are nearly parallel."""
-    cosine = torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0).clamp(-1, 1)
-    angle, t = torch.acos(cosine), t.reshape(-1, *[1] * a.dim())
-    if angle.sin() < 1e-4:
-        return a + (b - a) * t
-    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / angle.sin()
 
 
 def class_id(space: Space, asked: str | int) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +20,10 @@ from agon.directory import RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Players
+from agon.latent import Edit, Latents, read_edits
+from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
-from agon.sampling import Drawn, as_drawn, class_id, draw, labels_for, walk
+from agon.sampling import Drawn, as_drawn, class_id, draw, labels_for
 from agon.spaces import Image, Space, Vector
 
 
@@ -61,16 +64,30 @@ class Trained:
         """The same in stored form, uint8 [n, C, H, W] or float [n, d]."""
         if n < 1:
             raise InputError(f"-n is {n}; expected 1 or more samples.")
-        only = None if label is None else class_id(self.space, label)
-        labels = labels_for(self.space, n, seed=seed, share=self.content.get("class_share"), only=only)
-        return draw(self.game, self.players, self.space, n, seed=seed, labels=labels)
+        return draw(self.game, self.players, self.space, n, seed=seed, labels=self._labels(n, seed, label))
 
-    def walk(self, stops: int = 8, *, frames: int = 24, seed: int = 0, label: str | int | None = None) -> Drawn:
-        """A closed walk through the latent space: [stops · frames, …]."""
+    def _labels(self, n: int, seed: int, label: str | int | None) -> Tensor | None:
         only = None if label is None else class_id(self.space, label)
-        if only is None and self.space.num_classes:
-            only = 0
-        return as_drawn(self.space, walk(self.game, self.players, self.space, stops, frames=frames, seed=seed, label=only))
+        return labels_for(self.space, n, seed=seed, share=self.content.get("class_share"), only=only)
+
+    @cached_property
+    def latents(self) -> Latents:
+        """The latent space to walk and edit in: w where the generator has one, else z."""
+        return self.latents_in("auto")
+
+    def latents_in(self, kind: Literal["auto", "z", "w"]) -> Latents:
+        """The latent space asked for. Raises InputError for w without a mapping."""
+        return Latents(self.game, self.players, self.space, labels=self._labels, kind=kind)
+
+    def edits(self) -> list[Edit]:
+        """The run's named edits, from its edits.json."""
+        return read_edits(self.directory.path)
+
+    def walk(
+        self, stops: int = 8, *, frames: int = 24, seed: int = 0, label: str | int | None = None, spherical: bool | None = None
+    ) -> Drawn:  # fmt: skip
+        """A closed walk through the latents of a seed: [stops · frames, …]; along great circles in z, lines in w, unless told."""
+        return granted(self.latents, Wish(interpolate=stops, frames=frames, spherical=spherical), stops, seed=seed, label=label)[0]
 
     def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
                  extractor: str | None = None, extractor_weights: str | None = None) -> list[Any]:  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agon.cli.base import RunPath, State, Trust, app, line, screen
+from agon.cli.latent import LatentsOption, LayersOption, SpaceOption, codes_of, kind, wished
 
 
 @app.command()
@@ -16,8 +17,20 @@ def sample(
     n: Annotated[int, typer.Option("-n", "--n", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     label: Annotated[str | None, typer.Option("--class", help="A class, by name or number.")] = None,
-    interpolate: Annotated[int | None, typer.Option(help="Walk between so many latents instead; --out walk.gif or walk.mp4.")] = None,
+    interpolate: Annotated[
+        int | None, typer.Option(help="Walk between so many latents instead; --out walk.gif, walk.mp4 or walk.png.")
+    ] = None,
     frames: Annotated[int, typer.Option(help="Pictures between two latents of a walk.")] = 24,
+    spherical: Annotated[
+        bool | None, typer.Option("--spherical/--linear", help="Ways between latents; default: spherical in z, linear in w.")
+    ] = None,
+    grid: Annotated[int | None, typer.Option(help="A grid of so many rows and columns between four latents instead.")] = None,
+    mix: Annotated[str | None, typer.Option(help="A style mixing table instead, ROWSxCOLUMNS, such as 4x6; w only.")] = None,
+    truncation: Annotated[float, typer.Option(help="Towards the mean latent: 1 as drawn, 0.7 safer, 0 the mean.")] = 1.0,
+    threshold: Annotated[float | None, typer.Option(help="Cut the normal latent z off at this size.")] = None,
+    layers: LayersOption = None,
+    space: SpaceOption = "auto",
+    latents: LatentsOption = None,
     columns: Annotated[int | None, typer.Option(help="Columns of a grid.")] = None,
     out: Annotated[Path | None, typer.Option(help="grid.png, a folder/ of single pictures, walk.gif, walk.mp4 or x.npz.")] = None,
     weights: Annotated[str, typer.Option(help="ema (averaged) or raw.")] = "ema",
@@ -25,17 +38,20 @@ def sample(
     trust: Trust = False,
 ) -> None:
     """Draw samples from a run."""
+    from agon.latent.sheets import granted
     from agon.samplefile import save_samples
     from agon.trained import load
 
     trained = load(run, state=state, weights=weights, trust=trust)
-    if interpolate is not None:
-        drawn = trained.walk(interpolate, frames=frames, seed=seed, label=label)
-        target = out or run / "walk.gif"
+    wish = wished(interpolate, frames, spherical, grid, mix, truncation, threshold, layers)
+    if wish.plain and latents is None:
+        drawn, wide = trained.sample(n, seed=seed, label=label), None
     else:
-        drawn = trained.sample(n, seed=seed, label=label)
-        target = out or run / f"samples-seed{seed}.png"
-    written = save_samples(drawn, target, columns=columns)
+        view = trained.latents_in(kind(space))
+        start = None if latents is None else codes_of(view, latents, n, seed, label)
+        drawn, wide = granted(view, wish, n, seed=seed, label=label, start=start)
+    name = "walk.gif" if interpolate is not None else "grid.png" if grid else "mix.png" if mix else f"samples-seed{seed}.png"
+    written = save_samples(drawn, out or run / name, columns=columns or wide)
     line(screen(), "wrote", f"{written} ({len(drawn)} samples, seed {seed}, {trained.weights} weights of round {trained.round:,})")
 
 
