@@ -136,19 +136,17 @@ def project(
 
     found = nearest(view, target, steps=steps, starts=starts, label=label, per_layer=per_layer, seed=seed)
     save_codes(found.codes, out / "latents.npz")
-    rows = [{"picture": str(path), "space": view.kind} | row for path, row in zip(files, found.to_json(), strict=True)]
+    entries: list[dict[str, Any]] = [
+        {"picture": str(path), "space": view.kind, **row} for path, row in zip(files, found.to_json(), strict=True)
+    ]
     if found.codes.y is not None:
-        rows = [row | {"label": label} for row, label in zip(rows, found.codes.y.tolist(), strict=True)]
-    atomic_write(
-        out / "projection.json", json.dumps({"run": str(run), "round": trained.round, "steps": steps, "pictures": rows}, indent=1) + "\n"
-    )
+        entries = [entry | {"label": y} for entry, y in zip(entries, found.codes.y.tolist(), strict=True)]
+    record = {"run": str(run), "round": trained.round, "steps": steps, "pictures": entries}
+    atomic_write(out / "projection.json", json.dumps(record, indent=1) + "\n")
     sheet = trained.space.render(beside(found.target, found.shown), out / "pairs.png", columns=min(8, 2 * len(files)))
-    for row in rows:
-        line(
-            console,
-            Path(row["picture"]).name,
-            f"MSE {row['mse']:.4g}, PSNR {row['psnr']:.1f} dB; the best random code: MSE {row['random_mse']:.4g}",
-        )
+    for entry in entries:
+        told = f"MSE {entry['mse']:.4g}, PSNR {entry['psnr']:.1f} dB; the best random code: MSE {entry['random_mse']:.4g}"
+        line(console, Path(entry["picture"]).name, told)
     line(console, "wrote", f"{sheet} (target, projection, …), latents.npz and projection.json beside it")
 
 

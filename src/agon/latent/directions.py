@@ -109,12 +109,16 @@ def _probe(latents: Latents) -> Codes:
 def _calls(latents: Latents, codes: Codes, *, stop_after: int | None = None) -> list[tuple[str, nn.Module, Tensor]]:
     """(name, layer, input) of every weighted layer in the order the generator calls them on these codes."""
     found: list[tuple[str, nn.Module, Tensor]] = []
+    condition = None if codes.y is None else codes.y.float()
 
     def listen(name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
             x = inputs[0] if len(inputs) == 1 else None
-            wanted = isinstance(x, Tensor) and x.is_floating_point() and len(x) == len(codes)
-            if isinstance(x, Tensor) and wanted and (stop_after is None or len(found) < stop_after):
+            if not isinstance(x, Tensor) or not x.is_floating_point() or len(x) != len(codes):
+                return
+            if condition is not None and x.shape == condition.shape and torch.equal(x.cpu(), condition):
+                return  # a layer that reads tags or numbers alone
+            if stop_after is None or len(found) < stop_after:
                 found.append((name, module, x.detach()))
 
         return hook
