@@ -11,9 +11,11 @@ from scipy import linalg
 from sklearn.neighbors import NearestNeighbors
 
 from agon.metrics import Features, Metric, reduce
-from agon.metrics.frechet import Frechet, Moments, frechet_distance
-from agon.metrics.inception_score import Classes, InceptionScore
+from agon.metrics.frechet import Frechet, frechet_distance
+from agon.metrics.classes import Classes
+from agon.metrics.inception_score import InceptionScore
 from agon.metrics.kernel import KernelDistance, mmd2_unbiased
+from agon.metrics.moments import Moments
 from agon.metrics.prdc import PRDC, prdc
 from agon.metrics.toy import Modes
 

@@ -7,10 +7,10 @@ for score in evaluate(sampler, data_set, ["fd", "prdc"], extractor=extractor, nu
 
 from __future__ import annotations
 
-from agon.metrics.contract import Extractor, Features, Metric, Score, Stamp, compare, reduce
-from agon.metrics.evaluate import METRICS, evaluate
+from agon.metrics.contract import Extractor, Family, Features, Metric, Probe, Score, Stamp, compare, reduce
+from agon.metrics.evaluate import evaluate
 from agon.metrics.features import EXTRACTORS, make_extractor
 
 __all__ = [
-    "EXTRACTORS", "METRICS", "Extractor", "Features", "Metric", "Score", "Stamp", "compare", "evaluate", "make_extractor", "reduce",
+    "EXTRACTORS", "Extractor", "Family", "Features", "Metric", "Probe", "Score", "Stamp", "compare", "evaluate", "make_extractor", "reduce",
 ]  # fmt: skip

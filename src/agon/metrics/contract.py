@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -23,10 +23,11 @@ VERSION = 1  # raised whenever a change here alters a published figure
 
 @dataclass(frozen=True)
 class Features:
-    """What an extractor sees in n samples: `features` float64 [n, d] and, where it classifies, `probabilities` float64 [n, classes]."""
+    """What is known of n samples: `features` float64 [n, d] and, where the extractor classifies, `probabilities` float64 [n, classes]."""
 
     features: Tensor
     probabilities: Tensor | None = None
+    asked: Tensor | None = None  # int64 [n]: the class each sample was asked for, or a real one has
 
     def __len__(self) -> int:
         return len(self.features)
@@ -73,6 +74,7 @@ class Metric(ABC):
 
     outputs: ClassVar[tuple[str, ...]]  # the keys of compute()
     higher_is_better: ClassVar[Mapping[str, bool]]
+    reference_name: ClassVar[str] = "train"  # what the figures are taken against, for the stamp
 
     @abstractmethod
     def update(self, batch: Features) -> None:
@@ -94,9 +96,45 @@ class Metric(ABC):
         """The metric's own settings as they stand in the stamp, such as "k=3"."""
         return ""
 
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """95 % intervals of the figures `compute` just gave, where there is an honest one: what other samples of the same generator would do.
+
+        The reference and the training run stay as they are; how is each metric's to say (`jackknife.py` has the usual way).
+        """
+        return {}
+
     def detail(self) -> dict[str, Any]:
         """More than a number, JSON-able: a histogram, a spread."""
         return {}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A generator laid open, for metrics that choose latents themselves. Functions of tensors only; random state is left alone.
+
+    latent: what `latents` gives, "z" (drawn) or "w" (mapped). labels(n, seed) -> int64 [n] or None. latents(n, labels, seed) -> [n, …].
+    render(latents, labels, seed) -> float32 [n, C, H, W] in 0..255, not rounded; one seed, one noise.
+    """
+
+    latent: Literal["z", "w"]
+    labels: Callable[[int, int], Tensor | None]
+    latents: Callable[[int, Tensor | None, int], Tensor]
+    render: Callable[[Tensor, Tensor | None, int], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """What a file of this folder offers: figures taken together. Each metric file holds one as FAMILY and is found by it.
+
+    build(setting, expected) -> the metric for `expected` samples; it raises InputError where the data, the extractor or the generator
+    cannot give it. streams: it looks at samples, and so has a floor; without, it asks the probe. usual: N where no number is asked for.
+    """
+
+    name: str
+    outputs: tuple[str, ...]
+    build: Callable[[Any, int], Metric]
+    streams: bool = True
+    usual: int | None = None
 
 
 def reduce(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -137,6 +175,8 @@ class Score:
     """A figure, the figure real held-out samples reach under the same protocol (`floor`), and that protocol.
 
     `floor_samples`: N of the floor when it had to differ from the score's. `note`: a plain warning. `extra`: JSON-able detail.
+    `low`, `high`: 95 % interval over samples of this generator. `cpu_seconds`: processor time of its family of figures, beside drawing the
+    samples and looking at them, which all figures share.
     """
 
     name: str
@@ -147,16 +187,23 @@ class Score:
     floor_samples: int | None = None
     note: str = ""
     extra: dict[str, Any] = field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    cpu_seconds: float | None = None
 
     def __str__(self) -> str:
         floor = "no floor" if self.floor is None else f"floor {figure(self.floor)}"
         if self.floor is not None and self.floor_samples not in (None, self.protocol.num_samples):
             floor += f" at N={self.floor_samples}"
-        return f"{self.name} {figure(self.value)} ({floor}) · {self.protocol}" + (f" · note: {self.note}" if self.note else "")
+        between = "" if self.low is None or self.high is None else f" [{figure(self.low)}, {figure(self.high)}]"
+        cost = "" if self.cpu_seconds is None else f" · {self.cpu_seconds:.1f} CPU-s"
+        note = f" · note: {self.note}" if self.note else ""
+        return f"{self.name} {figure(self.value)}{between} ({floor}) · {self.protocol}{cost}{note}"
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; numbers that are not finite become null."""
-        return {**asdict(self), "value": _finite(self.value), "floor": _finite(self.floor)}
+        told = {name: _finite(getattr(self, name)) for name in ("value", "floor", "low", "high", "cpu_seconds")}
+        return {**asdict(self), **told}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Score:

@@ -1,4 +1,4 @@
-"""Scores of a sampler: one pass over its samples for all metrics, each figure with its stamp and its real-against-real floor.
+"""Scores of a sampler: one pass over its samples for all metrics, each figure with its stamp, its interval and its real-against-real floor.
 
 The reference is the training split; the floor is the same metric with held-out real samples in the place of generated ones. What real data
 cost is paid once: features of the reference and floors are kept in the cache, by content.
@@ -7,181 +7,104 @@ cost is paid once: features of the reference and floors are kept in the cache, b
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from agon.errors import InputError, suggest
-from agon.metrics import kernel, prdc, toy
-from agon.metrics.cache import Say, digest, read_numbers, read_tensors, write_numbers, write_tensors
-from agon.metrics.contract import VERSION, Extractor, Metric, Score, Stamp
+from agon.errors import InputError
+from agon.metrics import registry
+from agon.metrics.cache import Say, digest, read_numbers, write_numbers
+from agon.metrics.contract import VERSION, Extractor, Features, Metric, Probe, Score, Stamp
 from agon.metrics.features import default_cache
-from agon.metrics.frechet import Frechet, Moments
-from agon.metrics.inception_score import Classes, InceptionScore
 from agon.metrics.rows import subset
+from agon.metrics.setting import Setting, labels_of
 from agon.spaces import Image, Vector
 
 NUM_SAMPLES = 10_000
-ROWS = 10_000  # real samples that neighbours and kernels see
-_SUBSET_SEED = 0
-assert min(kernel.LIMIT, prdc.LIMIT) >= ROWS
-
-_FAMILY = {
-    "fd": "fd", "kid": "kid", "is": "is", "classes": "classes", "modes": "modes", "quality": "modes",
-    "precision": "prdc", "recall": "prdc", "density": "prdc", "coverage": "prdc",
-}  # fmt: skip
-METRICS = (*_FAMILY, "prdc")  # prdc asks for its four
-
-
-@dataclass
-class Reference:
-    """The training split as an extractor sees it: sums over all of it, and `rows` float64 [m, d], a fixed subset of at most ROWS."""
-
-    moments: Moments
-    rows: Tensor
-
-
-@dataclass
-class _Job:
-    """What a metric is built from."""
-
-    data_set: Any
-    extractor: Extractor
-    seed: int
-    cache: Path
-    batch: int
-    say: Say | None
-    _reference: Reference | None = field(default=None, repr=False)
-
-    @property
-    def reference(self) -> Reference:
-        if self._reference is None:
-            self._reference = read_reference(self.data_set, self.extractor, cache=self.cache, batch=self.batch, say=self.say)
-        return self._reference
-
-    def metric(self, family: str, expected: int) -> Metric:
-        if family == "fd":
-            return Frechet(self.reference.moments)
-        if family == "kid":
-            return kernel.KernelDistance(self.reference.rows, expected, seed=self.seed)
-        if family == "prdc":
-            return prdc.PRDC(self.reference.rows, expected, seed=self.seed)
-        if family == "modes":
-            return toy.Modes(*_modes(self.data_set))
-        if self.extractor.num_classes == 0:
-            raise InputError(
-                f"metric '{family}' needs class probabilities, and {self.extractor.name} gives none; use --extractor classifier"
-            )
-        if family == "is":
-            return InceptionScore(self.extractor.num_classes)
-        return Classes(self.extractor.num_classes, tuple(self.data_set.space.classes))
+NUM_POINTS = 2_500  # where the samples are vectors, after VEEGAN (toy.py)
+Sampler = Callable[[int], "Tensor | tuple[Tensor, Tensor | None]"]
 
 
 def evaluate(
-    sampler: Callable[[int], Tensor], data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None,
-    seed: int = 0, weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None,
+    sampler: Sampler, data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None, seed: int = 0,
+    weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
+    labelled: bool = False, lpips: Path | str | None = None,
 ) -> list[Score]:  # fmt: skip
     """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or float32 [n, d].
 
-    `metrics`: names of METRICS. `num_samples` None: 10,000 (2,500 points), or as many as there are held-out samples if those are fewer, so
-    that score and floor have the same N; a forced number stands, and the floor then tells its own. `seed` draws subsets; it is the caller's
-    who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped. Random state is not touched.
-    Raises InputError: unknown metric, one that this data or extractor cannot give, samples of the wrong shape.
+    A sampler of a conditional generator gives (samples, classes int64 [n] asked for), and `labelled` says so. `probe` opens the generator to
+    metrics that choose latents. `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
+    many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
+    tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
+    Random state is not touched. Raises InputError: unknown metric, one that data, extractor or generator cannot give, samples of the wrong shape.
     """
-    wanted = _expand(metrics)
+    wanted = registry.expand(metrics)
     if num_samples is not None and num_samples < 2:
         raise InputError(f"num_samples got {num_samples}; expected at least 2, and thousands for a figure worth comparing")
-    job = _Job(data_set, extractor, seed, cache or default_cache(), batch, say)
+    setting = Setting(data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips)
+    families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
+    known = registry.families()
     held = len(data_set.held)
-    usual = toy.NUM_SAMPLES if isinstance(data_set.space, Vector) else NUM_SAMPLES
+    usual = max([known[f].usual or 0 for f in families] + [NUM_POINTS if isinstance(data_set.space, Vector) else NUM_SAMPLES])
     count = num_samples or (min(usual, held) if held >= 2 else usual)
-    families = list(dict.fromkeys(_FAMILY[name] for name in wanted))
-    running = {family: job.metric(family, count) for family in families}
+    cost = dict.fromkeys(families, 0.0)
+    running = {}
+    floors: dict[str, dict[str, float]] = {}
+    streams = [family for family in families if known[family].streams]
+    for family in families:
+        running[family] = known[family].build(setting, count)
     broken = 0
-    for x in _drawn(sampler, count, batch, tuple(data_set.space.shape)):
-        seen = extractor(x)
+    started = time.process_time()
+    for x, asked in _drawn(sampler, count if streams else 0, batch, tuple(data_set.space.shape)):
+        seen = _seen(extractor, x, asked)
         broken += int((~torch.isfinite(seen.features).all(1)).sum())
-        for metric in running.values():
-            metric.update(seen)
-    figures = {family: metric.compute() for family, metric in running.items()}
+        for family in streams:
+            before = time.process_time()
+            running[family].update(seen)
+            cost[family] += time.process_time() - before
+    shared = time.process_time() - started - sum(cost.values())
+    figures, intervals = {}, {}
+    for family, metric in running.items():
+        before = time.process_time()
+        figures[family] = metric.compute()
+        intervals[family] = metric.intervals()
+        cost[family] += time.process_time() - before
     floor_count = min(count, held)
-    floors = _floors(job, families, floor_count) if held >= 2 else {}
-    return [
-        Score(
+    if held >= 2 and streams:
+        floors = _floors(setting, streams, floor_count)
+    scores = []
+    for name in wanted:
+        family = registry.family_of(name)
+        metric = running[family.name]
+        floor = floors.get(family.name, {})
+        low, high = intervals[family.name].get(name, (math.nan, math.nan))
+        scores.append(Score(
             name=name,
-            value=figures[_FAMILY[name]][name],
-            floor=_number(floors.get(_FAMILY[name], {}).get(name)),
-            protocol=_stamp(job, _FAMILY[name], running[_FAMILY[name]], count, weights, name),
-            higher_is_better=running[_FAMILY[name]].higher_is_better[name],
-            floor_samples=floor_count if floors else None,
-            note=_note(name, count, floor_count if floors else 0, broken, extractor.dim),
-            extra=running[_FAMILY[name]].detail(),
-        )
-        for name in wanted
-    ]
+            value=figures[family.name][name],
+            floor=_number(floor.get(name)),
+            protocol=_stamp(setting, metric, count, weights, name),
+            higher_is_better=metric.higher_is_better[name],
+            floor_samples=floor_count if floor else None,
+            note=_note(name, count, floor_count, broken, extractor.dim) if family.streams else "",
+            extra={**metric.detail(), **_floor_interval(floor, name), "shared_cpu_seconds": round(shared, 2)},
+            low=_number(low),
+            high=_number(high),
+            cpu_seconds=round(cost[family.name], 2),
+        ))  # fmt: skip
+    return scores
 
 
-def read_reference(
-    data_set: Any, extractor: Extractor, *, cache: Path | None = None, batch: int = 250, say: Say | None = None
-) -> Reference:
-    """Moments of the whole training split and a fixed subset of its features, from the cache or computed now."""
-    key = digest(f"reference-{VERSION}", data_set.content_hash, extractor.hash, str(ROWS), str(_SUBSET_SEED))
-    path = (cache or default_cache()) / f"reference-{key}.safetensors"
-    stored = read_tensors(path, say)
-    if stored is not None:
-        tensors = stored[0]
-        return Reference(Moments(tensors["n"], tensors["total"], tensors["outer"]), tensors["rows"].double())
-    train = data_set.train.x
-    if say:
-        say("reference", f"{extractor.name} features of {len(train):,} training samples, once")
-    moments, rows = Moments.empty(extractor.dim), []
-    chosen = torch.zeros(len(train), dtype=torch.bool)
-    chosen[subset(len(train), ROWS, _SUBSET_SEED)] = True
-    for start in range(0, len(train), batch):
-        index = torch.arange(start, min(start + batch, len(train)))
-        features = extractor(train[index]).features
-        moments.add(features)
-        rows.append(features[chosen[index]])
-    kept = torch.cat(rows)
-    # Features of a float32 network lose nothing in float32; only pixels, which are cheap, come out of the cache rounded.
-    tensors = {"n": moments.n, "total": moments.total, "outer": moments.outer, "rows": kept.float()}
-    write_tensors(path, tensors, {}, say)
-    return Reference(moments, kept.float().double())
-
-
-def _expand(metrics: Sequence[str]) -> list[str]:
-    """Names of single figures, once each, in the order asked."""
-    names: list[str] = []
-    for name in metrics:
-        if name not in METRICS:
-            raise InputError(f"metric '{name}' is unknown; expected some of {', '.join(METRICS)}.{suggest(name, METRICS)}")
-        names += prdc.PRDC.outputs if name == "prdc" else toy.Modes.outputs if name == "modes" else (name,)
-    if not names:
-        raise InputError(f"no metric was named; expected some of {', '.join(METRICS)}")
-    return list(dict.fromkeys(names))
-
-
-def _modes(data_set: Any) -> tuple[Tensor, float]:
-    path = str(data_set.card.get("path", ""))
-    known = ("ring", "grid", "spirals")
-    if not isinstance(data_set.space, Vector) or path not in known:
-        raise InputError(f"metric 'modes' needs a set whose modes are known: {', '.join(known)}; got '{path}'. Use fd, kid or prdc.")
-    from agon.data import modes
-
-    centres, sd = modes(path)
-    return torch.from_numpy(centres), sd
-
-
-def _drawn(sampler: Callable[[int], Tensor], count: int, batch: int, shape: tuple[int, ...]) -> Iterator[Tensor]:
+def _drawn(sampler: Sampler, count: int, batch: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of the sampler, checked, until there are `count`."""
     left = count
     while left > 0:
         n = min(batch, left)
-        x = sampler(n)
+        given = sampler(n)
+        x, asked = given if isinstance(given, tuple) else (given, None)
         image = len(shape) == 3
         if tuple(x.shape) != (n, *shape) or (x.dtype == torch.uint8) != image:
             kind = "uint8" if image else "float"
@@ -189,43 +112,51 @@ def _drawn(sampler: Callable[[int], Tensor], count: int, batch: int, shape: tupl
                 f"the sampler gave {x.dtype} {tuple(x.shape)}; expected {kind} {(n, *shape)}, stored samples: Space.to_bytes makes them"
             )
         left -= n
-        yield x
+        yield x, asked
 
 
-def _floors(job: _Job, families: Sequence[str], count: int) -> dict[str, dict[str, float]]:
-    """The figures of `count` held-out samples, by family; what is not in the cache is computed in one pass."""
-    metrics = {family: job.metric(family, count) for family in families}
+def _seen(extractor: Extractor, x: Tensor, asked: Tensor | None) -> Features:
+    seen = extractor(x)
+    return Features(seen.features, seen.probabilities, asked)
+
+
+def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, dict[str, float]]:
+    """The figures of `count` held-out samples, by family, and "NAME low", "NAME high" of their intervals; computed in one pass if not cached."""
+    metrics: dict[str, Metric] = {family: registry.families()[family].build(setting, count) for family in families}
     paths = {}
     for family, metric in metrics.items():
-        stamp = _stamp(job, family, metric, count, "", family)
-        paths[family] = job.cache / f"floor-{digest(str(VERSION), str(stamp), stamp.extractor_hash, stamp.reference_hash)}.json"
+        stamp = _stamp(setting, metric, count, "", family)
+        paths[family] = setting.cache / f"floor-{digest(str(VERSION), str(stamp), stamp.extractor_hash, stamp.reference_hash)}.json"
     found = {family: numbers for family, path in paths.items() if (numbers := read_numbers(path)) is not None}
-    missing = {family: metric for family, metric in metrics.items() if set(found.get(family, {})) != set(metric.outputs)}
+    missing = {family: metric for family, metric in metrics.items() if not set(metric.outputs) <= set(found.get(family, {}))}
     if missing:
-        held = job.data_set.held.x
-        index = subset(len(held), count, job.seed)
-        for start in range(0, count, job.batch):
-            seen = job.extractor(held[index[start : start + job.batch]])
+        held = setting.data_set.held
+        index, y = subset(len(held), count, setting.seed), labels_of(held)
+        for start in range(0, count, setting.batch):
+            rows = index[start : start + setting.batch]
+            seen = _seen(setting.extractor, held.x[rows], None if y is None or not setting.labelled else y[rows])
             for metric in missing.values():
                 metric.update(seen)
         for family, metric in missing.items():
             found[family] = metric.compute()
-            write_numbers(paths[family], found[family], job.say)
+            for name, (low, high) in metric.intervals().items():
+                found[family] |= {f"{name} low": low, f"{name} high": high}
+            write_numbers(paths[family], found[family], setting.say)
     return found
 
 
-def _stamp(job: _Job, family: str, metric: Metric, count: int, weights: str, name: str) -> Stamp:
-    space, extractor = job.data_set.space, job.extractor
+def _stamp(setting: Setting, metric: Metric, count: int, weights: str, name: str) -> Stamp:
+    space, extractor = setting.data_set.space, setting.extractor
     filters = [space.filter if isinstance(space, Image) else "", extractor.resize]
     return Stamp(
         metric=name,
         extractor=extractor.name,
         extractor_hash=extractor.hash,
         resize=", ".join(part for part in filters if part),
-        reference="modes" if family == "modes" else "train",
-        reference_hash=job.data_set.content_hash,
+        reference=metric.reference_name,
+        reference_hash=setting.data_set.content_hash,
         num_samples=count,
-        seed=job.seed,
+        seed=setting.seed,
         weights=weights,
         settings=metric.settings(),
         note=extractor.note,
@@ -236,11 +167,16 @@ def _note(name: str, count: int, floor_count: int, broken: int, dim: int) -> str
     notes = []
     if broken:
         notes.append(f"{broken} of {count} samples hold numbers that are not finite")
-    if floor_count == 0:
+    if floor_count < 2:
         notes.append("no held-out samples, so no floor")
     if name == "fd" and count < max(500, 5 * dim):
         notes.append(f"{count} samples are few for {dim} features: read it against the floor only")
     return "; ".join(notes)
+
+
+def _floor_interval(floor: dict[str, float], name: str) -> dict[str, Any]:
+    ends = [floor.get(f"{name} low", math.nan), floor.get(f"{name} high", math.nan)]
+    return {"floor_interval": ends} if all(map(math.isfinite, ends)) else {}
 
 
 def _number(value: float | None) -> float | None:

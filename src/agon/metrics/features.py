@@ -5,6 +5,7 @@ inception    the FID network up to Mixed_6e, 768 features, from a local weights 
 pixels       the samples themselves: vectors as they are, pictures as numbers in [-1, 1], averaged down to at most 3,072
 random       a convolutional network with fixed random weights: needs no labels and no file. Random embeddings rank samples sensibly
              (Naeem et al. 2020, arXiv:2002.09797, §5), but its figures are comparable with nothing published
+stacked      for sets made by `agon data stack`: the grey set's classifier on each of three channels (stacked.py)
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agon.data.stack import read_card
 from agon.errors import InputError, suggest
 from agon.metrics import inception
 from agon.metrics.cache import Say, digest
 from agon.metrics.classifier import open_classifier, usable
 from agon.metrics.contract import Extractor, Features
+from agon.metrics.stacked import open_stacked
 from agon.spaces import Image, Vector
 
-EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random")
+EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked")
 MAX_PIXELS = 3072
 
 
@@ -136,6 +139,8 @@ def make_extractor(
         name, why = _choice(data_set, weights)
         if say:
             say("extractor", f"{name}: {why}")
+    if name == "stacked":
+        return open_stacked(data_set, weights, cache=cache or default_cache(), device=device, say=say)
     if name == "classifier":
         return open_classifier(data_set, cache=cache or default_cache(), device=device, say=say)
     if name.startswith("inception"):
@@ -144,6 +149,9 @@ def make_extractor(
 
 
 def _choice(data_set: Any, weights: Path | str | None) -> tuple[str, str]:
+    card = read_card(str(data_set.card.get("path", "")))
+    if card is not None and data_set.space.shape[0] == 3:
+        return "stacked", f"each channel is a picture of {card['grey']}"
     why = usable(data_set.train)
     if not why:
         return "classifier", f"the data is labelled, {max(len(data_set.space.classes), 2)} classes"

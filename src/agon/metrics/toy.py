@@ -14,16 +14,22 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from agon.metrics.contract import Features, Metric
+from agon.errors import InputError
+from agon.metrics.contract import Family, Features, Metric
+from agon.metrics.jackknife import wilson
+from agon.metrics.setting import Setting
+from agon.spaces import Vector
 
 REACH = 3.0  # standard deviations
 NUM_SAMPLES = 2500
+_KNOWN = ("ring", "grid", "spirals")
 
 
 class Modes(Metric):
     """Counts of high-quality samples by nearest mode: centres float64 [K, d] in data units, `sd` of each coordinate around them."""
 
     outputs: ClassVar[tuple[str, ...]] = ("modes", "quality")
+    reference_name: ClassVar[str] = "modes"
     higher_is_better: ClassVar[Mapping[str, bool]] = {"modes": True, "quality": True}
 
     def __init__(self, centres: Tensor, sd: float) -> None:
@@ -48,6 +54,10 @@ class Modes(Metric):
             return {"modes": math.nan, "quality": math.nan}
         return {"modes": float((counts >= 1).sum()), "quality": float(counts.sum() / n)}
 
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Wilson's, of the share; a number of modes has none."""
+        return {"quality": wilson(self.compute()["quality"], float(self._state["n"]))}
+
     def settings(self) -> str:
         """The literature's thresholds, and how many modes there are."""
         return f"of {len(self.centres)}, within {REACH:g} sd, covered by ≥ 1"
@@ -63,3 +73,17 @@ class Modes(Metric):
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Replace the counts."""
         self._state = dict(state)
+
+
+def build(setting: Setting, expected: int) -> Modes:
+    """Modes of the embedded sets. Raises InputError for data whose modes are not known."""
+    path = str(setting.data_set.card.get("path", ""))
+    if not isinstance(setting.data_set.space, Vector) or path not in _KNOWN:
+        raise InputError(f"metric 'modes' needs a set whose modes are known: {', '.join(_KNOWN)}; got '{path}'. Use fd, kid or prdc.")
+    from agon.data import modes
+
+    centres, sd = modes(path)
+    return Modes(torch.from_numpy(centres), sd)
+
+
+FAMILY = Family(name="modes", outputs=Modes.outputs, build=build)

@@ -1,0 +1,49 @@
+"""Which metrics there are: every file of this folder that holds a FAMILY. A new metric is a new file."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from agon.errors import InputError, suggest
+from agon.metrics.contract import Family
+
+
+@cache
+def families() -> dict[str, Family]:
+    """Families by name, in the order of their files."""
+    found: dict[str, Family] = {}
+    for module in sorted(module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])):
+        family = getattr(importlib.import_module(f"agon.metrics.{module}"), "FAMILY", None)
+        if family is not None:
+            assert family.name not in found, f"two files offer the metrics '{family.name}'"
+            found[family.name] = family
+    return found
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every name that may be asked for: single figures, and families, which ask for all of theirs."""
+    outputs = [output for family in families().values() for output in family.outputs]
+    return tuple(dict.fromkeys([*outputs, *families()]))
+
+
+def family_of(output: str) -> Family:
+    """The family that gives a figure."""
+    return next(family for family in families().values() if output in family.outputs)
+
+
+def expand(asked: Sequence[str]) -> list[str]:
+    """Names of single figures, once each, in the order asked. Raises InputError."""
+    found: list[str] = []
+    for name in asked:
+        if name not in names():
+            raise InputError(f"metric '{name}' is unknown; expected some of {', '.join(names())}.{suggest(name, names())}")
+        family = families().get(name)
+        found += family.outputs if family else (name,)
+    if not found:
+        raise InputError(f"no metric was named; expected some of {', '.join(names())}")
+    return list(dict.fromkeys(found))
