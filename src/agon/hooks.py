@@ -7,6 +7,7 @@ same weights. Records come before the state they belong to: whoever resumes find
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,11 +21,12 @@ from agon.data import DataSet
 from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
-from agon.game import Batch, Players, mix
-from agon.metrics import Extractor, Score, evaluate, make_extractor
+from agon.game import Batch
+from agon.metrics import Extractor, Score
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw, gallery_labels, labels_for
 from agon.schedule import at
+from agon.scoring import Budget, open_extractor, take_scores
 from agon.spaces import Space
 from agon.stats import Log
 
@@ -77,6 +79,7 @@ class Scene:
     seconds: float = 0.0  # wall-clock spent in rounds
     cpu_seconds: float = 0.0  # processor time spent in rounds
     best: float | None = None
+    budget: Budget = field(default_factory=lambda: Budget(0.1))
     _extractor: Extractor | None = None
     _history: list[health.Vitals] = field(default_factory=list)
     _fired: set[str] = field(default_factory=set)
@@ -96,7 +99,7 @@ class Scene:
         run, here = self.run, self.engine.clock.round
         if here % run.tick == 0 or last:
             self.tick()
-        if here > 0 and ((run.score_every and here % run.score_every == 0) or here >= run.rounds):
+        if here > 0 and (here >= run.rounds or (run.score_every and here % run.score_every == 0 and self._affordable())):
             self.score()
         if here % run.save_every == 0 or last:
             return self.save()
@@ -188,12 +191,23 @@ class Scene:
 
     # -- scores ------------------------------------------------------------------------------------------------------------------
 
+    def _affordable(self) -> bool:
+        """Whether scoring is within its share of the run's time; says so, once, when it is not."""
+        allowed = ranks.is_main() and self.budget.allows(self.seconds)
+        if ranks.is_main() and self.budget.put_off == 1:
+            sentence = self.budget.sentence(self.seconds)
+            self.log.event("scores", self.engine.clock.round, self.engine.clock.seen, sentence=sentence)
+            self.show.note("scores", sentence)
+        return ranks.any_true(allowed)
+
     def score(self) -> None:
         """Take the run's scores, write them, and keep the state if the first of them is the best so far."""
         if ranks.is_main():
+            began, first = time.perf_counter(), self._extractor is None
             if self._extractor is None and self.run.metrics:
-                self._extractor = open_extractor(self.run, self.data_set, say=self.show.note)
-            scores = take_scores(self.run, self.data_set, self.engine.players.ema, self.content, self._extractor)
+                self._extractor = open_extractor(self.run, self.data_set, device=self.engine.device, say=self.show.note)
+            scores = take_scores(self.run, self.data_set, self.engine.players.ema, self.content, self._extractor, say=self.show.note)
+            self.budget.spent += 0.0 if first else time.perf_counter() - began
             clock = self.engine.clock
             for score in scores:
                 times = {"seconds": round(self.seconds, 3), "cpu_seconds": round(self.cpu_seconds, 3)}
@@ -223,12 +237,16 @@ class Scene:
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, engine = self.engine.state()
-        rest = {"round": engine["round"], "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "best": self.best, "engine": engine}
+        rest = {
+            "round": engine["round"], "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "best": self.best,
+            "score_seconds": self.budget.spent, "engine": engine,
+        }  # fmt: skip
         return tensors, rest
 
     def restore(self, rest: Mapping[str, Any]) -> None:
         """Take up what a state knows beside the engine's part, and the vitals written up to it."""
         self.seconds, self.cpu_seconds, self.best = rest["seconds"], rest["cpu_seconds"], rest["best"]
+        self.budget.spent = rest.get("score_seconds", 0.0)
         here = rest["round"]
         past = [row for row in self.directory.events() if row.get("kind") == "tick" and row["round"] <= here]
         self._history = [{name: math.nan if value is None else value for name, value in row["stats"].items()} for row in past]
@@ -272,29 +290,6 @@ def animate(directory: RunDirectory) -> None:
         frames[0].save(
             temporary, format="GIF", save_all=True, append_images=frames[1:], duration=[150] * (len(frames) - 1) + [2500], loop=0
         )
-
-
-def open_extractor(run: Run, data_set: DataSet, *, say: Any = None) -> Extractor:
-    """The feature extractor the run's scores are taken with."""
-    return make_extractor(run.extractor, data_set, weights=run.extractor_weights, say=say)
-
-
-def take_scores(
-    run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], extractor: Extractor | None, *, weights: str = "ema", seed: int = 0
-) -> list[Score]:
-    """The run's metrics on fresh samples of these players, each with its floor; none without an extractor."""
-    if extractor is None:
-        return []
-    drawn = 0
-
-    def sampler(n: int) -> Tensor:
-        nonlocal drawn
-        part = mix(seed, 11, drawn)
-        drawn += n
-        labels = labels_for(run.game.sees(data_set.space), n, seed=part, share=content.get("class_share"))
-        return draw(run.game, p, run.game.sees(data_set.space), n, seed=part, labels=labels)
-
-    return evaluate(sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights)
 
 
 def _rest(sign: health.Sign) -> dict[str, str]:

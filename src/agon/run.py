@@ -28,6 +28,7 @@ from agon.directory import FORMAT, RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
+from agon.scoring import Budget
 from agon.stats import Log
 
 Say = Callable[[str, str], None]
@@ -52,6 +53,7 @@ class Run:
     threads: int | None = None  # CPU threads; None: torch's choice
     tick: int = 100  # rounds between statistics, sample grids and health checks
     score_every: int = 1000  # rounds between scores; 0: only at the end
+    score_share: float = 0.1  # scores take at most this share of the training time so far; what is due beyond it is left out
     save_every: int = 100  # rounds between saved states
     metrics: tuple[str, ...] = ("fd",)
     extractor: str = "auto"  # auto, classifier, inception, pixels
@@ -66,6 +68,8 @@ class Run:
         for name, low in (("rounds", 1), ("batch", 1), ("tick", 1), ("score_every", 0), ("save_every", 1), ("keep", 1), ("patience", 1)):
             if getattr(self, name) < low:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected {low} or more.")
+        if not self.score_share >= 0:
+            raise InputError(f"--score-share is {self.score_share}; expected a share such as 0.1, or 0 for scores at the end only.")
         for name in ("microbatch", "threads", "num_samples"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -255,7 +259,14 @@ def play(
     )  # fmt: skip
     log = Log(directory.path, run.tensorboard)
     scene = hooks.Scene(
-        run=run, engine=engine, data_set=data_set, directory=directory, log=log, show=show or hooks.Quiet(), content=content
+        run=run,
+        engine=engine,
+        data_set=data_set,
+        directory=directory,
+        log=log,
+        show=show or hooks.Quiet(),
+        content=content,
+        budget=Budget(run.score_share),
     )
     with _stop_signal() as asked_to_stop, _disk_errors(directory):
         _resume(scene)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from agon import hooks
 from agon.config import decode
 from agon.data import Data, open_data
 from agon.device import choose_device
@@ -24,6 +23,7 @@ from agon.latent import Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, class_id, draw, labels_for
+from agon.scoring import open_extractor, take_scores
 from agon.spaces import Image, Space, Vector
 
 
@@ -99,8 +99,8 @@ class Trained:
         data_set = open_data(self.run.data)
         if data_set.content_hash != self.content["content_hash"]:
             raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
-        found = hooks.open_extractor(run, data_set, say=say)
-        return hooks.take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed)
+        found = open_extractor(run, data_set, device=self.players.device, say=say)
+        return take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say)
 
 
 def load(path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> Trained:

@@ -11,8 +11,8 @@ from scipy import linalg
 from sklearn.neighbors import NearestNeighbors
 
 from agon.metrics import Features, Metric, reduce
-from agon.metrics.frechet import Frechet, frechet_distance
 from agon.metrics.classes import Classes
+from agon.metrics.frechet import Frechet, frechet_distance
 from agon.metrics.inception_score import InceptionScore
 from agon.metrics.kernel import KernelDistance, mmd2_unbiased
 from agon.metrics.moments import Moments

@@ -58,11 +58,18 @@ def sample(
 @app.command("eval")
 def evaluate(
     run: RunPath,
-    metrics: Annotated[list[str] | None, typer.Option("--metric", "-m", help="fd kid is prdc classes modes; may be repeated. Default: the run's.")] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", "-m",
+            help="fd fd_inf kid is prdc classes class_accuracy classwise memorisation modes modes_stacked ppl (docs/metrics.md), "
+            "or one figure of these; may be repeated. Default: the run's.",
+        ),
+    ] = None,
     num_samples: Annotated[int | None, typer.Option("--num-samples", help="Samples to draw; default by the held-out split.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    extractor: Annotated[str | None, typer.Option(help="auto, classifier, inception or pixels.")] = None,
-    extractor_weights: Annotated[str | None, typer.Option(help="Local weights file for --extractor inception.")] = None,
+    extractor: Annotated[str | None, typer.Option(help="auto, classifier, inception, inception-clean, pixels, random or stacked.")] = None,
+    extractor_weights: Annotated[str | None, typer.Option(help="Local weights file for --extractor inception; the grey set for --extractor stacked.")] = None,
     weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
     state: State = "latest",
     trust: Trust = False,
@@ -79,7 +86,12 @@ def evaluate(
     )  # fmt: skip
     for score in scores:
         line(console, "score", str(score))
-        append_jsonl(run / "metrics.jsonl", {"round": trained.round, "seen": trained.seen, "command": "eval", **score.to_json()})
+    try:
+        for score in scores:
+            append_jsonl(run / "metrics.jsonl", {"round": trained.round, "seen": trained.seen, "command": "eval", **score.to_json()})
+    except OSError as error:
+        # The figures are told; a run that lies on a read-only disk only cannot keep them.
+        line(console, "note", f"not kept in {run / 'metrics.jsonl'}: {error.strerror or error}")
 
 
 @app.command()

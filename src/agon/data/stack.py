@@ -20,7 +20,7 @@ from agon.errors import InputError
 from agon.records import atomic_path
 
 HELD = 26_000  # held-out stacks, as many as the metric looks at
-_CARD = "agon_card"
+_CARD = "agon_card"  # its name in the file
 
 
 def stack(grey: Data, out: Path | str, *, count: int = 60_000, held: int | None = None, seed: int = 0, say: Say | None = None) -> Path:
@@ -51,12 +51,15 @@ def stack(grey: Data, out: Path | str, *, count: int = 60_000, held: int | None 
     text = np.frombuffer(json.dumps(card).encode(), dtype=np.uint8)
     try:
         with atomic_path(target) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **parts, **{_CARD: text})
+            np.savez_compressed(file, x=parts["x"], x_test=parts["x_test"], agon_card=text)
     except OSError as error:
         raise InputError(f"cannot write '{target}': {error.strerror or error}; give another place with --out.") from None
     if say:
         height, width = parts["x"].shape[1:3]
-        say("stacked", f"{count:,} stacks of {height}×{width} to train on, {held:,} held back, {len(source.space.classes) ** 3:,} modes, seed {seed}")
+        say(
+            "stacked",
+            f"{count:,} stacks of {height}×{width} to train on, {held:,} held back, {len(source.space.classes) ** 3:,} modes, seed {seed}",
+        )
     return target
 
 

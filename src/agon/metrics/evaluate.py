@@ -78,22 +78,22 @@ def evaluate(
         floors = _floors(setting, streams, floor_count)
     scores = []
     for name in wanted:
-        family = registry.family_of(name)
-        metric = running[family.name]
-        floor = floors.get(family.name, {})
-        low, high = intervals[family.name].get(name, (math.nan, math.nan))
+        source = registry.family_of(name)
+        metric = running[source.name]
+        floor = floors.get(source.name, {})
+        low, high = intervals[source.name].get(name, (math.nan, math.nan))
         scores.append(Score(
             name=name,
-            value=figures[family.name][name],
+            value=figures[source.name][name],
             floor=_number(floor.get(name)),
             protocol=_stamp(setting, metric, count, weights, name),
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
-            note=_note(name, count, floor_count, broken, extractor.dim) if family.streams else "",
+            note=_note(name, count, floor_count, broken, extractor.dim) if source.streams else "",
             extra={**metric.detail(), **_floor_interval(floor, name), "shared_cpu_seconds": round(shared, 2)},
             low=_number(low),
             high=_number(high),
-            cpu_seconds=round(cost[family.name], 2),
+            cpu_seconds=round(cost[source.name], 2),
         ))  # fmt: skip
     return scores
 

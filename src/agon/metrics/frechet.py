@@ -122,7 +122,11 @@ class Frechet(Metric):
 
     def settings(self) -> str:
         """Directions, where not all were taken."""
-        return f"{self.directions.basis.shape[1]} of {len(self.directions.basis)} directions and the distance from them" if self.directions else ""
+        return (
+            f"{self.directions.basis.shape[1]} of {len(self.directions.basis)} directions and the distance from them"
+            if self.directions
+            else ""
+        )
 
     def state(self) -> dict[str, Tensor]:
         """n [G], total [G, d], outer [G, d, d]."""

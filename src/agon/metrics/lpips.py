@@ -67,7 +67,9 @@ class LPIPS:
         """Squeeze to few channels, expand by 1×1 and 3×3."""
 
         def convolved(x: Tensor, part: str, padding: int = 0) -> Tensor:
-            return functional.conv2d(x, self.backbone[f"{index}.{part}.weight"], self.backbone[f"{index}.{part}.bias"], padding=padding).relu()
+            return functional.conv2d(
+                x, self.backbone[f"{index}.{part}.weight"], self.backbone[f"{index}.{part}.bias"], padding=padding
+            ).relu()
 
         x = convolved(x, "squeeze")
         return torch.cat([convolved(x, "expand1x1"), convolved(x, "expand3x3", 1)], 1)
@@ -109,11 +111,15 @@ def open_lpips(folder: Path | str | None = None) -> LPIPS | None:
             raise InputError(f"'{path}' is not there; {VARIABLE} names a folder that holds {BACKBONE} and {LINEAR[0]} (LPIPS v0.1).")
     backbone, linear = _read(root / BACKBONE), _read(second)
     backbone = {name.removeprefix("features."): value for name, value in backbone.items()}
-    wanted = {"0.weight", "0.bias"} | {f"{i}.{p}.{k}" for i in _FIRES for p in ("squeeze", "expand1x1", "expand3x3") for k in ("weight", "bias")}
+    wanted = {"0.weight", "0.bias"} | {
+        f"{i}.{p}.{k}" for i in _FIRES for p in ("squeeze", "expand1x1", "expand3x3") for k in ("weight", "bias")
+    }
     heads = [linear.get(f"lin{k}.model.1.weight") for k in range(len(_LOOKED))]
     weights = [head for head in heads if head is not None]
     if not wanted <= set(backbone) or len(weights) != len(heads):
-        raise InputError(f"the files in '{root}' are not SqueezeNet 1.1 and LPIPS v0.1's squeeze layers; expected {BACKBONE} and {LINEAR[0]}.")
+        raise InputError(
+            f"the files in '{root}' are not SqueezeNet 1.1 and LPIPS v0.1's squeeze layers; expected {BACKBONE} and {LINEAR[0]}."
+        )
     kept = {name: backbone[name] for name in sorted(wanted)}
     return LPIPS(kept, weights, digest(kept, {str(k): w for k, w in enumerate(weights)}))
 

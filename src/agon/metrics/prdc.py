@@ -8,8 +8,8 @@
 A ball is closed and reaches to the k-th nearest other sample of its own side. Density may pass 1. Exact, in chunks of rows, at most
 `LIMIT` samples a side.
 
-Intervals: the delete-a-group jackknife over the generated samples. Recall keeps each ball's radius when neighbours leave, an approximation
-that changes the spread by little and saves twenty searches.
+Intervals: the delete-a-group jackknife over the generated samples. Recall keeps each ball's radius when neighbours leave, which
+saves twenty searches and makes its interval up to twice as wide as need be, never narrower.
 """
 
 from __future__ import annotations

@@ -77,8 +77,12 @@ def open_stacked(
     try:
         source = open_data(Data(path=path, channels=1, size=(height, width), labels="use"))
     except InputError as error:
-        raise InputError(f"the grey set '{path}' behind these stacks cannot be opened: {error} Name its place by --extractor-weights.") from None
+        raise InputError(
+            f"the grey set '{path}' behind these stacks cannot be opened: {error} Name its place by --extractor-weights."
+        ) from None
     classifier = open_classifier(source, cache=cache, device=device, say=say)
-    counts = torch.bincount(source.train.y, minlength=classifier.num_classes).double()
+    y = source.train.y
+    assert y is not None, "labels were asked for"
+    counts = torch.bincount(y, minlength=classifier.num_classes).double()
     share = counts / counts.sum()
     return Stacked(classifier, (share[:, None, None] * share[None, :, None] * share[None, None, :]).flatten())

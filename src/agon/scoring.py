@@ -1,0 +1,129 @@
+"""Scores of a run: its generator as a sampler and as a probe, and what scores may cost while it trains.
+
+Metrics know samples and tensors, games know players; this file stands between them. Scores are taken on the first process only, whatever the
+number of processes: the others wait, so a score costs a run on many devices its wall-clock time once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from agon.data import DataSet
+from agon.game import Game, Players, mix
+from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
+from agon.sampling import draw, labels_for
+from agon.spaces import Space
+
+if TYPE_CHECKING:
+    from agon.run import Run
+
+FREE_S = 20.0  # seconds of scoring that any run may spend, however short it is
+
+
+def open_extractor(run: Run, data_set: DataSet, *, device: torch.device | str = "cpu", say: Any = None) -> Extractor:
+    """The feature extractor the run's scores are taken with, on the run's device if that is a CUDA one (metrics need float64 elsewhere)."""
+    where = torch.device(device)
+    return make_extractor(
+        run.extractor, data_set, weights=run.extractor_weights, say=say, device=where if where.type == "cuda" else "cpu"
+    )  # fmt: skip
+
+
+def take_scores(
+    run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], extractor: Extractor | None, *, weights: str = "ema", seed: int = 0,
+    say: Any = None,
+) -> list[Score]:  # fmt: skip
+    """The run's metrics on fresh samples of these players, each with its floor; none without an extractor."""
+    if extractor is None:
+        return []
+    space, share = run.game.sees(data_set.space), content.get("class_share")
+    drawn = 0
+
+    def sampler(n: int) -> tuple[Tensor, Tensor | None]:
+        nonlocal drawn
+        part = mix(seed, 11, drawn)
+        drawn += n
+        labels = labels_for(space, n, seed=part, share=share)
+        return draw(run.game, p, space, n, seed=part, labels=labels), labels if space.num_classes else None
+
+    return evaluate(
+        sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
+        probe=open_probe(run.game, p, space, share), labelled=bool(space.num_classes),
+    )  # fmt: skip
+
+
+def open_probe(game: Game, p: Players, space: Space, share: Any = None) -> Probe | None:
+    """The generator laid open to metrics, in w where `p.G` has a mapping and a synthesis, else in z; None for games without latents."""
+    if type(game).latents is Game.latents:
+        return None
+    generator = p["G"] if "G" in list(p) else None
+    latent: Literal["z", "w"] = "w" if hasattr(generator, "mapping") and hasattr(generator, "synthesis") else "z"
+
+    def labels(n: int, seed: int) -> Tensor | None:
+        return labels_for(space, n, seed=mix(seed, 17), share=share)
+
+    def latents(n: int, y: Tensor | None, seed: int) -> Tensor:
+        with _still(p, mix(seed, 19)):
+            z = game.latents(p, n)
+            return z if latent == "z" else generator.mapping(z, None if y is None else y.to(z.device))  # type: ignore[union-attr,operator]
+
+    def render(x: Tensor, y: Tensor | None, seed: int) -> Tensor:
+        if latent == "z":
+            made = draw(game, p, space, len(x), seed=mix(seed, 23), labels=y, latents=x, stored=False)
+        else:
+            with _still(p, mix(seed, 23)):
+                made = generator.synthesis(x).float()  # type: ignore[union-attr,operator]
+        return (made.clamp(-1, 1) + 1) * 127.5
+
+    return Probe(latent, labels, latents, render)
+
+
+class _still:
+    """Players in evaluation mode, without gradients, with random state forked and seeded."""
+
+    def __init__(self, p: Players, seed: int) -> None:
+        self.p, self.seed = p, seed
+
+    def __enter__(self) -> None:
+        self.was_training = [module for _, module in self.p.items() if module.training]
+        for module in self.was_training:
+            module.eval()
+        self.fork = torch.random.fork_rng(devices=[torch.cuda.current_device()] if self.p.device.type == "cuda" else [])
+        self.no_grad = torch.no_grad()
+        self.fork.__enter__()
+        self.no_grad.__enter__()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *error: Any) -> None:
+        self.no_grad.__exit__(*error)
+        self.fork.__exit__(*error)
+        for module in self.was_training:
+            module.train()
+
+
+@dataclass
+class Budget:
+    """What scoring may cost: `share` of the seconds in training so far, or FREE_S if that is more. Decides whether a due score is taken."""
+
+    share: float
+    spent: float = 0.0  # seconds; a process's first score, which may train a classifier and read the reference, is free
+    put_off: int = 0  # scores left out since the last one
+
+    def allows(self, trained_s: float) -> bool:
+        """Whether a score is affordable after so many seconds of training; counts a refusal."""
+        if self.share > 0 and self.spent <= max(FREE_S, self.share * trained_s):
+            self.put_off = 0
+            return True
+        self.put_off += 1
+        return False
+
+    def sentence(self, trained_s: float) -> str:
+        """Why a score was left out."""
+        return (
+            f"scoring has taken {self.spent:.0f} s beside {trained_s:.0f} s of training, more than {self.share:.0%}: scores are taken less "
+            "often from here on. --score-share sets the share; fewer --num-samples or metrics cost less."
+        )
