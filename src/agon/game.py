@@ -222,6 +222,7 @@ class Game(ABC):
     """Rules and hyperparameters. Subclasses are frozen dataclasses and must have the fields `optim` and `ema`."""
 
     conditional: ClassVar[bool] = True  # False: labels are never shown to this game; it may also be a field
+    sampling: ClassVar[tuple[str, ...]] = ()  # fields that change how a trained game samples, not what it learns
     optim: Mapping[str, Optimiser] = field(default_factory=dict)
     ema: Mapping[str, Average] = field(default_factory=dict)
 

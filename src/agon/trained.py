@@ -12,13 +12,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from agon.config import decode
+from agon.config import decode, encode, override
 from agon.data import Data, open_data
 from agon.device import choose_device
 from agon.directory import RunDirectory
 from agon.engine import Engine
-from agon.errors import InputError
-from agon.game import Players
+from agon.errors import InputError, suggest
+from agon.game import Game, Players
 from agon.latent import Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
@@ -35,12 +35,17 @@ def space_from_json(content: Mapping[str, Any]) -> Space:
 class Trained:
     """A run opened for use: samples, walks, scores, export."""
 
-    def __init__(self, path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> None:
-        """state: latest, best or a round; weights: ema or raw. Raises InputError."""
+    def __init__(
+        self, path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """state: latest, best or a round; weights: ema or raw; settings: "game.steps" and the like, as the game allows. Raises InputError."""
         self.directory = RunDirectory.open(path)
         self.content = self.directory.run()
         self.run = run_from_json(self.content, game_class(self.directory, self.content, trusted=trust))
-        self.game, self.space = self.run.game, space_from_json(self.content["space"])
+        self.sampling, game = amended(self.run.game, settings or {})
+        self.run = replace(self.run, game=game)
+        self.game, self.space = game, space_from_json(self.content["space"])
         found = self.directory.load_state(state)
         if found is None:
             raise InputError(f"'{path}' has no saved state yet. Train it: `agon train {shlex.quote(str(path))}`.")
@@ -103,9 +108,32 @@ class Trained:
         return take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say)
 
 
-def load(path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False) -> Trained:
-    """Open a trained run: `agon.load("runs/a").sample(16, seed=0)` is uint8 [16, H, W, C]."""
-    return Trained(path, state=state, weights=weights, device=device, trust=trust)
+def amended(game: Game, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Game]:
+    """A game with fields changed that concern sampling only, and those that differ by name. Raises InputError for any other name."""
+    may = [f"game.{name}" for name in game.sampling]
+    for name in settings:
+        if name not in may:
+            listing = (
+                f"{', '.join('--' + word for word in may)} can be changed"
+                if may
+                else f"{type(game).__name__} has nothing that can be changed"
+            )
+            raise InputError(f"unknown option '--{name.replace('_', '-')}'; after training {listing}.{suggest(name, may)}")
+    before = encode(game)
+    after = override({"game": before}, settings)["game"]
+    changed = {name: after[name] for name in game.sampling if after[name] != before[name]}
+    return changed, decode(type(game), after, "game") if changed else game
+
+
+def load(
+    path: Path | str, *, state: str = "latest", weights: str = "ema", device: str = "auto", trust: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Trained:  # fmt: skip
+    """Open a trained run: `agon.load("runs/a").sample(16, seed=0)` is uint8 [16, H, W, C].
+
+    settings: fields of the game that concern sampling only, such as {"game.steps": 4} of a flow.
+    """
+    return Trained(path, state=state, weights=weights, device=device, trust=trust, settings=settings)
 
 
 def fit(recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, **settings: Any) -> Trained:

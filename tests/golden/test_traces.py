@@ -15,13 +15,19 @@ import torch
 
 from agon.engine import Engine
 from agon.game import Game
+from agon.games.autoencoder import Autoencoder
+from agon.games.flow import Flow
 from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
+from agon.games.vae import VAE
+from agon.games.vaegan import VAEGAN
 from agon.losses import Relativistic
+from agon.networks.codec import Codec, FlatCodec
 from agon.networks.dcgan import DCGAN as ConvNet
 from agon.networks.dcgan import PeerDCGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
+from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam
 from agon.penalties import R1, R2
 from agon.schedule import Cosine, Warmup
@@ -42,6 +48,12 @@ CASES: dict[str, tuple[Game, Space]] = {
     ),
     "r3gan-paper": (R3GAN(net=R3Paper(widths=(16, 16, 16), group_width=8)), GREY),
     "r3gan-points": (R3GAN(net=MLP(width=16, depth=2), z_dim=6, signs=3), POINTS),
+    "autoencoder": (Autoencoder(net=Codec(widths=(16, 8)), z_dim=4), Image(channels=1, height=16, width=16, classes=("a", "b"))),
+    "vae": (VAE(net=Codec(widths=(16, 8)), z_dim=4, likelihood="logistic"), GREY),
+    "vae-points": (VAE(net=FlatCodec(width=16, depth=2), z_dim=2), POINTS),
+    "vae-gan": (VAEGAN(net=Codec(widths=(16, 8)), z_dim=4), GREY),
+    "flow": (Flow(net=UNet(widths=(8, 16), embed_dim=16)), Image(channels=1, height=16, width=16, classes=("a", "b"))),
+    "flow-points": (Flow(net=FlatVelocity(width=16)), POINTS),
 }
 
 

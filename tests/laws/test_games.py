@@ -11,13 +11,19 @@ from torch import Tensor, nn
 from agon import losses
 from agon.errors import InputError
 from agon.game import Batch, Clock, Game, Players, Turn, lazily
+from agon.games.autoencoder import Autoencoder
+from agon.games.flow import Flow
 from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
+from agon.games.vae import VAE
+from agon.games.vaegan import VAEGAN
 from agon.losses import Logistic, Relativistic, Wasserstein
+from agon.networks.codec import Codec, FlatCodec
 from agon.networks.dcgan import DCGAN as ConvNet
 from agon.networks.dcgan import PeerDCGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
+from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam, RMSprop
 from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, WeightClip
 from agon.spaces import Image, Space, Vector
@@ -29,6 +35,8 @@ ODD = Image(channels=1, height=14, width=11)
 POINTS = Vector(dim=2)
 SLOW = {k: RMSprop(lr=5e-5) for k in "GD"}
 LEAN, PERCEPTRON = R3Lean(widths=(16, 8)), MLP(width=32, depth=2)
+CODEC, FLAT = Codec(widths=(16, 8)), FlatCodec(width=32, depth=2)
+SMALL = UNet(widths=(8, 16), embed_dim=16)
 
 CASES = {
     "r3gan lean": (R3GAN(net=LEAN), GREY),
@@ -47,6 +55,16 @@ CASES = {
     "rsgan": (GAN(net=ConvNet(width=8, critic_norm="spectral"), loss=Relativistic()), GREY),
     "dcgan": (GAN(net=ConvNet(width=8)), GREY),
     "dcgan peer": (GAN(net=PeerDCGAN()), GREY),
+    "autoencoder": (Autoencoder(net=CODEC, z_dim=4), ODD),
+    "autoencoder, classes": (Autoencoder(net=CODEC, z_dim=4), CLASSES),
+    "vae": (VAE(net=CODEC, z_dim=4), ODD),
+    "vae, classes, grey levels": (VAE(net=CODEC, z_dim=4, likelihood="logistic"), CLASSES),
+    "vae points": (VAE(net=FLAT, z_dim=2), POINTS),
+    "vae-gan": (VAEGAN(net=CODEC, z_dim=4), ODD),
+    "vae-gan, classes": (VAEGAN(net=CODEC, z_dim=4), CLASSES),
+    "flow": (Flow(net=SMALL, steps=2, solver="heun"), ODD),
+    "flow, classes, guided": (Flow(net=SMALL, steps=2, guidance=2.0), CLASSES),
+    "flow points": (Flow(net=FlatVelocity(width=32), solver="euler", time="uniform"), POINTS),
 }
 
 
@@ -62,7 +80,9 @@ def test_space_obeys_the_laws(space: Space) -> None:
 
 
 def test_two_ranks_equal_one() -> None:
-    check_ranks([CASES[name] for name in ("r3gan lean, classes", "r3gan points", "gan points", "dcgan")])
+    check_ranks(
+        [CASES[name] for name in ("r3gan lean, classes", "r3gan points", "gan points", "dcgan", "autoencoder, classes", "flow points")]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from agon.cli.base import RunPath, State, Trust, app, line, screen
+from agon.cli.base import Extra, RunPath, State, Trust, app, line, screen
 from agon.cli.latent import LatentsOption, LayersOption, SpaceOption, codes_of, kind, wished
+from agon.cli.settings import assignments
 
 
-@app.command()
+@app.command(context_settings=Extra)
 def sample(
+    context: typer.Context,
     run: RunPath,
     n: Annotated[int, typer.Option("-n", "--n", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
@@ -37,12 +39,12 @@ def sample(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:
-    """Draw samples from a run."""
+    """Draw samples from a run. What concerns sampling only can be changed by name: --game.steps 4 of a flow."""
     from agon.latent.sheets import granted
     from agon.samplefile import save_samples
     from agon.trained import load
 
-    trained = load(run, state=state, weights=weights, trust=trust)
+    trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     wish = wished(interpolate, frames, spherical, grid, mix, truncation, threshold, layers)
     if wish.plain and latents is None:
         drawn, wide = trained.sample(n, seed=seed, label=label), None
@@ -55,8 +57,9 @@ def sample(
     line(screen(), "wrote", f"{written} ({len(drawn)} samples, seed {seed}, {trained.weights} weights of round {trained.round:,})")
 
 
-@app.command("eval")
+@app.command("eval", context_settings=Extra)
 def evaluate(
+    context: typer.Context,
     run: RunPath,
     metrics: Annotated[
         list[str] | None,
@@ -74,21 +77,23 @@ def evaluate(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:  # fmt: skip
-    """Score a run; every figure is printed with its protocol and the real-against-real floor."""
+    """Score a run; every figure is printed with its protocol and the real-against-real floor. Sampling can be changed as in `agon sample`."""
     from agon.records import append_jsonl
     from agon.trained import load
 
     console = screen()
-    trained = load(run, state=state, weights=weights, trust=trust)
+    trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     scores = trained.evaluate(
         metrics, num_samples=num_samples, seed=seed, say=lambda n, t: line(console, n, t), extractor=extractor,
         extractor_weights=extractor_weights,
     )  # fmt: skip
+    sampling = {"sampling": trained.sampling} if trained.sampling else {}
     for score in scores:
         line(console, "score", str(score))
+    row = {"round": trained.round, "seen": trained.seen, "command": "eval", **sampling}
     try:
         for score in scores:
-            append_jsonl(run / "metrics.jsonl", {"round": trained.round, "seen": trained.seen, "command": "eval", **score.to_json()})
+            append_jsonl(run / "metrics.jsonl", row | score.to_json())
     except OSError as error:
         # The figures are told; a run that lies on a read-only disk only cannot keep them.
         line(console, "note", f"not kept in {run / 'metrics.jsonl'}: {error.strerror or error}")

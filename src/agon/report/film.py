@@ -68,6 +68,12 @@ def film(directory: Path) -> Film:
     return made
 
 
+def still(path: Path, round: int | None) -> Frame | None:
+    """One picture in full quality; None when it is not there or cannot be read."""
+    image = _open(path) if path.is_file() else None
+    return None if image is None else _frame(image, round, 1, 0, True)[0]
+
+
 def spread(items: Sequence, most: int) -> list:
     """At most `most` of `items`, evenly spaced, the first and the last among them."""
     if len(items) <= most:

@@ -134,11 +134,12 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
         protocol, round = row.get("protocol"), whole(row.get("round"))
         # The note follows from the extractor and takes no part in the comparison; the metric's name is the row's own.
         told = {key: item for key, item in protocol.items() if key not in ("note", "metric")} if isinstance(protocol, dict) else protocol
-        mark = json.dumps(told, sort_keys=True)
-        stamps[mark] = _stamp(protocol)
+        sampling = mapping(row.get("sampling"))  # a figure of other sampling than the run's own is another line
+        mark = json.dumps([told, sampling], sort_keys=True)
+        stamps[mark] = " · ".join([stamp_text(protocol), *(f"sampling {key} {item}" for key, item in sampling.items())])
         groups.setdefault((str(row.get("name", "?")), mark, row.get("higher_is_better") is True), {})[round] = {
             "round": round, "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0, "value": value,
-            "floor": finite(row.get("floor")),
+            "cpu_seconds": finite(row.get("cpu_seconds")), "floor": finite(row.get("floor")),
             "floor_samples": finite(row.get("floor_samples")), "note": setting_text(row.get("note") or ""),
         }  # fmt: skip
     order = list(SCORES)
@@ -146,7 +147,7 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
     return sorted(made, key=lambda scores: order.index(scores.name) if scores.name in order else len(order))
 
 
-def _stamp(protocol: Any) -> str:
+def stamp_text(protocol: Any) -> str:
     """A protocol as one line: "classifier a13c9d02be77 · resize none · reference train 5be1f0c2 · N=10000 · seed 0 · ema · version 1"."""
     if not isinstance(protocol, dict):
         return "" if protocol is None else setting_text(protocol)

@@ -5,7 +5,8 @@
   window.addEventListener("error", (event) => { root.dataset.error = event.message; });
   const content = JSON.parse(document.getElementById("content").textContent);
   const SVG = "http://www.w3.org/2000/svg";
-  const view = { axis: "round", log: false, smooth: false, at: null }; // at: the round that is pointed at
+  const by = content.by ?? "round"; // the axis that charts share: what is pointed at in one is shown in all
+  const view = { axis: by, log: false, smooth: false, at: null }; // at: the place on `by` that is pointed at
 
   function make(tag, attributes = {}, ...children) {
     const svg = ["svg", "g", "line", "path", "circle", "text", "rect", "title"].includes(tag);
@@ -70,6 +71,8 @@
     return run(values).map((v, i) => (v === null ? null : (v + back[i]) / 2));
   }
 
+  const timed = () => view.axis.endsWith("seconds");
+
   function time(axis) { // seconds in the unit that suits the longest of them
     const most = Math.max(0, ...axis.filter((s) => s !== null));
     return most >= 7200 ? [3600, "h"] : most >= 180 ? [60, "min"] : [1, "s"];
@@ -129,7 +132,7 @@
         svg.append(make("line", { class: "rule", x1: left, x2: this.width - right, y1: y(tick), y2: y(tick) }));
         svg.append(make("text", { x: left - 7, y: y(tick) + 4, "text-anchor": "end" }, short(tick)));
       }
-      const [unit, sign] = view.axis === "seconds" ? time(spans) : [1, ""];
+      const [unit, sign] = timed() ? time(spans) : [1, ""];
       for (const tick of nice(start / unit, end / unit, Math.max(2, Math.min(6, this.width / 90)))) {
         const at = x(tick * unit);
         svg.append(make("line", { class: "axis", x1: at, x2: at, y1: height - bottom, y2: height - bottom + 4 }));
@@ -190,8 +193,8 @@
       return null;
     }
 
-    place(index, round) { // the point nearest to a round
-      const rounds = this.axis(index, "round");
+    place(index, round) { // the point nearest to a place on the shared axis
+      const rounds = this.axis(index, by);
       let best = -1, gap = Infinity;
       rounds.forEach((r, i) => { if (r !== null && Math.abs(r - round) < gap) [best, gap] = [i, Math.abs(r - round)]; });
       return best;
@@ -203,14 +206,14 @@
       const { xs, index } = this.curves[0];
       let best = -1, gap = Infinity;
       xs.forEach((v, i) => { if (v !== null && Math.abs(this.x(v) - here) < gap) [best, gap] = [i, Math.abs(this.x(v) - here)]; });
-      if (best >= 0) point(this.axis(index, "round")[best]);
+      if (best >= 0) point(this.axis(index, by)[best]);
     }
 
     key(event) {
       const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -1e9, End: 1e9 }[event.key];
       if (step === undefined || !this.curves.length) return;
       event.preventDefault();
-      const rounds = this.axis(this.curves[0].index, "round");
+      const rounds = this.axis(this.curves[0].index, by);
       const from = view.at === null ? (step < 0 ? rounds.length : -1) : this.place(this.curves[0].index, view.at);
       point(rounds[Math.max(0, Math.min(rounds.length - 1, from + step))]);
     }
@@ -229,8 +232,8 @@
         if (view.at === null || value === null || place === null || !this.shown[index]) return;
         const here = this.x(place);
         if (!this.where.textContent) {
-          const [unit, sign] = view.axis === "seconds" ? time(this.axis(index)) : [1, ""];
-          const names = { round: "round ", seen: "seen ", seconds: "" };
+          const [unit, sign] = timed() ? time(this.axis(index)) : [1, ""];
+          const names = { round: "round ", seen: "seen ", seconds: "", cpu_seconds: "CPU " };
           this.where.textContent = `${names[view.axis]}${say(sign ? Number((place / unit).toPrecision(3)) : place)}${sign && ` ${sign}`}`;
           this.pointer.append(make("line", { class: "cross", x1: here, x2: here, y1: this.top, y2: this.foot }));
         }

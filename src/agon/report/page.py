@@ -7,22 +7,17 @@ script run but our own.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import re
 import shlex
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from agon.errors import InputError
-from agon.records import atomic_write
 from agon.report.card import ROWS, data_section, short
 from agon.report.curves import panels, score_panels
 from agon.report.film import Film, Frame, film
+from agon.report.frame import chart, chart_tools, document, picture, write_page
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
 from agon.report.markup import (
     Markup,
@@ -39,9 +34,11 @@ from agon.report.markup import (
     table,
 )
 
-TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
-
 _AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
+_PARTS = (
+    ("scores", "Scores"), ("samples", "Samples"), ("health", "Health"), ("curves", "Curves"), ("settings", "Settings"), ("data", "Data"),
+    ("record", "Repeating it"), ("events", "Events"),
+)  # fmt: skip
 # run.json's keys that other parts of the page show.
 _ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
 
@@ -60,13 +57,7 @@ def write_report(run_dir: Path | str, out: Path | str | None = None) -> Path:
             f"'{directory}' is not a run: it has neither run.json nor events.jsonl. Expected a directory made by `agon train`."
         )
     target = directory / "report.html" if out is None else Path(out)
-    if target.is_dir():
-        raise InputError(f"'{target}' is a directory; expected a file name for the report, such as '{target / 'report.html'}'.")
-    page = _page(read_journal(directory), film(directory / "samples"), time.time())
-    try:
-        return atomic_write(target, page)
-    except OSError as error:
-        raise InputError(f"cannot write the report to '{target}': {error.strerror or error}; give another place with --out.") from None
+    return write_page(target, _page(read_journal(directory), film(directory / "samples"), time.time()))
 
 
 def _page(journal: Journal, pictures: Film, now: float) -> str:
@@ -90,22 +81,10 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
         _record_section(journal),
         _events_section(journal.events),
     ]
-    package = files("agon.report")
-    style, script = (package.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    slots = {
-        "title": h("title", f"{journal.path.resolve().name} — Agon run report"),
-        "style": style,
-        "script": script,
-        "digest": digest,
-        "header": _header(journal, now),
-        "main": "\n".join(sections),
-        "footer": h("p", f"Made by Agon on {moment_text(now)} UTC from {journal.path}. This file stands alone: it needs no network."),
-        # "<" alone could end the element or open a comment in it.
-        "data": json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e"),
-    }
-    frame = package.joinpath("page.html").read_text("utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda match: slots[match[1]], frame)  # one pass: what is filled in is not searched again
+    return document(
+        f"{journal.path.resolve().name} — Agon run report", _header(journal, now), _PARTS, sections,
+        f"Made by Agon on {moment_text(now)} UTC from {journal.path}. This file stands alone: it needs no network.", content,
+    )  # fmt: skip
 
 
 # -- head ----------------------------------------------------------------------------------------------------------------------------
@@ -172,24 +151,6 @@ def _header(journal: Journal, now: float) -> Markup:
 # -- scores --------------------------------------------------------------------------------------------------------------------------
 
 
-def _chart(panel: Mapping[str, Any]) -> Markup:
-    """The place of a chart: its title, room for `page.js` to draw in, and its values in words."""
-
-    def row(series: Mapping[str, Any]) -> list[str]:
-        told = [value for value in series["values"] if value is not None]
-        return [series["name"], *(number_text(value) for value in (told[0], told[-1], min(told), max(told)))]
-
-    values = table([row(series) for series in panel["series"]], ["Curve", "First", "Last", "Lowest", "Highest"], label=panel["title"])
-    return h(
-        "figure",
-        h("figcaption", h("b", panel["title"]), " ", h("span", panel["note"], class_="way")),
-        h("div", class_="plot script"),
-        h("details", h("summary", "Values"), values, open=True),
-        class_="chart",
-        data_panel=panel["id"],
-    )
-
-
 def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Markup:
     if not journal.scores:
         return section("scores", "Scores", quiet("No score has been taken yet."))
@@ -231,7 +192,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         table(rows, ["Score", "Latest", "Floor", "To floor", "At round", "Best", "Protocol"], caption=caption, class_="wide"),
         [h("p", h("i", letter), " ", protocol or "no protocol was recorded", class_="stamp") for protocol, letter in letters.items()],
         [h("p", warning, class_="stamp") for warning in dict.fromkeys(warnings)],
-        h("div", [_chart(panel) for panel in drawn], class_="charts"),
+        h("div", [chart(panel) for panel in drawn], class_="charts"),
         h(
             "details",
             h("summary", f"Every score taken ({len(every):,}{of}; ★ best)"),
@@ -241,11 +202,6 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
 
 
 # -- pictures ------------------------------------------------------------------------------------------------------------------------
-
-
-def _image(frame: Frame, alt: str, class_: str, label: str | None = None) -> Markup:
-    tiny = " tiny" if max(frame.width, frame.height) <= TINY else ""
-    return h("img", src=frame.uri, alt=alt, class_=class_ + tiny, width=frame.width, height=frame.height, data_label=label)
 
 
 def _samples_section(journal: Journal, pictures: Film) -> Markup:
@@ -266,12 +222,16 @@ def _samples_section(journal: Journal, pictures: Film) -> Markup:
     play = h("button", "Play", type="button", class_="play", aria_pressed="false")
     text = h("figcaption", h("span", labels[-1], class_="at", aria_live="polite"), ". The same latents at every moment.")
     film_bar = h("div", play, steps, class_="film script") if last else None
-    big = h("figure", _image(frames[-1], f"Grid of generated samples, {labels[-1]}", "grid"), film_bar, text, class_="viewer")
+    big = h("figure", picture(frames[-1], f"Grid of generated samples, {labels[-1]}", "grid"), film_bar, text, class_="viewer")
     real = None
     if pictures.real:
-        real = h("figure", _image(pictures.real, "Grid of real samples", "grid"), h("figcaption", "Real data, for comparison."))
+        real = h("figure", picture(pictures.real, "Grid of real samples", "grid"), h("figcaption", "Real data, for comparison."))
     thumbs = [
-        h("li", _image(frame, f"Samples, {text}", "thumb", text), h("span", index + 1 if frame.round is None else number_text(frame.round)))
+        h(
+            "li",
+            picture(frame, f"Samples, {text}", "thumb", text),
+            h("span", index + 1 if frame.round is None else number_text(frame.round)),
+        )
         for index, (frame, text) in enumerate(zip(frames, labels, strict=True))
     ]
     of = f"{len(frames)} of {pictures.total} grids, evenly spaced" if pictures.total > len(frames) else f"all {len(frames)} grids"
@@ -308,12 +268,7 @@ def _curves_section(drawn: Sequence[Mapping[str, Any]], stride: int) -> Markup:
     if not drawn:
         return section("curves", "Curves", quiet("No statistics have been written yet."))
 
-    def box(name: str, text: str) -> Markup:
-        return h("label", h("input", type="checkbox", name=name), " ", text)
-
-    axis = h("select", [h("option", text, value=value) for value, text in _AXES], name="axis")
-    bar = h("div", h("label", "Against ", axis), box("log", "log scale"), box("smooth", "smooth"), class_="tools script", role="group",
-            aria_label="Charts")  # fmt: skip
+    bar = chart_tools(_AXES)
     note = f"Each point is the mean of {stride} ticks. " if stride > 1 else ""
     hint = h(
         "p",
@@ -321,7 +276,7 @@ def _curves_section(drawn: Sequence[Mapping[str, Any]], stride: int) -> Markup:
         "Point at a chart, or focus it and use the arrow keys, to read values; names switch curves on and off.",
         class_="quiet script",
     )
-    return section("curves", "Curves", bar, hint, h("div", [_chart(panel) for panel in drawn], class_="charts"))
+    return section("curves", "Curves", bar, hint, h("div", [chart(panel) for panel in drawn], class_="charts"))
 
 
 # -- settings, data, record ----------------------------------------------------------------------------------------------------------
