@@ -30,3 +30,24 @@ def dcgan_(module: nn.Module) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight, 1.0, 0.02)
             nn.init.zeros_(layer.bias)
+
+
+def orthogonal_(root: nn.Module) -> None:
+    """Orthogonal weights for every convolution, linear map and embedding, zero biases (Brock et al. 2019, arXiv:1809.11096, sec. 3).
+
+    Saxe et al. 2014, arXiv:1312.6120: with more outputs than inputs the columns are orthonormal, else the rows.
+    """
+    for layer in root.modules():
+        if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear | nn.Embedding):
+            nn.init.orthogonal_(layer.weight)
+            if getattr(layer, "bias", None) is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def xavier_(root: nn.Module, gain: float = 1.0) -> None:
+    """Uniform weights of variance gain²·2/(fan_in + fan_out) for convolutions and linear maps, zero biases (Glorot & Bengio 2010)."""
+    for layer in root.modules():
+        if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight, gain)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

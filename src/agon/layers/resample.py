@@ -1,4 +1,4 @@
-"""Changing the grid: sizes of a pyramid, and 2x resampling with the [1, 2, 1] filter.
+"""Changing the grid: sizes of a pyramid, 2x resampling by repeating, averaging and filtering.
 
 Sizes shrink by ceil-halving (33 → 17 → 9 → 5) and grow by doubling and cropping to the recorded size, so any height and
 width is legal: nothing has to be square or a power of two.
@@ -25,6 +25,19 @@ def pyramid(height: int, width: int, levels: int) -> list[tuple[int, int]]:
         height, width = -(-height // 2), -(-width // 2)
         sizes.append((height, width))
     return sizes[::-1]
+
+
+def stage_widths(widths: tuple[int, ...], stages: int, least: int = 16) -> list[int]:
+    """Widths from the smallest grid up, `stages` of them: those listed, then each half of the one before, not below `least`."""
+    chosen = list(widths)
+    while len(chosen) < stages:
+        chosen.append(max(min(least, chosen[-1]), chosen[-1] // 2))
+    return chosen[:stages]
+
+
+def nearest_grid(sizes: list[tuple[int, int]], side: int) -> int:
+    """Index of the size whose shorter side is nearest, in ratio, to `side`."""
+    return min(range(len(sizes)), key=lambda k: abs(math.log(min(sizes[k]) / side)))
 
 
 def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -54,6 +67,57 @@ def blur_up(x: Tensor) -> Tensor:
 def nearest_up(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Repeat each pixel 2x2 and crop to `size`."""
     return crop(F.interpolate(x, scale_factor=2, mode="nearest"), size)
+
+
+def even(x: Tensor) -> Tensor:
+    """x [n, c, h, w] with a row or column of zeros joined below and to the right where the side is odd."""
+    height, width = x.shape[-2:]
+    return F.pad(x, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else x
+
+
+def repeat_conv(x: Tensor, weight: Tensor, bias: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """Repeat pixels 2x2, convolve with a 3x3 `weight` [b, a, 3, 3], crop to `size`: [n, a, h, w] → [n, b, *size].
+
+    Done as one transposed convolution of stride 2 whose 4x4 kernel is the 3x3 one summed over the pixels that are equal: the same
+    numbers at 16 instead of 36 products a pixel of x.
+    """
+    ones = torch.ones(1, 1, 2, 2, dtype=weight.dtype, device=weight.device)
+    kernel = F.conv_transpose2d(weight.flatten(0, 1)[:, None], ones).reshape(*weight.shape[:2], 4, 4)
+    return crop(F.conv_transpose2d(x, kernel.flip((2, 3)).transpose(0, 1), bias, stride=2, padding=1), size)
+
+
+def conv_mean(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve with a 3x3 `weight` [b, a, 3, 3] and average 2x2 blocks: [n, a, h, w] → [n, b, ⌈h/2⌉, ⌈w/2⌉].
+
+    One convolution of stride 2 with a 4x4 kernel, the same numbers at 16 instead of 36 products a pixel of the result.
+    """
+    ones = torch.full((1, 1, 2, 2), 0.25, dtype=weight.dtype, device=weight.device)
+    kernel = F.conv_transpose2d(weight.flatten(0, 1)[:, None], ones).reshape(*weight.shape[:2], 4, 4)
+    return F.conv2d(even(x), kernel, bias, stride=2, padding=1)
+
+
+def mean_down(x: Tensor) -> Tensor:
+    """Average 2x2 blocks: [n, c, h, w] → [n, c, ⌈h/2⌉, ⌈w/2⌉]."""
+    return F.avg_pool2d(even(x), 2)
+
+
+def _long_taps(channels: int, gain: float, like: Tensor) -> Tensor:
+    line = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype, device=like.device)
+    return (torch.outer(line, line) * (gain / 64)).expand(channels, 1, 4, 4)
+
+
+def fir(x: Tensor, *, pad: int, stride: int = 1, gain: float = 1.0) -> Tensor:
+    """Filter each channel with [1, 3, 3, 1]/8 in each direction, times `gain` (Karras et al. 2019, arXiv:1812.04948, after Zhang 2019)."""
+    return F.conv2d(x, _long_taps(x.shape[1], gain, x), stride=stride, padding=pad, groups=x.shape[1])
+
+
+def smooth_up(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Insert zeros, convolve with an odd-sized `weight` [b, a, k, k] if given, filter with [1, 3, 3, 1]: h, w → 2h, 2w."""
+    if weight is None:
+        channels = x.shape[1]
+        return F.conv_transpose2d(x, _long_taps(channels, 4.0, x), stride=2, padding=1, groups=channels)
+    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    return fir(x, pad=(3 - weight.shape[-1]) // 2 + 1, gain=4.0)
 
 
 def to_depth(x: Tensor) -> Tensor:
