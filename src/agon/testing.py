@@ -25,10 +25,11 @@ from agon import ranks
 from agon.config import decode, encode
 from agon.engine import Engine
 from agon.game import Batch, Game, Turn
+from agon.layers.norms import MinibatchStd
 from agon.sampling import draw
 from agon.spaces import Space
 
-COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, MinibatchStd)
 
 
 def random_batch(space: Space, n: int, *, seed: int = 0) -> Batch:
@@ -98,7 +99,7 @@ def check_resume(game: Game, space: Space, *, batch: int = 8, rounds: int = 6) -
 
 
 def check_microbatch(game: Game, space: Space, *, batch: int = 8, tolerance: float = 1e-2) -> None:
-    """Two halves of a batch move the players as the whole does. Not asked of players that couple samples (batch norm) or drop units."""
+    """Two halves of a batch move the players as the whole does. Not asked of players that couple samples (batch statistics) or drop units."""
     if _coupled(game, space):
         return
     whole, halves = _engine(game, space), _engine(game, space, microbatch=batch // 2)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from agon import penalties
-from agon.networks import DCGAN, MLP, Head, Network, PeerDCGAN, R3Lean, R3Paper
+from agon.networks import DCGAN, MLP, SAGAN, BigGAN, FastGAN, Head, Network, PeerDCGAN, R3Lean, R3Paper, SNResNet, StyleGAN2
 from agon.networks.r3 import PaperBlock
 from agon.spaces import Image, Vector
 
@@ -19,12 +19,22 @@ SMALL: list[Network] = [
     PeerDCGAN(),
     R3Paper(widths=(32, 32, 16)),
     R3Lean(widths=(16, 8)),
+    SNResNet(widths=(16, 8), critic_widths=(16, 8)),
+    SNResNet(widths=(16, 8), critic_widths=(16, 8), norm="none"),
+    SNResNet(widths=(16, 8), critic_widths=(16, 8), norm="batch", flat_blocks=0),
+    SAGAN(widths=(16, 8), critic_widths=(16, 8)),
+    BigGAN(widths=(16, 8), critic_widths=(16, 8), label_dim=4),
+    StyleGAN2(base=64, most=16, w_dim=8),
+    StyleGAN2(base=64, most=16, w_dim=8, noise="fixed", bounded=False, batch_std=2),
+    FastGAN(widths=(16, 8), critic_widths=(16, 8), label_dim=4),
+    FastGAN(widths=(16, 8), critic_widths=(16, 8), label_dim=4, critic_norm="batch"),
 ]
 SIZES = [(1, 28, 28), (3, 32, 32), (3, 33, 50), (4, 7, 3), (1, 1, 1), (3, 5, 80), (2, 64, 48)]
 
 
 def name_of(net: Network) -> str:
-    return f"{net.kind}-{getattr(net, 'critic_norm', '')}".rstrip("-")
+    words = (net.kind, *(str(getattr(net, word, "")) for word in ("critic_norm", "norm", "noise")))
+    return "-".join(word for word in words if word)
 
 
 def count(module: nn.Module) -> float:
@@ -110,7 +120,7 @@ def test_branches_are_zero_at_the_start() -> None:
 
 
 @pytest.mark.parametrize(
-    "net", [MLP(width=32), DCGAN(width=8, critic_norm="none"), R3Paper(widths=(32, 16)), R3Lean(widths=(16, 8))], ids=name_of
+    "net", [R3Paper(widths=(32, 16)) if isinstance(net, R3Paper) else net for net in SMALL if not net.couples_samples], ids=name_of
 )
 def test_critics_for_penalties_see_samples_one_by_one(net: Network) -> None:
     """No batch statistics: a sample's logit and gradient do not depend on its neighbours; double backward is finite."""

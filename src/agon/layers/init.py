@@ -40,8 +40,9 @@ def orthogonal_(root: nn.Module) -> None:
     for layer in root.modules():
         if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear | nn.Embedding):
             nn.init.orthogonal_(layer.weight)
-            if getattr(layer, "bias", None) is not None:
-                nn.init.zeros_(layer.bias)
+            bias = getattr(layer, "bias", None)
+            if isinstance(bias, Tensor):
+                nn.init.zeros_(bias)
 
 
 def xavier_(root: nn.Module, gain: float = 1.0) -> None:

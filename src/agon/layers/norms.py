@@ -44,7 +44,7 @@ class MinibatchStd(nn.Module):
         self.group = group
 
     def forward(self, x: Tensor) -> Tensor:
-        n, channels, height, width = x.shape
+        n, _, height, width = x.shape
         group = next(k for k in range(min(self.group, n), 0, -1) if n % k == 0)
         members = x.reshape(group, n // group, -1)
         spread = ((members - members.mean(0)).square().mean(0) + 1e-8).sqrt().mean(1)

@@ -41,7 +41,9 @@ class DownBlock(nn.Module):
     ReLU. batch_norm: plain batch normalisation before each ReLU, which couples the samples. The shortcut is the identity where neither width nor grid changes.
     """
 
-    def __init__(self, a: int, b: int, *, inner: int | None = None, down: bool = True, first: bool = False, batch_norm: bool = False) -> None:
+    def __init__(
+        self, a: int, b: int, *, inner: int | None = None, down: bool = True, first: bool = False, batch_norm: bool = False
+    ) -> None:
         super().__init__()
         inner = inner or b
         self.down, self.first = down, first

@@ -22,11 +22,18 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from agon.layers.labels import Head
+from agon.networks.biggan import BigGAN
 from agon.networks.dcgan import DCGAN, PeerDCGAN
+from agon.networks.fastgan import FastGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
+from agon.networks.sagan import SAGAN
+from agon.networks.sngan import SNResNet
+from agon.networks.stylegan2 import StyleGAN2
 
-__all__ = ["DCGAN", "MLP", "Head", "Network", "PeerDCGAN", "R3Lean", "R3Paper", "families"]
+__all__ = [
+    "DCGAN", "MLP", "SAGAN", "BigGAN", "FastGAN", "Head", "Network", "PeerDCGAN", "R3Lean", "R3Paper", "SNResNet", "StyleGAN2", "families",
+]  # fmt: skip
 
 
 def families() -> list[type[Any]]:

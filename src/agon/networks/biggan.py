@@ -3,7 +3,7 @@
 Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis", arXiv:1809.11096, sec. 3 and appendix B.
 
   app. B   z is cut into one piece for the first grid and one for each block                              -> _Generator.forward
-  sec. 3   one embedding of the class, joined to each block's piece, mapped linearly to gain and offset    -> _Generator.shared, BlockNorm
+  sec. 3   one embedding of the class, joined to each block's piece, mapped linearly to gain and offset    -> _Generator.shared, _block_norm
   sec. 3   orthogonal weights                                                                              -> layers.init.orthogonal_
   sec. 2   spectral norm in both players, self-attention, projection in D                                  -> layers.spectral, layers.attention
   eq. 3    orthogonal regularisation                                                                       -> a penalty, not a property of the network
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -29,8 +30,8 @@ from agon.layers.critic import Critic, image_shape
 from agon.layers.init import orthogonal_
 from agon.layers.labels import Head, embedding
 from agon.layers.norms import ConditionalBatchNorm
-from agon.layers.residual import UpBlock
 from agon.layers.resample import halvings, nearest_grid, pyramid, stage_widths
+from agon.layers.residual import UpBlock
 from agon.layers.spectral import spectral_
 from agon.networks.sngan import ResNetBody
 from agon.spaces import Space
@@ -61,10 +62,20 @@ class BigGAN:
             attend = nearest_grid(sizes, self.attention)
             return ResNetBody(channels, height, width, self.critic_widths, flat=self.flat_blocks, wide=True, attend=attend)
 
-        critic = Critic(body, space, head, bias=True)
+        critic = Critic(body, space, head)
         orthogonal_(critic)
         spectral_(critic)
         return critic
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a logit depends on the other samples of its batch."""
+        return False
+
+
+def _block_norm(dim: int, width: int) -> ConditionalBatchNorm:
+    """Batch norm whose gain and offset are linear in a vector of this dimension."""
+    return ConditionalBatchNorm(width, nn.Linear(dim, 2 * width, bias=False))
 
 
 class _Generator(nn.Module):
@@ -81,7 +92,7 @@ class _Generator(nn.Module):
         self.base = (widths[0], *self.sizes[0])
         self.project = nn.Linear(self.pieces[0], widths[0] * self.sizes[0][0] * self.sizes[0][1])
         self.blocks = nn.ModuleList(
-            UpBlock(a, b, lambda w, d=piece + label_dim: ConditionalBatchNorm(w, nn.Linear(d, 2 * w, bias=False)))
+            UpBlock(a, b, partial(_block_norm, piece + label_dim))
             for (a, b), piece in zip(itertools.pairwise(widths), self.pieces[1:], strict=True)
         )
         self.attend = nearest_grid(self.sizes[:-1] or self.sizes, net.attention)

@@ -19,20 +19,14 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.layers.critic import LABEL_PLANES, image_shape
 from agon.layers.init import dcgan_
 from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
 from agon.layers.resample import crop, halvings, pyramid
+from agon.layers.spectral import spectral_
 from agon.spaces import Space
 
 _SLOPE = 0.2
-LABEL_PLANES = 4  # constant planes of a condition that is joined to the picture
-
-
-def image_shape(space: Space) -> tuple[int, int, int]:
-    shape = tuple(space.shape)
-    if len(shape) != 3:
-        raise ValueError(f"convolutional networks need an image space [channels, height, width], got shape {shape}; use MLP.")
-    return shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +104,7 @@ class _Critic(nn.Module):
         self.head = CriticHead(widths[-1] * base[0] * base[1], space, head, bias=True)
         dcgan_(self)
         if spectral:
-            for down in self.downs:
-                nn.utils.parametrizations.spectral_norm(down)
-            nn.utils.parametrizations.spectral_norm(self.head.linear)
+            spectral_(self)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer judges [n, d]."""

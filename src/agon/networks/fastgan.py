@@ -58,6 +58,11 @@ class FastGAN:
     def critic(self, space: Space, head: Head = "projection") -> nn.Module:
         return _Critic(self, space, head)
 
+    @property
+    def couples_samples(self) -> bool:
+        """Batch normalisation makes a logit depend on the other samples of its batch."""
+        return self.critic_norm == "batch"
+
 
 class _Excite(nn.Module):
     """Features of the smallest grid [n, a, *grid] → gates [n, b, 1, 1] in (0, 1)."""
@@ -76,7 +81,9 @@ class _Up(nn.Module):
     def __init__(self, a: int, b: int, *, double: bool = False, norm: bool = True) -> None:
         super().__init__()
         self.conv1, self.norm1 = nn.Conv2d(a, 2 * b, 3, padding=1, bias=not norm), nn.BatchNorm2d(2 * b) if norm else nn.Identity()
-        self.again = nn.Sequential(nn.Conv2d(b, 2 * b, 3, padding=1, bias=False), nn.BatchNorm2d(2 * b), nn.GLU(1)) if double else nn.Identity()
+        self.again = (
+            nn.Sequential(nn.Conv2d(b, 2 * b, 3, padding=1, bias=False), nn.BatchNorm2d(2 * b), nn.GLU(1)) if double else nn.Identity()
+        )
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         return self.again(F.glu(self.norm1(repeat_conv(x, self.conv1.weight, self.conv1.bias, size)), 1))
@@ -121,15 +128,12 @@ class _Down(nn.Module):
     def __init__(self, a: int, b: int, norm: bool) -> None:
         super().__init__()
 
-        def step(*conv: int) -> list[nn.Module]:
-            return [
-                nn.Conv2d(*conv[:3], stride=conv[3], padding=conv[4], bias=not norm),
-                nn.BatchNorm2d(b) if norm else nn.Identity(),
-                nn.LeakyReLU(_SLOPE),
-            ]
+        def step(sources: int, size: int, stride: int, padding: int) -> list[nn.Module]:
+            conv = nn.Conv2d(sources, b, size, stride, padding, bias=not norm)
+            return [conv, nn.BatchNorm2d(b) if norm else nn.Identity(), nn.LeakyReLU(_SLOPE)]
 
-        self.main = nn.Sequential(*step(a, b, 4, 2, 1), *step(b, b, 3, 1, 1))
-        self.direct = nn.Sequential(*step(a, b, 1, 1, 0))
+        self.main = nn.Sequential(*step(a, 4, 2, 1), *step(b, 3, 1, 1))
+        self.direct = nn.Sequential(*step(a, 1, 1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         x = even(x)
@@ -150,7 +154,6 @@ class _Body(nn.Module):
         self.read = nn.Conv2d(widths[-1], widths[-1], 1)
         self.patch = nn.Conv2d(widths[-1], widths[-1], (min(4, grid[0]), min(4, grid[1])))
         self.widths, self.width = widths, widths[-1]
-        self.couples_samples = norm
 
     def grids(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         h = F.leaky_relu(self.into(even(x)), _SLOPE)
@@ -158,7 +161,7 @@ class _Body(nn.Module):
         for down in self.downs:
             maps.append(down(maps[-1]))
         h = F.leaky_relu(self.patch(F.leaky_relu(self.read(maps[-1]), _SLOPE)), _SLOPE)
-        return h.mean((2, 3)), maps[-2:]
+        return h.sum((2, 3)), maps[-2:]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.grids(x)[0]
@@ -184,33 +187,38 @@ class _Critic(nn.Module):
     def __init__(self, net: FastGAN, space: Space, head: Head) -> None:
         super().__init__()
         channels, height, width = image_shape(space)
-        self.critic = Critic(lambda *shape: _Body(net, *shape), space, head, bias=True)
-        widths = self.critic.body.widths
+        self.critic = Critic(lambda *shape: _Body(net, *shape), space, head)
+        body = self.critic.body
+        assert isinstance(body, _Body)
+        widths = body.widths
         levels = max(1, halvings(height, width, net.critic_grid))
         sizes = pyramid(height, width, levels)[:-1]
         norm = net.critic_norm == "batch"
-        self.couples_samples = norm
         self.whole = _Decoder(widths[-1], channels, sizes, norm)
         self.part = _Decoder(widths[-2], channels, sizes, norm) if len(widths) > 1 else None
         dcgan_(self)
         spectral_(self, embeddings=True)
 
+    def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """What the last layer judges [n, d]."""
+        return self.critic.features(x, y)
+
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.critic(x, y)
 
     def classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [n] and class logits [n, k] of the auxiliary head."""
+        """(logits [n], guesses of the condition [n, k])."""
         return self.critic.classify(x)
 
-    def reconstruct(
-        self, x: Tensor, y: Tensor | None = None, quadrant: Tensor | None = None
-    ) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    def reconstruct(self, x: Tensor, y: Tensor | None = None, quadrant: Tensor | None = None) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         """Logits [n] of x and pairs (reconstruction, target), each [n, c, ⌈h/2⌉, ⌈w/2⌉], from one forward pass.
 
         The first pair is the whole picture. quadrant: int64 [n] in 0..3 (top left, top right, bottom left, bottom right) asks for a second
         pair, that quarter of the picture at full resolution; the draw is the caller's, as in `p.randint(4, n)`.
         """
-        features, maps = self.critic.body.grids(self.critic.join(x, y))
+        body = self.critic.body
+        assert isinstance(body, _Body)
+        features, maps = body.grids(self.critic.planes(x, y))
         pairs = [(self.whole(maps[-1]), mean_down(x))]
         if quadrant is not None and self.part is not None:
             half = mean_down(x).shape[-2:]

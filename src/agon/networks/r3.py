@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.layers.critic import LABEL_PLANES, image_shape
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
 from agon.layers.resample import blur_down, blur_up, crop, halvings, pyramid, to_depth, to_space
-from agon.networks.dcgan import LABEL_PLANES, image_shape
 from agon.spaces import Space
 
 _SLOPE = 0.2

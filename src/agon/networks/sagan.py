@@ -24,8 +24,8 @@ from agon.layers.attention import SelfAttention
 from agon.layers.critic import Critic, image_shape
 from agon.layers.labels import Head
 from agon.layers.norms import ConditionalBatchNorm
-from agon.layers.residual import UpBlock
 from agon.layers.resample import halvings, nearest_grid, pyramid, stage_widths
+from agon.layers.residual import UpBlock
 from agon.layers.spectral import spectral_
 from agon.networks.sngan import ResNetBody, label_norm, residual_init_
 from agon.spaces import Space
@@ -55,9 +55,14 @@ class SAGAN:
             attend = nearest_grid(sizes, self.attention)
             return ResNetBody(channels, height, width, self.critic_widths, flat=self.flat_blocks, attend=attend)
 
-        critic = Critic(body, space, head, bias=True)
+        critic = Critic(body, space, head)
         spectral_(critic)
         return critic
+
+    @property
+    def couples_samples(self) -> bool:
+        """Whether a logit depends on the other samples of its batch."""
+        return False
 
 
 class _Generator(nn.Module):

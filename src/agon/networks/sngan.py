@@ -25,12 +25,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agon.layers.attention import SelfAttention
-from agon.layers.init import xavier_
 from agon.layers.critic import Critic, image_shape
+from agon.layers.init import xavier_
 from agon.layers.labels import Head, embedding
 from agon.layers.norms import ConditionalBatchNorm
-from agon.layers.residual import DownBlock, UpBlock
 from agon.layers.resample import halvings, pyramid, stage_widths
+from agon.layers.residual import DownBlock, UpBlock
 from agon.layers.spectral import spectral_
 from agon.spaces import Space
 
@@ -62,10 +62,15 @@ class SNResNet:
                 channels, height, width, self.critic_widths, grid=self.critic_grid, flat=self.flat_blocks, batch_norm=self.norm == "batch"
             )
 
-        critic = Critic(body, space, head, bias=True)
+        critic = Critic(body, space, head)
         if self.norm == "spectral":
             spectral_(critic)
         return critic
+
+    @property
+    def couples_samples(self) -> bool:
+        """Batch normalisation makes a logit depend on the other samples of its batch."""
+        return self.norm == "batch"
 
 
 def label_norm(space: Space, width: int) -> ConditionalBatchNorm:
@@ -129,7 +134,6 @@ class ResNetBody(nn.Module):
         blocks += [DownBlock(outward[-1], outward[-1], down=False, batch_norm=batch_norm) for _ in range(flat)]
         self.blocks = nn.Sequential(*blocks)
         self.width = outward[-1]
-        self.couples_samples = batch_norm
         residual_init_(self)
 
     def forward(self, x: Tensor) -> Tensor:

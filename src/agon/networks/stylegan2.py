@@ -14,9 +14,10 @@ Path length regularisation and R1 are penalties of the game. `StyleGAN2.paper()`
 
 *Differs*: a network sees z and y alone and draws nothing, so that halves of a batch equal the whole and a sample is a function of its
 latent. Noise is therefore "none" (the default: small pictures have no stochastic detail) or "fixed", one picture of noise per layer,
-which the published networks use for projection; a caller may hand in noise of its own (`synthesis(w, noise=...)`, shapes in
+which the published networks use for projection; a caller may then hand in noise of its own (`synthesis(w, noise=...)`, shapes in
 `noise_shapes`). The deviation over the batch is off by default, because it couples the samples, and is the paper's with
-`batch_std=4`. Lean widths; any height and width; no clamping.
+`batch_std=4`. Lean widths and a tanh at the end by
+default (`bounded`); any height and width; nothing is clamped.
 """
 
 from __future__ import annotations
@@ -54,13 +55,14 @@ class StyleGAN2:
     mapping_layers: int = 2  # depth of the mapping network; the paper's 8 needs longer runs
     mapping_speed: float = 0.01  # its learning-rate multiplier
     noise: Literal["none", "fixed"] = "none"
+    bounded: bool = True  # end in tanh; the paper's pictures are unbounded, which leaves a grey veil in short runs
     batch_std: int = 0  # group over which the critic sees the deviation; 0: off, so that penalties on single samples are defined
     kind: Literal["stylegan2"] = "stylegan2"
 
     @classmethod
     def paper(cls) -> StyleGAN2:
         """Configuration F; play it with a latent of 512."""
-        return cls(base=32768, most=512, w_dim=512, mapping_layers=8, noise="fixed", batch_std=4)
+        return cls(base=32768, most=512, w_dim=512, mapping_layers=8, noise="fixed", bounded=False, batch_std=4)
 
     def width(self, size: tuple[int, int]) -> int:
         """Channels of a grid."""
@@ -73,7 +75,12 @@ class StyleGAN2:
         def body(channels: int, height: int, width: int) -> nn.Module:
             return _Body(self, channels, height, width)
 
-        return Critic(body, space, head, bias=True, linear=EqualLinear)
+        return Critic(body, space, head)
+
+    @property
+    def couples_samples(self) -> bool:
+        """The deviation over the batch makes a logit depend on the other samples."""
+        return self.batch_std > 0
 
 
 class Generator(nn.Module):
@@ -84,7 +91,7 @@ class Generator(nn.Module):
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, halvings(height, width))
         widths = [net.width(size) for size in self.sizes]
-        self.w_dim = net.w_dim
+        self.w_dim, self.bounded = net.w_dim, net.bounded
         self.label = embedding(space, net.w_dim)
         dims = [z_dim + (0 if self.label is None else net.w_dim), *[net.w_dim] * net.mapping_layers]
         self.layers = nn.ModuleList(EqualLinear(a, b, speed=net.mapping_speed) for a, b in itertools.pairwise(dims))
@@ -119,7 +126,7 @@ class Generator(nn.Module):
         return w
 
     def synthesis(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        """w [n, w_dim], or one per layer [n, num_layers, w_dim], → pictures [n, c, h, w], unbounded.
+        """w [n, w_dim], or one per layer [n, num_layers, w_dim], → pictures [n, c, h, w].
 
         noise: for each convolution a tensor [n or 1, 1, h, w] (see `noise_shapes`) in place of the fixed one.
         """
@@ -127,6 +134,8 @@ class Generator(nn.Module):
             w = w[:, None].expand(-1, self.num_layers, -1)
         if w.dim() != 3 or w.shape[1] != self.num_layers:
             raise InputError(f"synthesis takes w [n, {self.w_dim}] or [n, {self.num_layers}, {self.w_dim}], got {tuple(w.shape)}.")
+        if noise is not None and not self.first.fixed:
+            raise InputError("synthesis was handed noise, but this network was built without; build it with noise='fixed'.")
         if noise is not None and len(noise) != len(self.noise_shapes):
             raise InputError(f"synthesis takes {len(self.noise_shapes)} pictures of noise, got {len(noise)}.")
         given: Sequence[Tensor | None] = [None] * len(self.noise_shapes) if noise is None else noise
@@ -136,7 +145,7 @@ class Generator(nn.Module):
             k = 2 * level + 1
             h = keep(up(h, w[:, k], given[k]), w[:, k + 1], given[k + 1])
             x = crop(smooth_up(x), h.shape[-2:]) + picture(h, w[:, k + 2])
-        return x
+        return x.tanh() if self.bounded else x
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return self.synthesis(self.mapping(z, y))
@@ -153,16 +162,14 @@ class _Layer(nn.Module):
         self.style = EqualLinear(net.w_dim, a, start=1.0)
         self.conv = ModulatedConv(a, b, 3, up=up)
         self.bias = nn.Parameter(torch.zeros(b))
-        self.strength = nn.Parameter(torch.zeros(()))
         if self.fixed:
+            self.strength = nn.Parameter(torch.zeros(()))
             self.register_buffer("pattern", torch.randn(1, *size))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         x = crop(self.conv(x, self.style(w)), self.size)
-        if noise is None and self.fixed:
-            noise = self.pattern
-        if noise is not None:
-            x = x + self.strength * noise
+        if self.fixed:
+            x = x + self.strength * (self.pattern if noise is None else noise)
         return _act(x + self.bias[:, None, None])
 
 
@@ -203,7 +210,6 @@ class _Body(nn.Module):
         self.last = EqualConv(widths[-1] + bool(net.batch_std), widths[-1], 3)
         self.flat = EqualLinear(widths[-1] * sizes[-1][0] * sizes[-1][1], widths[-1])
         self.width = widths[-1]
-        self.couples_samples = net.batch_std > 0
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.blocks(_act(self.into(x)))
