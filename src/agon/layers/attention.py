@@ -29,5 +29,5 @@ class SelfAttention(nn.Module):
         key = F.max_pool2d(self.key(x), 2, ceil_mode=True).flatten(2)
         value = F.max_pool2d(self.value(x), 2, ceil_mode=True).flatten(2)
         weights = (query.transpose(1, 2) @ key).softmax(-1)
-        mixed = (value @ weights.transpose(1, 2)).reshape(len(x), -1, *x.shape[2:])
+        mixed = (value @ weights.transpose(1, 2)).reshape(-1, self.out.in_channels, *x.shape[2:])
         return x + self.gamma * self.out(mixed)

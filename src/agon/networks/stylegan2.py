@@ -139,7 +139,7 @@ class Generator(nn.Module):
         if noise is not None and len(noise) != len(self.noise_shapes):
             raise InputError(f"synthesis takes {len(self.noise_shapes)} pictures of noise, got {len(noise)}.")
         given: Sequence[Tensor | None] = [None] * len(self.noise_shapes) if noise is None else noise
-        h = self.first(self.start.expand(len(w), -1, -1, -1), w[:, 0], given[0])
+        h = self.first(self.start.expand(w.shape[0], -1, -1, -1), w[:, 0], given[0])
         x = self.pictures[0](h, w[:, 1])
         for level, (up, keep, picture) in enumerate(zip(self.ups, self.keeps, list(self.pictures)[1:], strict=True)):
             k = 2 * level + 1
