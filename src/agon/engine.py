@@ -60,6 +60,7 @@ class Engine:
         self._check_turns()
         self._parameters = {name: list(net.parameters()) for name, net in self.players.items()}
         self._moving: dict[str, bool] = {}
+        self._props = [name for name, net in self.players.items() if name not in game.optim and not getattr(net, "per_rank", False)]
         self._lazy = {name: self._lazy_interval(name) for name in game.optim}
         self._optimisers = {
             name: build(spec, self._parameters[name], self.device) for name, spec in game.optim.items() if self._parameters[name]
@@ -154,8 +155,8 @@ class Engine:
             with torch.no_grad():
                 figures = turn.step(players, chunks[0], clock)  # type: ignore[misc]
             players.dice = None
-            # Each rank saw its own batch; what a step keeps must be alike on all of them.
-            ranks.mean_([b for name in turn.moves for b in players[name].buffers() if b.is_floating_point()])
+            # Each rank saw its own batch; what a prop keeps of it must be alike on all of them.
+            ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
             for name, figure in (figures or {}).items():
                 self.stats.report(f"{turn.name}/{name}", figure)
             return

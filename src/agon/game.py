@@ -196,7 +196,7 @@ class Turn:
     lazy: the gain makes up for `every`, and the optimiser is corrected for it; made by `lazily`.
     step: instead of a loss, a function (players, batch, clock) run without gradients, for updates that are not one scalar per
         mover (weight clipping, a prop). It sees the first microbatch only, and may return {name: scalar} to be logged. Where there are
-        several ranks, floating-point buffers of its movers are averaged over them afterwards; parameters must be changed alike on all.
+        several ranks, floating-point buffers of props are averaged over them afterwards; parameters must be changed alike on all.
     """
 
     loss: Callable[[Players, Batch, Clock], Terms] | None = None
@@ -278,8 +278,16 @@ class Game(ABC):
 
     # -- what the engine asks; not to be overridden -------------------------------------------------------------------------------
 
+    def refusal(self, space: Any) -> str | None:
+        """`why_not(space)`, or why its samples cannot be augmented; None if all is well."""
+        if self.augment is not None and len(space.shape) != 3:
+            return f"augmentation is for pictures [C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
+        return self.why_not(space)
+
     def cast(self, space: Any) -> dict[str, nn.Module]:
         """`players(space)`, and the prop that augmentation needs. Raises InputError where the game or the space cannot be augmented."""
+        if (reason := self.refusal(space)) is not None:
+            raise InputError(reason)
         players = self.players(space)
         if self.augment is None:
             return players
@@ -289,8 +297,6 @@ class Game(ABC):
                 f"augmentation must know which players judge pictures: {name}.critics is {', '.join(self.critics) or 'empty'}, and its "
                 f"players are {', '.join(players)}. Set `critics: ClassVar[tuple[str, ...]] = (…)` in the game, or --game.augment null."
             )
-        if len(space.shape) != 3:
-            raise InputError(f"augmentation is for pictures [C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null.")
         if isinstance(self.augment.p, Adaptive):
             if STRENGTH in players:
                 raise InputError(f"{name} has a player '{STRENGTH}', the name of augmentation's own prop; give yours another name.")

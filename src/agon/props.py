@@ -1,4 +1,7 @@
-"""Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them."""
+"""Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them.
+
+With several ranks the engine averages a prop's floating-point buffers after every turn that steps, unless it has `per_rank = True`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ class Pool(nn.Module):
 
     items: Tensor
     count: Tensor
+    per_rank = True  # each rank keeps pictures of its own; a mean of them would be none
 
     def __init__(self, size: int, shape: tuple[int, ...]) -> None:
         super().__init__()

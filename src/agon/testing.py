@@ -168,7 +168,9 @@ def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], ba
         for number in range(rounds):
             whole = _batches(engine, space, batch, number)
             engine.round([Batch({k: v[rank * half : (rank + 1) * half] for k, v in b.items()}) for b in whole])
-        torch.save(_weights(engine), Path(folder) / f"{index}-{rank}.pt")
+        props = {name: net for name, net in engine.players.items() if name not in game.optim and not getattr(net, "per_rank", False)}
+        kept = {f"{name}/{k}": v.clone() for name, net in props.items() for k, v in net.named_buffers()}
+        torch.save(_weights(engine) | kept, Path(folder) / f"{index}-{rank}.pt")
     ranks.stop()
 
 
