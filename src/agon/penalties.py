@@ -208,7 +208,8 @@ class R2(Penalty):
 
 
 def _zero_centred(kind: str, net: Any, others: tuple[Penalty, ...]) -> str | None:
-    if _coupled(net):
+    # Through a deviation over the batch a pull towards 0 still means something, and StyleGAN2 plays it so; a pull towards 1 does not.
+    if _coupled(net) and not getattr(net, "batch_std", 0):
         return _per_sample(kind)
     against = [other.kind for other in others if isinstance(other, GradientPenalty | DRAGAN)]
     return f"'{kind}' pulls the critic's slope to 0 and '{against[0]}' to 1. Keep one of them" if against else None
@@ -351,7 +352,26 @@ class Orthogonal(Penalty):
         return at(self.weight, view.t) * torch.stack(rows).sum()
 
 
-AnyPenalty = Union[R1, R2, GradientPenalty, DRAGAN, WeightClip, LeCam, PathLength, Orthogonal]
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction(Penalty):
+    """weight · mean |drawing − picture|: D must redraw reals from its features, a random quarter also sharply (FastGAN, arXiv:2101.04775, eq. 4)."""
+
+    weight: Value = 1.0
+    kind: Literal["reconstruction"] = "reconstruction"
+    acts = "on the critic's drawings of reals"
+
+    def term(self, view: View) -> Tensor:
+        critic: Any = view.p.D
+        _, pairs = critic.reconstruct(view.x, view.y, view.p.randint(4, len(view.x)))
+        return at(self.weight, view.t) * torch.stack([(drawn - seen).abs().mean() for drawn, seen in pairs]).sum()
+
+    def why_not(self, net: Any, others: tuple[Penalty, ...]) -> str | None:
+        if getattr(net, "draws", False):
+            return None
+        return f"'reconstruction' asks the critic to redraw what it saw, and '{net.kind}' has no decoders. Take the network 'fastgan'"
+
+
+AnyPenalty = Union[R1, R2, GradientPenalty, DRAGAN, WeightClip, LeCam, PathLength, Orthogonal, Reconstruction]
 
 
 def _towards(gradient: Tensor, target: float) -> Tensor:

@@ -14,11 +14,16 @@ from agon.errors import InputError
 from agon.games.gan import GAN, why_not
 from agon.losses import Hinge, LeastSquares, Logistic, Loss, Relativistic, Wasserstein
 from agon.networks import families
+from agon.networks.biggan import BigGAN
 from agon.networks.dcgan import DCGAN, PeerDCGAN
+from agon.networks.fastgan import FastGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
+from agon.networks.sagan import SAGAN
+from agon.networks.sngan import SNResNet
+from agon.networks.stylegan2 import StyleGAN2
 from agon.optim import Adam
-from agon.penalties import DRAGAN, R1, R2, AnyPenalty, GradientPenalty, LeCam, Orthogonal, PathLength, WeightClip
+from agon.penalties import DRAGAN, R1, R2, AnyPenalty, GradientPenalty, LeCam, Orthogonal, PathLength, Reconstruction, WeightClip
 from agon.spaces import Image, Space, Vector
 from agon.testing import random_batch
 
@@ -46,6 +51,7 @@ PENALTIES: dict[str, tuple[AnyPenalty, ...]] = {
     "lecam": (LeCam(),),
     "path-length": (PathLength(every=2),),
     "orthogonal": (Orthogonal(),),
+    "reconstruction": (Reconstruction(),),
 }
 NETWORKS: dict[str, Any] = {
     "mlp": MLP(width=16, depth=2),
@@ -55,6 +61,14 @@ NETWORKS: dict[str, Any] = {
     "peer-dcgan": PeerDCGAN(),
     "r3-lean": R3Lean(widths=(8, 8)),
     "r3-paper": R3Paper(widths=(8, 8), group_width=4, blocks=1),
+    "sngan": SNResNet(widths=(8,), critic_widths=(8,)),
+    "sngan bare": SNResNet(widths=(8,), critic_widths=(8,), norm="none"),
+    "sngan batch": SNResNet(widths=(8,), critic_widths=(8,), norm="batch"),
+    "sagan": SAGAN(widths=(8,), critic_widths=(8,), attention=4),
+    "biggan": BigGAN(widths=(8,), critic_widths=(8,), attention=4, label_dim=4),
+    "stylegan2": StyleGAN2(base=64, most=8, w_dim=8),
+    "stylegan2 deviation": StyleGAN2(base=64, most=8, w_dim=8, batch_std=4),
+    "fastgan": FastGAN(widths=(8,), critic_widths=(8,), critic_grid=4),
 }
 
 PAIRS = sorted(
@@ -79,18 +93,23 @@ def game_of(loss: str, penalty: str, network: str) -> GAN:
 
 def expected(loss: str, penalty: str, network: str) -> str | None:
     """A phrase of the reason for which this pair is refused, written down a second time and by hand."""
-    if loss == "wasserstein" and penalty in ("none", "lecam", "path-length", "orthogonal") and network not in SPECTRAL:
+    if loss == "wasserstein" and penalty in ("none", "lecam", "path-length", "orthogonal", "reconstruction") and network not in SPECTRAL:
         return "nothing here bounds it"
-    if penalty in ("r1", "r1 lazily", "r2", "r1+r2", "gradient-penalty", "dragan") and network in COUPLED:
+    if penalty in ("gradient-penalty", "dragan") and network in {*COUPLED, "stylegan2 deviation"}:
+        return "couples the samples of a batch"
+    if penalty in ("r1", "r1 lazily", "r2", "r1+r2") and network in COUPLED:
         return "couples the samples of a batch"
     if penalty == "clip" and network in SPECTRAL:
         return "so it bounds nothing"
     if penalty == "path-length" and network not in STYLED:
         return "has no mapping network"
+    if penalty == "reconstruction" and network not in DRAWING:
+        return "has no decoders"
     return None
 
 
-SPECTRAL, COUPLED, STYLED = {"dcgan spectral"}, {"dcgan", "peer-dcgan"}, set[str]()
+SPECTRAL = {"dcgan spectral", "sngan", "sagan", "biggan", "fastgan"}
+COUPLED, STYLED, DRAWING = {"dcgan", "peer-dcgan", "sngan batch"}, {"stylegan2", "stylegan2 deviation"}, {"fastgan"}
 
 
 def test_the_tables_are_complete() -> None:

@@ -178,6 +178,21 @@ def test_orthogonal_by_hand() -> None:
     assert penalties.Orthogonal(player="D").player == "D"
 
 
+class Drawing(Quadratic):
+    """A critic whose drawings are a learnt multiple of what it saw, and of a constant."""
+
+    def reconstruct(self, x: Tensor, y: Tensor | None, quadrant: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+        assert quadrant.shape == (len(x),)
+        return self(x), [(self.b * x, x), (self.a[0] * torch.ones_like(x), 2 * x)]
+
+
+def test_reconstruction_by_hand() -> None:
+    critic = Drawing()
+    view = view_of(critic)
+    expected = (critic.b * view.x - view.x).abs().mean() + (critic.a[0] - 2 * view.x).abs().mean()
+    assert float(penalties.Reconstruction(weight=3).term(view)) == pytest.approx(3 * float(expected), rel=1e-9)
+
+
 TERMS: dict[str, Callable[[], tuple[penalties.Penalty, dict[str, nn.Module]]]] = {
     "r1": lambda: (penalties.R1(), {}),
     "r2": lambda: (penalties.R2(), {}),
@@ -191,7 +206,7 @@ TERMS: dict[str, Callable[[], tuple[penalties.Penalty, dict[str, nn.Module]]]] =
 
 def test_the_table_has_every_penalty() -> None:
     kinds = {choice.__dataclass_fields__["kind"].default for choice in get_args(penalties.AnyPenalty)}
-    assert kinds == {*TERMS, "clip"}
+    assert kinds == {*TERMS, "clip", "reconstruction"}
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,7 @@ class BigGAN:
     attention: int = 16  # shorter side of the grid that attends to itself; the nearest one below the full grid is taken
     label_dim: int = 32  # size of the shared embedding
     kind: Literal["biggan"] = "biggan"
+    spectral: ClassVar[bool] = True  # spectral normalisation bounds the critic's slope
 
     @classmethod
     def paper(cls) -> BigGAN:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,8 @@ class FastGAN:
     critic_norm: Literal["none", "batch"] = "none"  # besides spectral normalisation
     label_dim: int = 32  # size of the condition's embedding joined to z
     kind: Literal["fastgan"] = "fastgan"
+    spectral: ClassVar[bool] = True  # spectral normalisation bounds the critic's slope
+    draws: ClassVar[bool] = True  # the critic can redraw what it saw
 
     @classmethod
     def paper(cls) -> FastGAN:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,6 +40,7 @@ class SAGAN:
     flat_blocks: int = 1  # blocks of D at its smallest grid
     attention: int = 16  # shorter side of the grid that attends to itself; the nearest one below the full grid is taken
     kind: Literal["sagan"] = "sagan"
+    spectral: ClassVar[bool] = True  # spectral normalisation bounds the critic's slope
 
     @classmethod
     def paper(cls) -> SAGAN:

@@ -68,6 +68,11 @@ class SNResNet:
         return critic
 
     @property
+    def spectral(self) -> bool:
+        """Whether spectral normalisation bounds the critic's slope."""
+        return self.norm == "spectral"
+
+    @property
     def couples_samples(self) -> bool:
         """Batch normalisation makes a logit depend on the other samples of its batch."""
         return self.norm == "batch"

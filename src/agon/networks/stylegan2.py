@@ -26,7 +26,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,7 @@ class StyleGAN2:
     bounded: bool = True  # end in tanh; the paper's pictures are unbounded, which leaves a grey veil in short runs
     batch_std: int = 0  # group over which the critic sees the deviation; 0: off, so that penalties on single samples are defined
     kind: Literal["stylegan2"] = "stylegan2"
+    styled: ClassVar[bool] = True  # the generator has a mapping network
 
     @classmethod
     def paper(cls) -> StyleGAN2:

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from agon.errors import InputError
 from agon.games.gan import GAN
-from agon.losses import LeastSquares, Relativistic, Wasserstein
+from agon.losses import Hinge, LeastSquares, Relativistic, Wasserstein
+from agon.networks import Network
+from agon.networks.biggan import BigGAN
 from agon.networks.dcgan import DCGAN, PeerDCGAN
+from agon.networks.fastgan import FastGAN
 from agon.networks.mlp import MLP
+from agon.networks.sagan import SAGAN
+from agon.networks.sngan import SNResNet
+from agon.networks.stylegan2 import StyleGAN2
 from agon.optim import Adam, RMSprop
-from agon.penalties import DRAGAN, GradientPenalty, WeightClip
+from agon.penalties import DRAGAN, R1, GradientPenalty, Orthogonal, PathLength, Reconstruction, WeightClip
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.recipes.images import METRICS, length
+from agon.recipes.images import METRICS, gamma_for, length
 
 POINT_METRICS = ("modes",)
 
@@ -30,12 +36,21 @@ def _pictures(situation: Situation, name: str) -> None:
         )
 
 
+CPU_BATCH = 32
+
+
 def _suggestion(situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None) -> Suggestion:
-    """A run of this game over about so many images, with the paper's batch unless another is asked for or there are too few samples."""
-    size = situation.batch or min(batch, max(16, situation.count // 4))
+    """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples."""
+    reasons = dict(reasons or {})
+    size = min(batch, max(16, situation.count // 4))
+    if situation.device == "cpu" and situation.pixels and size > CPU_BATCH:
+        size = CPU_BATCH
+        reasons["batch"] = f"{size} on a cpu: more rounds in the same time; the paper's is {batch}"
+    if situation.batch:
+        size, reasons["batch"] = situation.batch, "asked for"
     rounds, why = length(situation, size, images)
     metrics = METRICS if situation.pixels else POINT_METRICS
-    return Suggestion(game=game, rounds=rounds, batch=size, metrics=metrics, reasons={**(reasons or {}), "rounds": why})
+    return Suggestion(game=game, rounds=rounds, batch=size, metrics=metrics, reasons={**reasons, "rounds": why})
 
 
 def _conv(situation: Situation, critic_norm: str = "batch") -> tuple[DCGAN, dict[str, str]]:
@@ -43,6 +58,13 @@ def _conv(situation: Situation, critic_norm: str = "batch") -> tuple[DCGAN, dict
     if situation.device == "cuda":
         return DCGAN(critic_norm=critic_norm), {"net": "width 64: as published"}  # type: ignore[arg-type]
     return DCGAN(width=32, critic_norm=critic_norm), {"net": f"width 32 on a {situation.device}; the paper's is 64"}  # type: ignore[arg-type]
+
+
+def _plays(situation: Situation, paper: int, cpu: int) -> tuple[int, str]:
+    """Plays of the critic in a round, and the reason."""
+    if situation.device == "cuda":
+        return paper, f"{paper}: the paper's"
+    return cpu, f"{cpu} on a {situation.device}, where plays are dear; the paper's is {paper}"
 
 
 # -- perceptrons and DCGAN -----------------------------------------------------------------------------------------------------------
@@ -88,9 +110,11 @@ def wgan_gp(situation: Situation) -> Suggestion:
     """Wasserstein with the one-centred gradient penalty: λ 10, Adam 1e-4 (0, 0.9), batch 64 (arXiv:1704.00028, algorithm 1)."""
     _pictures(situation, "wgan-gp")
     net, reasons = _conv(situation, "none")
-    plays = 5 if situation.device == "cuda" else 2
+    plays, reasons["n_critic"] = _plays(situation, 5, 2)
+    rate = 1e-4 if situation.device == "cuda" else 2e-4
+    reasons["lr"] = f"{rate:g}" + ("" if rate == 1e-4 else ": for shorter runs; the paper's is 1e-4, and 2e-4 for its residual networks")
     game = GAN(
-        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=1e-4, betas=(0.0, 0.9)))
+        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=rate, betas=(0.0, 0.9)))
     )
     reasons["n_critic"] = (
         f"{plays}: the paper's" if plays == 5 else f"{plays} on a {situation.device}, where plays are dear; the paper's is 5"
@@ -127,6 +151,77 @@ def acgan(situation: Situation) -> Suggestion:
     return _suggestion(situation, game, 100, 200_000, reasons)
 
 
+# -- residual networks, styles, few pictures --------------------------------------------------------------------------------------------
+
+
+def _lean(situation: Situation, net: Network, paper: Network) -> tuple[Network, dict[str, str]]:
+    """The network at its published widths on a GPU, lean elsewhere."""
+    if situation.device == "cuda":
+        return paper, {"net": "as published"}
+    return net, {"net": f"lean widths on a {situation.device}; the paper's on a GPU"}
+
+
+def _residual(situation: Situation, name: str, *, conditional: bool) -> Suggestion:
+    _pictures(situation, name)
+    plays, why = _plays(situation, 5, 1)
+    net, reasons = _lean(situation, SNResNet(), SNResNet.paper(max(situation.space.shape[1:])))
+    game = GAN(conditional=conditional, z_dim=128, loss=Hinge(), net=net, n_critic=plays, optim=_both(Adam(lr=2e-4, betas=(0.0, 0.9))))
+    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why})
+
+
+def sngan(situation: Situation) -> Suggestion:
+    """Spectral normalisation and hinge on residual networks: Adam 2e-4 (0, 0.9), five plays, batch 64 (arXiv:1802.05957, app. B)."""
+    return _residual(situation, "sngan", conditional=False)
+
+
+def sngan_projection(situation: Situation) -> Suggestion:
+    """SNGAN with the class projected in the critic and conditional batch norm in the generator (arXiv:1802.05637)."""
+    return _residual(situation, "sngan-projection", conditional=True)
+
+
+def sagan(situation: Situation) -> Suggestion:
+    """Self-attention, spectral normalisation in both players: Adam 1e-4 and 4e-4 (0, 0.9), one play (arXiv:1805.08318, sec. 4.2)."""
+    _pictures(situation, "sagan")
+    net, reasons = _lean(situation, SAGAN(), SAGAN.paper())
+    optim = {"G": Adam(lr=1e-4, betas=(0.0, 0.9)), "D": Adam(lr=4e-4, betas=(0.0, 0.9))}
+    game = GAN(conditional=True, z_dim=128, loss=Hinge(), net=net, optim=optim)
+    return _suggestion(situation, game, 64, 200_000, reasons)
+
+
+def biggan(situation: Situation) -> Suggestion:
+    """BigGAN with orthogonal regularisation: Adam (0, 0.999), two plays (arXiv:1809.11096, sec. 3)."""
+    _pictures(situation, "biggan")
+    plays, why = _plays(situation, 2, 1)
+    net, reasons = _lean(situation, BigGAN(), BigGAN.paper())
+    game = GAN(
+        conditional=True, z_dim=80, loss=Hinge(), penalties=(Orthogonal(),), net=net, n_critic=plays,
+        optim=_both(Adam(lr=2e-4, betas=(0.0, 0.999))),
+    )  # fmt: skip
+    rate = "2e-4: usual for batches of 64; the paper's 5e-5 and 2e-4 go with 2048"
+    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why, "lr": rate})
+
+
+def stylegan2(situation: Situation) -> Suggestion:
+    """StyleGAN2: R1 every 16 rounds, path length every 8, style mixing 0.9, Adam 2.5e-3 (0, 0.99) (arXiv:1912.04958; rate: 2006.06676)."""
+    _pictures(situation, "stylegan2")
+    net, reasons = _lean(situation, StyleGAN2(), StyleGAN2.paper())
+    gamma = gamma_for(situation.pixels) / 10
+    game = GAN(
+        conditional=True, z_dim=64 if situation.device != "cuda" else 512, net=net, mixing=0.9,
+        penalties=(R1(gamma=gamma, every=16), PathLength()), optim=_both(Adam(lr=2.5e-3, betas=(0.0, 0.99))),
+    )  # fmt: skip
+    reasons["gamma"] = f"{gamma:.3g}: 0.1 at 32×32, in proportion to the pixels"
+    return _suggestion(situation, game, 32, 200_000, reasons)
+
+
+def fastgan(situation: Situation) -> Suggestion:
+    """FastGAN for few pictures: hinge, a critic that redraws reals, Adam 2e-4 (0.5, 0.999), batch 8 (arXiv:2101.04775)."""
+    _pictures(situation, "fastgan")
+    net, reasons = _lean(situation, FastGAN(), FastGAN.paper())
+    game = GAN(z_dim=256, loss=Hinge(), penalties=(Reconstruction(),), net=net)
+    return _suggestion(situation, game, 8, 100_000, reasons)
+
+
 RECIPES = (
     Recipe(name="gan", title="the first GAN: perceptrons, non-saturating", paper="arXiv:1406.2661", build=gan),
     Recipe(name="dcgan", title="convolutions with batch normalisation", paper="arXiv:1511.06434", build=dcgan),
@@ -138,4 +233,10 @@ RECIPES = (
     Recipe(name="rsgan", title="relativistic pairs, spectral normalisation", paper="arXiv:1807.00734", build=rsgan),
     Recipe(name="ragan", title="relativistic averages, spectral normalisation", paper="arXiv:1807.00734", build=ragan),
     Recipe(name="acgan", title="auxiliary classifier, by class", paper="arXiv:1610.09585", build=acgan),
+    Recipe(name="sngan", title="residual networks, spectral normalisation, hinge", paper="arXiv:1802.05957", build=sngan),
+    Recipe(name="sngan-projection", title="the same, by class, with a projection", paper="arXiv:1802.05637", build=sngan_projection),
+    Recipe(name="sagan", title="self-attention, two learning rates", paper="arXiv:1805.08318", build=sagan),
+    Recipe(name="biggan", title="latent and class to every block, orthogonal weights", paper="arXiv:1809.11096", build=biggan),
+    Recipe(name="stylegan2", title="styles, lazy R1 and path length", paper="arXiv:1912.04958", build=stylegan2),
+    Recipe(name="fastgan", title="few pictures; the critic redraws them", paper="arXiv:2101.04775", build=fastgan),
 )
