@@ -1,4 +1,4 @@
-"""What there is: recipes, their settings, this installation, the demonstration."""
+"""What there is: settings of recipes, this installation, the demonstration."""
 
 from __future__ import annotations
 
@@ -17,19 +17,6 @@ def demo(out: Annotated[Path, typer.Option(help="Where the run is made.")] = Pat
     from agon.demonstration import demonstrate
 
     demonstrate(out, screen())
-
-
-@app.command()
-def recipes() -> None:
-    """List the recipes."""
-    from rich.table import Table
-
-    from agon.recipes import table
-
-    view = Table("recipe", "what", "paper")
-    for recipe in table().values():
-        view.add_row(recipe.name, recipe.title, recipe.paper)
-    screen().print(view)
 
 
 @app.command()

@@ -1,0 +1,88 @@
+"""The list of recipes reads what the recipes say, without torch; scores are gathered over seeds as arithmetic says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agon import recipes
+from agon.catalogue import _cards_in, cards, gather, row, rows, write_rows
+from agon.errors import InputError
+
+
+def result(recipe: str = "r3gan", seed: int = 0, fd: float = 1.0, **more: object) -> dict[str, object]:
+    """One seed's figures as the benchmark writes them."""
+    return {
+        "set": "mnist", "recipe": recipe, "seed": seed, "fd": fd, "floor": 0.1, "precision": 0.8, "recall": 0.4 + 0.1 * seed, "density": 1.0,
+        "coverage": 0.9, "protocol": "fd …", "batch": 32, "rounds": 100 + seed, "images": 3200, "cpu_seconds": 10.0, "images_per_cpu_second": 320.0,
+        "samples_per_cpu_second": 1000.0, "memory_mb": 300.0, "parameters": {"G": 10, "D": 5}, "conditional": True, "content_hash": "abc",
+        "torch": "2.13.0", "machine": "a processor", "date": f"2026-11-2{seed}", "commit": "1234567", **more,
+    }  # fmt: skip
+
+
+def test_cards_are_what_the_recipes_say() -> None:
+    assert [(c.name, c.title, c.paper) for c in cards()] == [(r.name, r.title, r.paper) for r in recipes.table().values()]
+
+
+def test_a_recipe_that_cannot_be_read_says_why() -> None:
+    with pytest.raises(AssertionError, match="title must be written as plain text"):
+        _cards_in('RECIPES = (Recipe(name="a", title=T, paper="p", build=f),)', "a.py")
+    with pytest.raises(AssertionError, match="has no RECIPES"):
+        _cards_in("X = 1", "a.py")
+    with pytest.raises(AssertionError, match="plain tuple"):
+        _cards_in("RECIPES = make()", "a.py")
+
+
+def test_the_list_needs_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['agon', 'recipes', '--json']\n"
+        "from agon.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print([m for m in ('torch', 'numpy') if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    listed, _, loaded = out.rstrip().rpartition("\n")
+    assert loaded == "[]"
+    assert [entry["name"] for entry in json.loads(listed)] == list(recipes.table())
+
+
+def test_seeds_are_gathered_into_rows(tmp_path: Path) -> None:
+    found = gather(
+        [result(seed=2, fd=3.0), result(seed=0), result("dcgan", fd=1.5), result(seed=1, fd=2.0, torch="2.14.0", commit="7654321")]
+    )
+    assert [r.name for r in found] == ["mnist/dcgan", "mnist/r3gan"]  # best first
+    whole = found[1]
+    assert (whole.fd, whole.fd_sd, whole.seeds) == (2.0, 1.0, [0, 1, 2])
+    assert whole.figures["recall"] == pytest.approx(0.5)
+    assert (whole.figures["date"], whole.figures["torch"], whole.figures["commit"]) == ("2026-11-22", "2.13.0, 2.14.0", "1234567, 7654321")
+    assert whole.figures["parameters"] == 15
+    assert whole.each["1"]["rounds"] == 101
+    assert found[0].fd_sd is None
+    assert rows(write_rows(found, tmp_path / "scores.json")) == found
+    assert row("mnist/dcgan", tmp_path / "scores.json") == found[0]
+    with pytest.raises(InputError, match="Did you mean 'mnist/dcgan'"):
+        row("mnist/dcgam", tmp_path / "scores.json")
+    with pytest.raises(InputError, match="none yet"):
+        row("mnist/dcgan", tmp_path / "none.json")
+
+
+def test_the_published_scores_are_of_recipes_that_exist() -> None:
+    known = set(recipes.table())
+    for published in rows():
+        assert published.recipe in known
+        assert {
+            "content_hash",
+            "date",
+            "machine",
+            "torch",
+            "commit",
+            "cpu_seconds",
+            "images_per_cpu_second",
+            "floor",
+        } <= published.figures.keys()
+        assert all(figures["rounds"] > 0 for figures in published.each.values())

@@ -1,0 +1,82 @@
+"""A row is repeated: the same weights give the same score; other data, a shorter run and a wrong name are told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from agon import catalogue, reproduce
+from agon.catalogue import Row, gather, write_rows
+from agon.cli import main
+from agon.data import Data, open_data
+from agon.directory import RunDirectory, read_state
+
+
+def agon_cli(*arguments: object) -> int:
+    """Run a verb in this process; its status."""
+    sys.argv = ["agon", *map(str, arguments)]
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The protocol at 8×8, with few samples and no classifier."""
+    monkeypatch.setattr(reproduce, "SIZE", 8)
+    monkeypatch.setattr(reproduce, "NUM_SAMPLES", 64)
+    monkeypatch.setattr(reproduce, "METRICS", ["fd", "prdc"])
+    settings = reproduce.settings_for
+    extra = {"game.net.widths": "[8]", "batch": 8, "extractor": "pixels", "metrics": ["fd", "prdc"]}
+    monkeypatch.setattr(reproduce, "settings_for", lambda seed, rounds: settings(seed, rounds) | extra)
+
+
+def test_a_row_repeated_gives_the_same_score(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = reproduce.begin("digits", "r3gan", 0, 20, tmp_path / "first", "a test")
+    reproduce.lengthen(directory, 24)  # as a budget that was not used up
+    reproduce.play(directory)
+    found = reproduce.figures(directory, "digits", "r3gan", 0, num_samples=256)
+    assert {"set", "recipe", "seed", "fd", "precision", "recall", "floor", "protocol", "rounds", "images", "cpu_seconds", "content_hash", "machine",
+            "date", "commit", "torch", "parameters", "conditional", "memory_mb", "samples_per_cpu_second"} <= found.keys()  # fmt: skip
+    assert (found["rounds"], found["planned_rounds"]) == (24, 20)
+    other = found | {"seed": 1, "fd": found["fd"] + 2.0}
+    write_rows(gather([found, other]), tmp_path / "scores.json")
+    published = catalogue.rows(tmp_path / "scores.json")[0]
+    again = reproduce.repeat(published, "digits", tmp_path / "again", seeds=[0])
+    assert again.caveats == []
+    one, two = (read_state(RunDirectory(p).states()[-1][1])[0] for p in (tmp_path / "first", tmp_path / "again" / "digits" / "r3gan-0"))
+    assert [k for k in one if (one[k] != two[k]).any()] == []
+    assert again.fd == pytest.approx(found["fd"], rel=1e-6)
+    assert again.difference == pytest.approx(-(0.5**0.5), rel=1e-5)  # one below a mean of two that stand 2 apart, sd √2
+    assert dict(again.lines())["difference"] == "-0.71 of the published standard deviation"
+    # By the command line, quick and on other data.
+    monkeypatch.setattr(catalogue, "rows", lambda path=None: [published])
+    assert agon_cli("reproduce", "digits/r3gan", "--data", "shapes", "--quick", "--seeds", "0", "3", "--out", tmp_path / "quick") == 0
+    out = capsys.readouterr().out
+    assert "the data at 'shapes' differ" in out and "a share of 0.02" in out and "not comparable" in out
+    assert "seed 3" in out and "this seed was not published" in out and "of the published standard deviation" not in out
+    for options, words in ((("--seeds", "a"), "seed 'a' is no whole number"), (("--quick", "--budget-scale", "0.5"), "give one of"),
+                           (("--budget-scale", "2"), "--budget-scale is 2.0")):  # fmt: skip
+        assert agon_cli("reproduce", "digits/r3gan", "--data", "digits", *options) == 2
+        assert words in capsys.readouterr().err
+    assert agon_cli("reproduce", "digits/r3gam", "--data", "digits") == 2
+    assert "Did you mean 'digits/r3gan'" in capsys.readouterr().err
+    assert agon_cli("recipes") == 0
+    assert "digits/r3gan" in capsys.readouterr().out
+
+
+def test_without_a_standard_deviation_the_difference_is_a_plain_one() -> None:
+    row = Row(set="s", recipe="r", fd=1.0, fd_sd=None, figures={"date": "d", "machine": "m", "torch": "t"}, each={"0": {"fd": 1.0}})
+    repeat = reproduce.Repeat(row, [{"seed": 0, "fd": 1.5, "rounds": 10, "cpu_seconds": 1.0}], [])
+    assert repeat.difference is None
+    assert dict(repeat.lines())["difference"].startswith("+0.5; one seed was published")
+
+
+def test_the_content_hash_is_of_the_data() -> None:
+    assert open_data(Data(path="digits", size=8)).content_hash != open_data(Data(path="shapes", size=8)).content_hash
