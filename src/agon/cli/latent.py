@@ -132,9 +132,13 @@ def project(
     files = _picture_files(pictures)
     target = torch.stack([torch.from_numpy(_decoded(trained.space, path)) for path in files])
     view = trained.latents_in(kind(space))
-    from agon.latent import project as nearest
+    from agon.latent.projection import lpips_for
+    from agon.latent.projection import project as nearest
 
-    found = nearest(view, target, steps=steps, starts=starts, label=label, per_layer=per_layer, seed=seed)
+    perceptual = lpips_for(view)
+    if perceptual is None:
+        line(console, "note", "pixels alone are compared; AGON_LPIPS names a folder with the weights of LPIPS")
+    found = nearest(view, target, steps=steps, starts=starts, label=label, per_layer=per_layer, perceptual=perceptual, seed=seed)
     save_codes(found.codes, out / "latents.npz")
     entries: list[dict[str, Any]] = [
         {"picture": str(path), "space": view.kind, **row} for path, row in zip(files, found.to_json(), strict=True)
@@ -146,6 +150,7 @@ def project(
     sheet = trained.space.render(beside(found.target, found.shown), out / "pairs.png", columns=min(8, 2 * len(files)))
     for entry in entries:
         told = f"MSE {entry['mse']:.4g}, PSNR {entry['psnr']:.1f} dB; the best random code: MSE {entry['random_mse']:.4g}"
+        told += f"; LPIPS {entry['lpips']:.3f}" if "lpips" in entry else ""
         line(console, Path(entry["picture"]).name, told)
     line(console, "wrote", f"{sheet} (target, projection, …), latents.npz and projection.json beside it")
 

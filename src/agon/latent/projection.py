@@ -171,6 +171,22 @@ def _descend(
     return codes.moved(best_at.cpu())[k], first
 
 
+def lpips_for(latents: Latents) -> Perceptual | None:
+    """LPIPS as the perceptual distance for this run's pictures, where its weights are given (AGON_LPIPS); small pictures are enlarged."""
+    from agon.metrics.lpips import enlarged, open_lpips
+
+    found = open_lpips()
+    if found is None or len(latents.space.shape) != 3:
+        return None
+    distance = found.to(latents.players.device)
+
+    def perceptual(x: Tensor, y: Tensor) -> Tensor:
+        colour = [p.expand(-1, 3, -1, -1) if p.shape[1] == 1 else p[:, :3] for p in (x, y)]
+        return distance(enlarged(colour[0]), enlarged(colour[1]))
+
+    return perceptual
+
+
 def ramp(t: float, up: float = 0.05, down: float = 0.25) -> float:
     """The factor on the learning rate at t in [0, 1): linear up, then 1, then half a cosine down (arXiv:1912.04958, appendix D)."""
     return min(1.0, (t + 0.01) / up) * (0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / down)))
