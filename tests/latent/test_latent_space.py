@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from agon.latent import Codes, Latents, difference, find, joined, load_codes, pr
 from agon.latent.directions import affine_readers, components, within_groups
 from agon.latent.paths import grid, lerp, line, slerp
 from agon.latent.sheets import Wish, granted, mixing_table, strip
+from agon.networks import Network
 from agon.optim import Adam, Average
+from agon.sampling import draw
 from agon.spaces import Image, Vector
 
 SPACE = Image(channels=1, height=4, width=4)
@@ -225,6 +228,21 @@ def test_mixing_takes_layers_from_the_other_and_only_in_w(tmp_path: Path) -> Non
     with pytest.raises(InputError, match="no mapped latent w"):
         view(Linear(), kind="w")
     assert view(Styled(), kind="z").kind == "z"
+
+
+def test_every_network_of_the_zoo_can_be_looked_at() -> None:
+    """Whatever a network calls its layers, the one that reads the latent is found, and codes show what `draw` shows."""
+    space = Image(channels=3, height=16, width=16, classes=("a", "b"))
+    y = torch.arange(5) % 2
+    for family in get_args(Network):
+        torch.manual_seed(0)
+        players = Players({"G": family().generator(6, space)})
+        latents = Latents(Toy(), players, space, labels=lambda n, seed, label: torch.arange(n) % 2)
+        readers = affine_readers(latents)
+        assert readers, f"no layer of {family.__name__} is seen to read the latent"
+        assert {layer for reader in readers for layer in reader.layers} == set(range(latents.num_layers)), family.__name__
+        expected = draw(Toy(), players, space, 5, seed=2, labels=y)
+        assert (latents.stored(latents.draw(5, seed=2), seed=2).int() - expected.int()).abs().max() <= 1, family.__name__
 
 
 # -- directions ----------------------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from agon.errors import InputError
 from agon.game import Batch, Game, Players, mix
 from agon.latent import paths
 from agon.latent.codes import Codes, Kind
-from agon.sampling import CHUNK, Drawn, as_drawn, fresh_latents, in_chunks
+from agon.sampling import CHUNK, Drawn, as_drawn, fresh_latents, has_latents, in_chunks
 from agon.spaces import Space
 
 if TYPE_CHECKING:
@@ -62,7 +62,13 @@ class Latents:
     def stored(self, codes: Codes, *, seed: int = 0) -> Tensor:
         """The same in stored form, uint8 [n, C, H, W] or float [n, d]."""
         self.check(codes)
-        return in_chunks(self.players, self.space, len(codes), lambda low, high: self.forward(codes[low:high]), seed=seed)
+
+        def part(low: int, high: int) -> Tensor:
+            if has_latents(self.game):
+                self.game.latents(self.players, CHUNK)  # drawn and dropped, so that a generator's own noise is that of `sample`
+            return self.forward(codes[low:high])
+
+        return in_chunks(self.players, self.space, len(codes), part, seed=seed)
 
     def forward(self, codes: Codes) -> Tensor:
         """Codes as the generator gives them: float [n, *space.shape] in its own range, differentiable in `codes.at`."""
