@@ -48,7 +48,13 @@ def vae(situation: Situation) -> Suggestion:
     """The bound on the likelihood with a learnt scale (arXiv:1312.6114, 2006.13202)."""
     batch, rounds, reasons = _plan(situation, 64, 200_000)
     adam = _falling(rounds, batch, 2e-3, (0.9, 0.99))
-    game = VAE(z_dim=32 if situation.pixels else 2, net=Codec() if situation.pixels else FlatCodec(), optim={"E": adam, "G": adam})
+    beta = 4.0 if situation.pixels else 1.0
+    reasons["beta"] = f"{beta:g}: " + (
+        "above 1, so that codes fill the prior and fewer samples fall between them" if beta > 1 else "the bound"
+    )
+    game = VAE(
+        beta=beta, z_dim=16 if situation.pixels else 2, net=Codec() if situation.pixels else FlatCodec(), optim={"E": adam, "G": adam}
+    )
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=_metrics(situation), reasons=reasons)
 
 

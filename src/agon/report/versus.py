@@ -62,7 +62,15 @@ def _table(comparison: Comparison) -> Markup:
     ]
     caption = "Mean ± standard deviation over seeds; bold: best. The floor is the first score of real data against real data."
     stamps = [h("p", h("b", _title(name)), " ", text, class_="stamp") for name, text in comparison.protocols.items()]
-    return section("scores", "Scores and cost", table(marked, shown, caption=caption, class_="wide"), stamps)
+    cut = heads.index("samples/CPU-s")
+    costs = [[line[0], *line[cut:]] for line in marked]
+    return section(
+        "scores",
+        "Scores and cost",
+        table([line[:cut] for line in marked], shown[:cut], caption=caption, class_="wide"),
+        stamps,
+        table(costs, ["run", *heads[cut:]], caption="Size, speed and cost: means over seeds; memory is the peak."),
+    )
 
 
 def _samples(comparison: Comparison) -> Markup:
