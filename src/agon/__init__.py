@@ -51,11 +51,11 @@ __all__ = [
 ]  # fmt: skip
 
 
-def sample(path: str, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> Any:
+def sample(path: str, n: int = 64, *, seed: int = 0, **condition: Any) -> Any:
     """n samples of the trained run at `path`, uint8 [n, H, W, C]: `load(path).sample(n, seed=seed)`."""
     from agon.trained import load
 
-    return load(path).sample(n, seed=seed, label=label)
+    return load(path).sample(n, seed=seed, **condition)
 
 
 def evaluate(path: str, metrics: list[str] | None = None, **options: Any) -> Any:

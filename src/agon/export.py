@@ -52,9 +52,24 @@ def _card(trained: Trained) -> dict[str, Any]:
     return {
         "format": 1, "game": content["game"], "space": content["space"], "round": trained.round, "seen": trained.seen,
         "weights": trained.weights, "latent": {"shape": list(z.shape[1:]), "distribution": _distribution(trained)},
-        "output": {"shape": list(trained.space.shape), "range": [-1, 1]}, "classes": list(trained.space.classes),
+        "output": {"shape": list(trained.space.shape), "range": [-1, 1]}, "classes": list(trained.space.classes), "condition": _condition(trained),
         "content_hash": content["content_hash"], "environment": content["environment"],
     }  # fmt: skip
+
+
+def _condition(trained: Trained) -> dict[str, Any] | None:
+    """How to make the input y; None for an unconditional generator."""
+    space, known = trained.space, trained.conditions
+    if space.classes:
+        return {"kind": "classes", "names": list(space.classes), "y": "int64 [n], the place in names"}
+    if space.tags:
+        return {"kind": "tags", "names": list(space.tags), "y": "float32 [n, k], 1 where a tag is on, else 0"}
+    if space.numbers:
+        return {
+            "kind": "numbers", "names": list(space.numbers), "mean": list(known.mean), "sd": list(known.sd),
+            "y": "float32 [n, k], (value - mean) / sd",
+        }  # fmt: skip
+    return None
 
 
 def _distribution(trained: Trained) -> str:
@@ -63,7 +78,7 @@ def _distribution(trained: Trained) -> str:
 
 
 class _Call(nn.Module):
-    """The generator as a function of tensors only: z, and y where there are classes."""
+    """The generator as a function of tensors only: z, and y where there is a condition."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -80,10 +95,10 @@ def export_onnx(trained: Trained, path: Path) -> float:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"ONNX export needs {error.name}; install it with: pip install 'agon-gan[export]'") from None
-    classes = trained.space.num_classes
     call = _Call(trained.players.G).eval()
     z = trained.game.latents(trained.players, 4).cpu()
-    inputs: tuple[Tensor, ...] = (z, torch.arange(4) % classes) if classes else (z,)
+    y = trained.conditions.draw(4)
+    inputs: tuple[Tensor, ...] = (z,) if y is None else (z, y)
     names = ["z", "y"][: len(inputs)]
     batch = torch.export.Dim("batch", min=1, max=65536)
     shapes = tuple({0: batch} for _ in inputs)
@@ -99,9 +114,10 @@ def export_onnx(trained: Trained, path: Path) -> float:
     worst = 0.0
     for n in (1, 7):
         z = trained.game.latents(trained.players, n).cpu()
-        feed = {"z": z.numpy()} | ({"y": (torch.arange(n) % classes).numpy()} if classes else {})
+        y = trained.conditions.draw(n)
+        feed = {"z": z.numpy()} | ({} if y is None else {"y": y.numpy()})
         with torch.no_grad():
-            expected = call(z, torch.arange(n) % classes if classes else None)
+            expected = call(z, y)
         got = torch.from_numpy(session.run(None, feed)[0])
         worst = max(worst, (expected - got).abs().max().item())
     if not worst <= TOLERANCE:

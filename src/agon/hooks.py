@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from agon import health, ranks
+from agon.conditions import Conditions, nearest_rows
 from agon.data import DataSet
 from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
@@ -24,7 +25,7 @@ from agon.engine import Engine
 from agon.game import Batch
 from agon.metrics import Extractor, Score
 from agon.records import atomic_path, truncate_after
-from agon.sampling import draw, gallery_labels, labels_for
+from agon.sampling import draw
 from agon.schedule import at
 from agon.scoring import Budget, open_extractor, take_scores
 from agon.spaces import Space
@@ -158,7 +159,7 @@ class Scene:
         """Up to VITAL_SAMPLES samples spread over the set, as the players see them."""
         index = torch.linspace(0, len(samples) - 1, min(VITAL_SAMPLES, len(samples))).long()
         batch: dict[str, Tensor] = {"x": samples.x[index].to(self.engine.device)}
-        if samples.y is not None and self.space.num_classes:
+        if samples.y is not None and self.space.condition_dim:
             batch["y"] = samples.y[index].to(self.engine.device)
         return Batch(self.space.ready(batch))
 
@@ -170,18 +171,19 @@ class Scene:
         return torch.where(raw.isfinite(), space.normalise(space.to_bytes(raw)), raw).to(self.engine.device)
 
     def _picture(self) -> None:
-        n, columns, labels = gallery_labels(self.space)
         space, train = self.space, self.data_set.train
+        conditions = Conditions.of(space, train.y, self.data_set.card.get("labels", {}))
+        n, columns, labels, _ = conditions.gallery()
         if len(space.shape) == 1:
             n = 2000
-            labels = labels_for(space, n)
+            labels = conditions.draw(n)
         x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels)
         self._render(x, self.directory.picture(self.engine.clock.round), columns)
         beside = self.directory.path / "samples" / "real.png"
         if not beside.exists():
             index = torch.linspace(0, len(train) - 1, min(n, len(train))).long()
             if labels is not None and train.y is not None and len(space.shape) > 1:
-                index = torch.tensor([_nth(train.y, int(k), i // columns) for i, k in enumerate(labels)])
+                index = nearest_rows(train.y, labels)
             self._render(train.x[index], beside, columns)
 
     def _render(self, x: Tensor, path: Path, columns: int) -> None:
@@ -268,12 +270,6 @@ class Scene:
         if end == "done" and ranks.is_main():
             animate(self.directory)
         self.log.event("done" if end == "done" else "stop", self.engine.clock.round, self.engine.clock.seen)
-
-
-def _nth(y: Tensor, label: int, n: int) -> int:
-    """The index of the n-th sample of a class, going round when there are fewer."""
-    of_class = (y == label).nonzero().flatten()
-    return int(of_class[n % len(of_class)]) if len(of_class) else 0
 
 
 def animate(directory: RunDirectory) -> None:

@@ -49,7 +49,7 @@ def draw(
 ) -> Tensor:  # fmt: skip
     """n samples in stored form (uint8 pictures, float points) on the CPU, or as the game gives them.
 
-    labels: int64 [n] for conditional spaces; latents: [n, …].
+    labels: for conditional spaces, classes int64 [n] or tags or numbers float [n, k]; latents: [n, …].
     """
 
     def part(low: int, high: int) -> Tensor:
@@ -59,7 +59,8 @@ def draw(
         if has_latents(game):
             # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
             return _sample(game, p, size, game.latents(p, CHUNK)[:size], given)
-        return _sample(game, p, CHUNK, None, Batch({k: torch.cat([v, v.new_zeros(CHUNK - size)]) for k, v in given.items()}))[:size]
+        whole = Batch({k: torch.cat([v, v.new_zeros(CHUNK - size, *v.shape[1:])]) for k, v in given.items()})
+        return _sample(game, p, CHUNK, None, whole)[:size]
 
     return in_chunks(p, space, n, part, seed=seed, stored=stored)
 
@@ -128,10 +129,22 @@ def class_id(space: Space, asked: str | int) -> int:
     return number
 
 
-def labels_for(space: Space, n: int, *, seed: int = 0, share: Sequence[float] | None = None, only: int | None = None) -> Tensor | None:
-    """Class numbers [n] for n samples: `only` this one, or drawn by the training set's `share`; None for an unconditional space."""
-    if not space.num_classes:
+def labels_for(
+    space: Space, n: int, *, seed: int = 0, share: Sequence[float] | None = None, only: int | None = None, rows: Tensor | None = None
+) -> Tensor | None:
+    """Conditions for n samples; None for an unconditional space.
+
+    Classes int64 [n]: `only` this one, or drawn by the training set's `share`. Tags or numbers float32 [n, k]: drawn from `rows` of the
+    training set; without rows, each tag is on in half of the samples, and numbers are standard normal.
+    """
+    if not space.condition_dim:
         return None
+    if not space.classes:
+        generator = torch.Generator().manual_seed(mix(seed, 7))
+        if rows is not None and len(rows):
+            return rows[torch.randint(len(rows), (n,), generator=generator)]
+        noise = torch.randn(n, space.condition_dim, generator=generator)
+        return (noise > 0).float() if space.tags else noise
     if only is not None:
         return torch.full((n,), only, dtype=torch.int64)
     weights = torch.tensor(share) if share else torch.ones(space.num_classes)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from agon.conditions import Conditions
 from agon.data import DataSet
 from agon.game import Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
-from agon.sampling import draw, labels_for
+from agon.sampling import draw
 from agon.spaces import Space
 
 if TYPE_CHECKING:
@@ -40,23 +41,24 @@ def take_scores(
     """The run's metrics on fresh samples of these players, each with its floor; none without an extractor."""
     if extractor is None:
         return []
-    space, share = run.game.sees(data_set.space), content.get("class_share")
+    space = run.game.sees(data_set.space)
+    conditions = Conditions.of(space, data_set.train.y, data_set.card.get("labels", {}))
     drawn = 0
 
     def sampler(n: int) -> tuple[Tensor, Tensor | None]:
         nonlocal drawn
         part = mix(seed, 11, drawn)
         drawn += n
-        labels = labels_for(space, n, seed=part, share=share)
+        labels = conditions.draw(n, seed=part)
         return draw(run.game, p, space, n, seed=part, labels=labels), labels if space.num_classes else None
 
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
-        probe=open_probe(run.game, p, space, share), labelled=bool(space.num_classes),
+        probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes),
     )  # fmt: skip
 
 
-def open_probe(game: Game, p: Players, space: Space, share: Any = None) -> Probe | None:
+def open_probe(game: Game, p: Players, space: Space, conditions: Conditions) -> Probe | None:
     """The generator laid open to metrics, in w where `p.G` has a mapping and a synthesis, else in z; None for games without latents."""
     if type(game).latents is Game.latents:
         return None
@@ -64,7 +66,7 @@ def open_probe(game: Game, p: Players, space: Space, share: Any = None) -> Probe
     latent: Literal["z", "w"] = "w" if hasattr(generator, "mapping") and hasattr(generator, "synthesis") else "z"
 
     def labels(n: int, seed: int) -> Tensor | None:
-        return labels_for(space, n, seed=mix(seed, 17), share=share)
+        return conditions.draw(n, seed=mix(seed, 17))
 
     def latents(n: int, y: Tensor | None, seed: int) -> Tensor:
         with _still(p, mix(seed, 19)):

@@ -26,24 +26,26 @@ from agon.config import decode, encode
 from agon.engine import Engine
 from agon.game import Batch, Game, Turn
 from agon.layers.norms import MinibatchStd
-from agon.sampling import draw
+from agon.sampling import draw, labels_for
 from agon.spaces import Space
 
 COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, MinibatchStd)
 
 
 def random_batch(space: Space, n: int, *, seed: int = 0) -> Batch:
-    """A stored batch of random samples of this space, with random classes if it has any."""
+    """A stored batch of random samples of this space, with random classes, tags or numbers if it has any."""
     generator = torch.Generator().manual_seed(seed)
     batch: dict[str, Any] = {"x": space.to_bytes(torch.rand(n, *space.shape, generator=generator) * 2 - 1)}
     if space.num_classes:
         batch["y"] = torch.randint(space.num_classes, (n,), generator=generator)
+    elif space.condition_dim:
+        batch["y"] = labels_for(space, n, seed=seed)
     return Batch(batch)
 
 
 def check_game(game: Game, space: Space, *, batch: int = 8, rounds: int | None = None) -> None:
     """Raise AssertionError at the first law this game breaks on this space. batch: even; rounds: default covers every turn's interval."""
-    rounds = rounds or min(2 * max(turn.every for turn in game.programme()) + 2, 34)
+    rounds = rounds or min(2 * max(turn.every for turn in game.turns()) + 2, 34)
     check_json(game)
     check_movers(game, space, batch=batch)
     check_resume(game, space, batch=batch, rounds=rounds)
@@ -59,7 +61,7 @@ def check_json(game: Game) -> None:
 
 def check_movers(game: Game, space: Space, *, batch: int = 8) -> None:
     """Only movers move: playing one turn changes each of its movers and no other parameter, and no averaged copy."""
-    for index, turn in enumerate(game.programme()):
+    for index, turn in enumerate(game.turns()):
         engine = _engine(game, space)
         engine.turns = [_at_once(turn)]
         engine._losses = [engine._losses[index]]
@@ -111,7 +113,7 @@ def check_microbatch(game: Game, space: Space, *, batch: int = 8, tolerance: flo
 def check_sampling(game: Game, space: Space) -> None:
     """Samples have the space's shape, depend on the seed alone, and leave the random state as it was."""
     engine = _engine(game, space)
-    y = torch.arange(5) % space.num_classes if space.num_classes else None
+    y = torch.arange(5) % space.num_classes if space.num_classes else labels_for(space, 5)
     state = torch.get_rng_state()
     first = draw(game, engine.players.ema, space, 5, seed=3, labels=y)
     assert torch.equal(state, torch.get_rng_state()), "sampling changed the random state of training"
@@ -168,9 +170,7 @@ def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], ba
         for number in range(rounds):
             whole = _batches(engine, space, batch, number)
             engine.round([Batch({k: v[rank * half : (rank + 1) * half] for k, v in b.items()}) for b in whole])
-        props = {name: net for name, net in engine.players.items() if name not in game.optim and not getattr(net, "per_rank", False)}
-        kept = {f"{name}/{k}": v.clone() for name, net in props.items() for k, v in net.named_buffers()}
-        torch.save(_weights(engine) | kept, Path(folder) / f"{index}-{rank}.pt")
+        torch.save(_weights(engine), Path(folder) / f"{index}-{rank}.pt")
     ranks.stop()
 
 
@@ -192,7 +192,7 @@ def _weights(engine: Engine) -> dict[str, Tensor]:
 
 
 def _coupled(game: Game, space: Space) -> bool:
-    return any(isinstance(m, COUPLED) for net in game.cast(space).values() for m in net.modules())
+    return any(isinstance(m, COUPLED) for net in game.players(space).values() for m in net.modules())
 
 
 def _assert_close(whole: Engine, other: dict[str, Tensor], tolerance: float, what: str, start: Engine) -> None:

@@ -12,17 +12,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from agon.conditions import Conditions, Numbers, Tags
 from agon.config import decode, encode, override
 from agon.data import Data, open_data
 from agon.device import choose_device
 from agon.directory import RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError, suggest
-from agon.game import Game, Players
+from agon.game import Game, Players, mix
 from agon.latent import Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
-from agon.sampling import Drawn, as_drawn, class_id, draw, labels_for
+from agon.sampling import Drawn, as_drawn, draw, has_latents
 from agon.scoring import open_extractor, take_scores
 from agon.spaces import Image, Space, Vector
 
@@ -46,6 +47,7 @@ class Trained:
         self.sampling, game = amended(self.run.game, settings or {})
         self.run = replace(self.run, game=game)
         self.game, self.space = game, space_from_json(self.content["space"])
+        self.conditions = Conditions.read(self.directory, self.content, self.space)
         found = self.directory.load_state(state)
         if found is None:
             raise InputError(f"'{path}' has no saved state yet. Train it: `agon train {shlex.quote(str(path))}`.")
@@ -61,19 +63,43 @@ class Trained:
         for _, module in self.players.items():
             module.eval()
 
-    def sample(self, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> Drawn:
-        """n samples: uint8 [n, H, W, C] pictures or float32 [n, d] points. label: a class by name or number."""
-        return as_drawn(self.space, self.sample_stored(n, seed=seed, label=label))
+    def sample(
+        self, n: int = 64, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
+        numbers: Numbers | None = None,
+    ) -> Drawn:  # fmt: skip
+        """n samples: uint8 [n, H, W, C] pictures or float32 [n, d] points.
 
-    def sample_stored(self, n: int, *, seed: int = 0, label: str | int | None = None) -> Tensor:
+        label: a class by name or number, or one a sample. tags: those that are on, "!hat" for off. numbers: in their own units, or
+        (from, to). What is left open is drawn as the training set has it. Raises InputError for a condition the run does not know.
+        """
+        return as_drawn(self.space, self.sample_stored(n, seed=seed, label=label, tags=tags, numbers=numbers))
+
+    def sample_stored(
+        self, n: int, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
+        numbers: Numbers | None = None,
+    ) -> Tensor:  # fmt: skip
         """The same in stored form, uint8 [n, C, H, W] or float [n, d]."""
         if n < 1:
             raise InputError(f"-n is {n}; expected 1 or more samples.")
-        return draw(self.game, self.players, self.space, n, seed=seed, labels=self._labels(n, seed, label))
+        y = self.conditions.ask(n, seed=seed, label=label, tags=tags, numbers=numbers)
+        return draw(self.game, self.players, self.space, n, seed=seed, labels=y)
 
-    def _labels(self, n: int, seed: int, label: str | int | None) -> Tensor | None:
-        only = None if label is None else class_id(self.space, label)
-        return labels_for(self.space, n, seed=seed, share=self.content.get("class_share"), only=only)
+    def sample_rows(self, labels: Sequence[str | int], per_class: int = 8, *, seed: int = 0) -> Drawn:
+        """`per_class` samples of each class, [len(labels) · per_class, …]: a row a class, a column of like latents."""
+        if per_class < 1 or not labels:
+            raise InputError(f"{len(labels)} classes with {per_class} samples each; expected 1 or more of both.")
+        n, z = len(labels) * per_class, None
+        y = self.conditions.ask(n, label=[label for label in labels for _ in range(per_class)])
+        if has_latents(self.game):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(mix(seed, 0))
+                z = self.game.latents(self.players, per_class).cpu()
+            z = z.repeat(len(labels), *[1] * (z.dim() - 1))
+        return as_drawn(self.space, draw(self.game, self.players, self.space, n, seed=seed, labels=y, latents=z))
+
+    def _labels(self, n: int, seed: int, wish: Any) -> Tensor | None:
+        # The latent tools hand a wish through: a class, or {"tags": …}, {"numbers": …}.
+        return self.conditions.ask(n, seed=seed, **(wish if isinstance(wish, Mapping) else {"label": wish}))
 
     @cached_property
     def latents(self) -> Latents:
@@ -89,9 +115,12 @@ class Trained:
         return read_edits(self.directory.path)
 
     def walk(
-        self, stops: int = 8, *, frames: int = 24, seed: int = 0, label: str | int | None = None, spherical: bool | None = None
+        self, stops: int = 8, *, frames: int = 24, seed: int = 0, label: Any = None, spherical: bool | None = None
     ) -> Drawn:  # fmt: skip
-        """A closed walk through the latents of a seed: [stops · frames, …]; along great circles in z, lines in w, unless told."""
+        """A closed walk through the latents of a seed: [stops · frames, …]; along great circles in z, lines in w, unless told.
+
+        label: a class, or {"tags": …} or {"numbers": …} as in `sample`.
+        """
         return granted(self.latents, Wish(interpolate=stops, frames=frames, spherical=spherical), stops, seed=seed, label=label)[0]
 
     def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
@@ -136,15 +165,9 @@ def load(
     return Trained(path, state=state, weights=weights, device=device, trust=trust, settings=settings)
 
 
-def fit(
-    recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, start: Path | str | None = None,
-    start_state: str = "latest", **settings: Any,
-) -> Trained:  # fmt: skip
-    """Train from Python: `agon.fit("r3gan", data="./photos", rounds=20_000)`. Dotted settings: `fit(..., **{"game.gamma": 0.1})`.
-
-    start: a run to take weights and averages from, where they fit by name and shape; start_state: latest, best or a round.
-    """
+def fit(recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, **settings: Any) -> Trained:
+    """Train from Python: `agon.fit("r3gan", data="./photos", rounds=20_000)`. Dotted settings: `fit(..., **{"game.gamma": 0.1})`."""
     wish = data if isinstance(data, Data) else Data(path=str(data))
-    directory, data_set = prepare(wish, out=out, recipe=recipe, settings=settings, start=start, start_state=start_state, command="agon.fit")
+    directory, data_set = prepare(wish, out=out, recipe=recipe, settings=settings, command="agon.fit")
     play(directory, data_set)
     return Trained(directory.path)

@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agon.data import arrays
-from agon.data.labels import parse_csv, parse_json
+from agon.data.labels import parse_json
 from agon.data.source import open_source
+from agon.data.tablefile import parse_table
 from agon.errors import InputError
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8)
@@ -123,7 +124,9 @@ def save(tmp_path: Path, **named: np.ndarray) -> Path:
         ({"x": np.zeros((9, 8, 8, 2), np.uint8)}, "2 channels"),
         ({"x": np.zeros((0, 8, 8), np.uint8)}, r"shape \[0, 8, 8\]"),
         ({"x": np.zeros((9, 8, 8), np.uint8), "y": np.zeros(8, np.int64)}, "8 labels for 9 images"),
-        ({"x": np.zeros((9, 8, 8), np.uint8), "y": np.zeros((9, 3))}, "expected one integer an image"),
+        ({"x": np.zeros((9, 8, 8), np.uint8), "y": np.zeros((9, 3), complex)}, "expected one integer an image"),
+        ({"x": np.zeros((9, 8, 8), np.uint8), "y": np.full((9, 3), np.inf)}, "is infinite for image 0; expected finite numbers"),
+        ({"x": np.zeros((9, 8, 8), np.uint8), "y": np.zeros((9, 3)), "tags": np.array(["a", "b"])}, "2 names for labels of 3 columns"),
         ({"a": np.zeros(3), "b": np.zeros(3)}, "holds a, b; expected an array called x"),
         ({"x": np.zeros((9, 8, 8), np.uint8), "x_test": np.zeros((9, 9, 9), np.uint8)}, "differ in shape"),
     ],
@@ -225,10 +228,11 @@ def test_npz_survives_anything(data):
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: ("file,label\n" + text).encode("utf-8", "replace"))))
 def test_labels_csv_survives_anything(raw):
     try:
-        pairs, _ = parse_csv(raw, "labels.csv")
+        rows = parse_table(raw, "labels.csv")
     except InputError:
         return
-    assert pairs
+    assert rows.files
+    assert all(len(cells) == len(rows.columns) for cells in rows.cells)
 
 
 _leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

@@ -105,7 +105,19 @@ CASES: dict[str, tuple[Prepare, str]] = {
     "json broken": (_with_labels("dataset.json", '{"labels": ['), "dataset.json is not JSON"),
     "json list": (_with_labels("dataset.json", "[1, 2]"), "holds a list; expected"),
     "json wrong rows": (_with_labels("dataset.json", '{"labels": [["000.png"]]}'), "label 0 is"),
-    "json vectors": (_with_labels("dataset.json", '{"labels": [["000.png", [0.1, 0.2]]]}'), "expected one class index"),
+    "json vectors": (
+        _with_labels("dataset.json", '{"labels": [["000.png", [1, 2]], ["001.png", [1]]]}'),
+        "label 1 is .1.; expected a list of 2",
+    ),
+    "json vector names": (
+        _with_labels("dataset.json", '{"labels": [["000.png", [1]]], "numbers": ["a", "b"]}'),
+        "2 names for vectors of 1",
+    ),
+    "csv twice a column": (_with_labels("labels.csv", "file,age,age\n000.png,1,2\n"), "two columns called 'age'"),
+    "jsonl broken": (_with_labels("labels.jsonl", '{"file": "000.png", "age": 3}\n{"file"'), "labels.jsonl row 2 is not JSON"),
+    "jsonl without file": (_with_labels("labels.jsonl", '{"age": 3}\n'), "expected 'file' and at least one more"),
+    "jsonl without a name": (_with_labels("labels.jsonl", '{"file": 7, "age": 3}\n'), "row 1 names no picture"),
+    "json of words": (_with_labels("labels.json", '["a"]'), "item 0 is a; expected an object"),
     "json negative": (_with_labels("dataset.json", '{"labels": [["000.png", -1]]}'), "expected one class index from 0 up"),
     "json too few classes": (
         _with_labels("dataset.json", '{"labels": [["000.png", 2]], "classes": ["a", "b"]}'),

@@ -115,8 +115,8 @@ def test_a_full_disk_is_done_without(folder, opened, cache, monkeypatch):
     first = opened(folder)
     real = pack._Sink.__init__
 
-    def full(self, stage, shape):
-        real(self, stage, shape)
+    def full(self, stage, *rest):
+        real(self, stage, *rest)
         if stage is not None:
             for file in self.files.values():
                 file.close()

@@ -182,7 +182,7 @@ def kind(space: str) -> Any:
     return space
 
 
-def codes_of(view: Latents, latents: Path | None, n: int, seed: int, label: str | None) -> Codes:
+def codes_of(view: Latents, latents: Path | None, n: int, seed: int, label: Any) -> Codes:
     """The codes of a file, or of a seed."""
     from agon.latent import load_codes
 

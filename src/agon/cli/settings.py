@@ -6,7 +6,9 @@ from typing import Any
 
 from agon.errors import InputError, suggest
 
-DATA_WORDS = ("size", "channels", "resize", "filter", "labels", "mirror", "holdout", "limit", "memory")
+DATA_WORDS = (
+    "size", "channels", "resize", "filter", "labels", "condition", "columns", "balance", "mirror", "holdout", "limit", "memory",
+)  # fmt: skip
 
 
 def assignments(arguments: list[str]) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], 
     for name, value in settings.items():
         word = name.removeprefix("data.")
         if word in DATA_WORDS:
-            chosen[word] = value
+            chosen[word] = [part.strip() for part in str(value).split(",")] if word == "columns" and not isinstance(value, list) else value
         elif name.startswith("data."):
             raise InputError(f"unknown option '--{name}'; data has {', '.join(DATA_WORDS)}.{suggest(word, DATA_WORDS)}")
         else:
@@ -52,6 +54,7 @@ def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], 
     data = encode(decode(Data, chosen, "data"))
     if isinstance(data.get("size"), list):
         data["size"] = tuple(data["size"])
+    data["columns"] = tuple(data["columns"])
     return data, rest
 
 

@@ -10,6 +10,7 @@ import typer
 from agon.cli.base import Extra, RunPath, State, Trust, app, line, screen
 from agon.cli.latent import LatentsOption, LayersOption, SpaceOption, codes_of, kind, wished
 from agon.cli.settings import assignments
+from agon.errors import InputError
 
 
 @app.command(context_settings=Extra)
@@ -19,6 +20,10 @@ def sample(
     n: Annotated[int, typer.Option("-n", "--n", help="How many.")] = 64,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     label: Annotated[str | None, typer.Option("--class", help="A class, by name or number.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Classes, a row each: 0,1,2 or cat,dog, or all.")] = None,
+    per_class: Annotated[int, typer.Option(help="Samples in each row of --classes.")] = 8,
+    tags: Annotated[str | None, typer.Option(help="Tags that are on: smile,hat; with ! off: smile,!hat.")] = None,
+    numbers: Annotated[str | None, typer.Option(help="Numbers in their own units: age=30,height=1.7; age=20:60 walks.")] = None,
     interpolate: Annotated[
         int | None, typer.Option(help="Walk between so many latents instead; --out walk.gif, walk.mp4 or walk.png.")
     ] = None,
@@ -40,18 +45,28 @@ def sample(
     trust: Trust = False,
 ) -> None:
     """Draw samples from a run. What concerns sampling only can be changed by name: --game.steps 4 of a flow."""
+    from agon.conditions import read_wish
     from agon.latent.sheets import granted
     from agon.samplefile import save_samples
     from agon.trained import load
 
     trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     wish = wished(interpolate, frames, spherical, grid, mix, truncation, threshold, layers)
-    if wish.plain and latents is None:
-        drawn, wide = trained.sample(n, seed=seed, label=label), None
+    asked, warnings = read_wish(trained.conditions, label, tags, numbers)
+    for warning in warnings:
+        line(screen(), "note", warning)
+    if classes is not None:
+        if asked or not wish.plain or latents is not None:
+            raise InputError("--classes draws a plain row of each class; leave out --class, --tags, --numbers and the latent options.")
+        every = list(range(trained.space.num_classes))
+        rows = every if classes == "all" and every else [word.strip() for word in classes.split(",") if word.strip()]
+        drawn, wide = trained.sample_rows(rows, per_class, seed=seed), per_class
+    elif wish.plain and latents is None:
+        drawn, wide = trained.sample(n, seed=seed, **asked), None
     else:
         view = trained.latents_in(kind(space))
-        start = None if latents is None else codes_of(view, latents, n, seed, label)
-        drawn, wide = granted(view, wish, n, seed=seed, label=label, start=start)
+        start = None if latents is None else codes_of(view, latents, n, seed, asked)
+        drawn, wide = granted(view, wish, n, seed=seed, label=asked or None, start=start)
     name = "walk.gif" if interpolate is not None else "grid.png" if grid else "mix.png" if mix else f"samples-seed{seed}.png"
     written = save_samples(drawn, out or run / name, columns=columns or wide)
     line(screen(), "wrote", f"{written} ({len(drawn)} samples, seed {seed}, {trained.weights} weights of round {trained.round:,})")

@@ -19,7 +19,8 @@ from typing import IO, Any, cast
 
 import numpy as np
 
-from agon.data.labels import name_classes
+from agon.data.columns import Kind, name_classes
+from agon.data.labels import class_table, matrix_table
 from agon.data.source import TRUST_STAT_ABOVE, Source, shown, stat_mark
 from agon.errors import InputError
 
@@ -112,11 +113,14 @@ class Numbered(Sequence[str]):
 @dataclass
 class _Part:
     rows: Rows
-    labels: np.ndarray | None
+    labels: np.ndarray | None  # int64 [N] of classes, or float64 [N, k] of tags or numbers
 
 
-def _source(kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path], classes: tuple[str, ...] | None, origin: str) -> Source:
-    """One source of a training part and, maybe, a test part."""
+def _source(
+    kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path], classes: tuple[str, ...] | None, origin: str,
+    columns: tuple[tuple[str, ...], Kind | None] = ((), None),
+) -> Source:  # fmt: skip
+    """One source of a training part and, maybe, a test part. columns: what a matrix of labels calls its columns, and their kind."""
     counts = [part.rows.count for part in parts]
     total, first = sum(counts), counts[0]
     if total == 0:
@@ -124,11 +128,18 @@ def _source(kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path],
     shapes = {part.rows.shape for part in parts}
     if len(shapes) > 1:
         raise InputError(f"{path}: training and test images differ in shape: {sorted(shapes)}; expected one shape")
-    labels = None
-    if all(part.labels is not None for part in parts):
-        values = np.concatenate([part.labels for part in parts])
-        labels, names = name_classes(values.tolist())
-        classes = classes or names
+    labels, tables = None, []
+    given = [part.labels for part in parts if part.labels is not None]
+    if len(given) == len(parts):
+        if len({(array.ndim, array.shape[1:]) for array in given}) > 1:
+            raise InputError(f"{path}: labels of training and test images differ in shape; expected one shape")
+        values = np.concatenate(given)
+        if values.ndim == 1:
+            labels, names = name_classes(values.tolist())
+            classes = classes or names
+            tables += class_table(labels, names, "label", origin, Numbered(total, first))
+        else:
+            tables.append(matrix_table(values, columns, origin, path))
 
     def read(index: int) -> np.ndarray:
         return parts[0].rows(index) if index < first else parts[1].rows(index - first)
@@ -142,6 +153,7 @@ def _source(kind: str, path: str, parts: Sequence[_Part], files: Sequence[Path],
         labels=labels,
         classes=classes or () if labels is not None else (),
         label_origin=origin if labels is not None else "",
+        tables=lambda: tables,
         held=np.arange(total) >= first if len(parts) > 1 else None,
         split_origin="its own test part" if len(parts) > 1 else "",
         shape=parts[0].rows.shape,
@@ -378,7 +390,7 @@ def open_npz(place: Path) -> Source:
     names = _npz_class_names(archive, keys)
     if names and any(part.labels is not None and (part.labels.min() < 0 or part.labels.max() >= len(names)) for part in parts):
         names = None
-    source = _source("npz arrays", label, parts, [place], None, "npz labels")
+    source = _source("npz arrays", label, parts, [place], None, "npz labels", _npz_column_names(archive, keys))
     if names and source.labels is not None:
         source.classes = tuple(names[int(name)] for name in source.classes)
     return source
@@ -402,12 +414,30 @@ def _read_array(archive: zipfile.ZipFile, member: str, label: str, limit: int = 
 
 def _npz_labels(archive: zipfile.ZipFile, member: str, label: str, count: int) -> np.ndarray:
     values = _read_array(archive, member, label)
-    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    if values.ndim != 1 or values.dtype.kind not in "iub":
-        raise InputError(f"{label} is {values.dtype} of shape {list(values.shape)}; expected one integer an image, [N]")
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 and values.dtype.kind != "f" else values
+    if values.ndim not in (1, 2) or values.dtype.kind not in "iubf" or 0 in values.shape[1:]:
+        raise InputError(
+            f"{label} is {values.dtype} of shape {list(values.shape)}; expected one integer an image, [N], or tags or numbers, [N, k]"
+        )
     if len(values) != count:
         raise InputError(f"{label} has {len(values)} labels for {count} images; expected one an image")
-    return values.astype(np.int64)
+    if values.ndim == 1 and values.dtype.kind != "f":
+        return values.astype(np.int64)
+    matrix = values.reshape(count, -1).astype(np.float64)
+    if np.isinf(matrix).any():
+        row = int(np.isinf(matrix).any(axis=1).argmax())
+        raise InputError(f"{label} is infinite for image {row}; expected finite numbers, or nan where one is unknown")
+    return matrix
+
+
+def _npz_column_names(archive: zipfile.ZipFile, keys: dict[str, str]) -> tuple[tuple[str, ...], Kind | None]:
+    """What an npz calls the columns of its labels: an array of text called tags or numbers, which says their kind too."""
+    for key in ("tags", "numbers"):
+        if key in keys:
+            values = _read_array(archive, keys[key], key)
+            if values.ndim == 1 and values.dtype.kind == "U":
+                return tuple(str(value) for value in values), cast("Kind", key)
+    return (), None
 
 
 def _npz_class_names(archive: zipfile.ZipFile, keys: dict[str, str]) -> list[str] | None:

@@ -7,12 +7,14 @@ shapes   drawn here: 5 shapes × 6 colours × 2 sizes × 9 places on light groun
 ring     8 Gaussians on a circle of radius 2, sd 0.02. The two Gaussian sets are those of VEEGAN (arXiv:1705.07761) and PacGAN.
 grid     25 Gaussians, 5×5 with spacing 2, sd 0.05.
 spirals  2 arms of one and a half turns, sd 0.05.
+
+Each has columns to condition on beside its label: digits ink (share of full brightness); shapes shape, colour, size, place (words), and x, y,
+radius (shares of the side); the toys mode, angle (degrees, from -22.5 on) and radius.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,12 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
+from agon.data.columns import Table, known
+from agon.data.conditions import choose_condition
+from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few, sample_hashes
+from agon.data.source import Source
 from agon.errors import InputError, suggest
 from agon.spaces import Image, Space, Vector
 
@@ -45,35 +51,49 @@ def open_embedded(data: Data) -> DataSet:
     reasons: dict[str, str] = {"data": ""}  # first, filled below
     captions = None
     space: Space
+    columns: dict[str, list[Any]]
     if data.path in TOYS:
         points, y = draw_toy(data.path)
         rows, space = points, Vector(scale=float(np.sqrt(8.0 if data.path == "grid" else 2.0)))
         reasons["data"] = f"{data.path}: embedded points, {NUM_POINTS} drawn once and for all"
         classes = tuple(str(k) for k in range(int(y.max()) + 1))
-        use = data.labels == "use"
-        reasons["labels"] = "used: the mode of each point, asked for" if use else "ignored: the modes are what a game has to find"
+        angle = (np.degrees(np.arctan2(points[:, 1], points[:, 0])) + 22.5) % 360 - 22.5
+        columns = {"mode": y.tolist(), "angle": angle.round(3).tolist(), "radius": np.hypot(*points.T.astype(np.float64)).round(4).tolist()}
         if data.mirror or data.size or data.channels:
             raise InputError(f"{data.path} holds points in the plane; mirror, size and channels are for images: leave them out")
     elif data.path == "digits":
         pictures, y = load_digits()
         space = _image_space(data, 16, 1, "bicubic" if data.filter == "lanczos" else data.filter, reasons)
         rows = np.stack([space.fit(Pillow.fromarray(picture)) for picture in pictures])
-        classes, use = tuple("0123456789"), data.labels != "ignore"
+        classes = tuple("0123456789")
+        columns = {"digit": y.tolist(), "ink": (pictures.mean(axis=(1, 2), dtype=np.float64) / 255).round(4).tolist()}
         reasons["data"] = "digits: embedded, 1797 handwritten digits of 8×8 pixels"
     else:
         space = _image_space(data, 32, 3, data.filter, reasons)
         drawn, y, captions = draw_shapes(NUM_SHAPES, space.height, space.width)
+        columns = describe_shapes(NUM_SHAPES)
         if space.channels == 3:
             rows = drawn.transpose(0, 3, 1, 2).copy()
         else:
             rows = np.stack([space.fit(Pillow.fromarray(picture)) for picture in drawn])
-        classes, use = SHAPES, data.labels != "ignore"
+        classes = SHAPES
         reasons["data"] = f"shapes: embedded, {NUM_SHAPES} pictures drawn at {space.height}×{space.width}"
         reasons["resize"] = "none: drawn at the size asked for"
     if Path(data.path).exists():
         reasons["data"] += f" (not the {data.path} in this folder: write ./{data.path} for that)"
-    reasons.setdefault("labels", f"used: {len(classes)} classes" if use else "ignored: asked for")
-    return _assemble(data, space, rows, y, classes if use else (), classes, captions, reasons)
+    table = Table(tuple(columns), columns.__getitem__, data.path, lambda item: f"{data.path} {item}")
+    source = Source(
+        kind="embedded set", path=data.path, names=[f"{data.path} {k}" for k in range(len(rows))], read=rows.__getitem__, identity=str,
+        labels=y, classes=classes, label_origin="embedded", tables=lambda: [table],
+    )  # fmt: skip
+    asked = bool(data.columns) or data.condition != "auto"
+    if data.path in TOYS and data.labels == "auto" and not asked:
+        use, reasons["labels"] = False, "ignored: the modes are what a game has to find"
+    else:
+        source, use, told = choose_condition(source, data)
+        default = "used: the mode of each point, asked for" if data.path in TOYS else f"used: {len(classes)} classes"
+        reasons["labels"] = default if use and not asked else told
+    return _assemble(data, space, rows, source, use, captions, reasons)
 
 
 def _image_space(data: Data, side: int, channels: int, sampling: Any, reasons: dict[str, str]) -> Image:
@@ -86,29 +106,37 @@ def _image_space(data: Data, side: int, channels: int, sampling: Any, reasons: d
 
 
 def _assemble(
-    data: Data, space: Any, rows: np.ndarray, y: np.ndarray, used: tuple[str, ...], classes: tuple[str, ...],
-    captions: list[str] | None, reasons: dict[str, str],
-) -> DataSet:  # fmt: skip
-    index = np.arange(len(rows))
-    if data.limit is not None and data.limit < len(rows):
-        index = np.arange(data.limit) * len(rows) // data.limit
-        reasons["limit"] = f"{data.limit} of {len(rows)}: spread evenly, asked for"
+    data: Data, space: Any, rows: np.ndarray, source: Source, use: bool, captions: list[str] | None, reasons: dict[str, str]
+) -> DataSet:
+    assert source.labels is not None
+    y, index = source.labels, np.arange(len(rows))
+    if use and not known(y).all():
+        index = np.flatnonzero(known(y))
         rows, y = rows[index], y[index]
+    if data.limit is not None and data.limit < len(rows):
+        chosen = np.arange(data.limit) * len(rows) // data.limit
+        reasons["limit"] = f"{data.limit} of {len(rows)}: spread evenly, asked for"
+        rows, y, index = rows[chosen], y[chosen], index[chosen]
     hashes = sample_hashes(rows)
     held = held_out(hashes, data.holdout)
     if data.holdout > 0 and min(held.sum(), (~held).sum()) < 2:
         held = held_out_few(hashes, data.holdout, 2)
-    space = replace(space, classes=used)
+    if use:
+        space = with_condition(space, source.label_kind, source.classes)
+    parts = {"train": y[~held], "held": y[held]}
+    labels = describe_labels(source.label_kind, source.classes, parts, used=use, origin=source.label_origin)
 
     def samples(mask: np.ndarray) -> Samples:
         told = [captions[k] for k in index[mask]] if captions is not None else None
-        return Samples(torch.from_numpy(rows[mask]), torch.from_numpy(y[mask]) if used else None, told, index[mask])
+        stored = as_stored(source.label_kind, y[mask], labels) if use else None
+        return Samples(torch.from_numpy(rows[mask]), stored, told, index[mask])
 
     train, kept = samples(~held), samples(held)
     reasons["split"] = f"{len(train)} to train, {len(kept)} held back: by content hash, holdout {data.holdout:g}"
     reasons["memory"] = "in memory: embedded sets are small"
-    mark = hashlib.sha256(rows.tobytes() + y.astype("<i8").tobytes() + held.tobytes()).hexdigest()[:16]
-    counts = {part: np.bincount(y[mask], minlength=len(classes)) for part, mask in (("counts", ~held), ("held_counts", held))}
+    if data.balance:
+        reasons["balance"] = check_balance(space)
+    mark = hashlib.sha256(rows.tobytes() + y.astype("<i8" if y.ndim == 1 else "<f8").tobytes() + held.tobytes()).hexdigest()[:16]
     card: dict[str, Any] = {
         "path": data.path,
         "kind": "embedded set",
@@ -123,16 +151,12 @@ def _assemble(
         "resize": data.resize,
         "filter": getattr(space, "filter", None),
         "mirror": data.mirror,
-        "labels": {
-            "used": bool(used), "origin": "embedded", "classes": list(classes), "counts": counts["counts"].tolist(),
-            "held_counts": counts["held_counts"].tolist(),
-            "balance": round(float(counts["counts"].min() / max(1, counts["counts"].max())), 4),
-        },
+        "labels": labels,
         "median_short_side": None, "sizes": {}, "num_sizes": 1, "modes": {}, "formats": {}, "animated": 0,
-        "num_unreadable": 0, "unreadable": [], "ignored": {}, "notes": [],
+        "num_unreadable": 0, "unreadable": [], "ignored": {}, "notes": source.notes,
         "duplicates": int(len(hashes) - len(np.unique(hashes))),
     }  # fmt: skip
-    return DataSet(space, train, kept, card, reasons, mark, [f"{data.path} {k}" for k in range(len(rows))])
+    return DataSet(space, train, kept, card, reasons, mark, source.names)
 
 
 def load_digits() -> tuple[np.ndarray, np.ndarray]:
@@ -187,16 +211,11 @@ def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple
 
     Edges are antialiased by signed distance: a pixel's cover is its distance inside the outline, clipped to 0..1.
     """
-    dice = np.random.Generator(np.random.PCG64(seed))
-    shape, colour = dice.integers(0, len(SHAPES), count), dice.integers(0, len(COLOUR_WORDS), count)
-    size, place = dice.integers(0, len(SIZE_WORDS), count), dice.integers(0, len(PLACES), count)
-    side = min(height, width)
-    jitter = dice.uniform(-0.03, 0.03, (count, 2))
-    radius = np.array(list(SIZE_WORDS.values()))[size] * dice.uniform(0.92, 1.08, count) * side
+    dice, shape, colour, size, place, (across, down), share = _shape_parameters(count, seed)
+    radius = share * min(height, width)
     ground = dice.uniform(205, 250, (count, 1)) + dice.uniform(-8, 8, (count, 3))
     ink = np.array(list(COLOUR_WORDS.values()), dtype=np.float64)[colour] + dice.uniform(-10, 10, (count, 3))
-    centre_x = (0.29 + 0.21 * (place % 3) + jitter[:, 0]) * width
-    centre_y = (0.29 + 0.21 * (place // 3) + jitter[:, 1]) * height
+    centre_x, centre_y = across * width, down * height
     x = np.empty((count, height, width, 3), dtype=np.uint8)
     rows, columns = np.mgrid[0:height, 0:width] + 0.5
     for kind in range(len(SHAPES)):
@@ -214,6 +233,25 @@ def draw_shapes(count: int, height: int, width: int, seed: int = _SEED) -> tuple
         for k in range(count)
     ]
     return x, shape.astype(np.int64), captions
+
+
+def _shape_parameters(count: int, seed: int) -> tuple[Any, ...]:
+    """(the dice after, shape, colour, size, place [count], (x, y), radius as shares of the side)."""
+    dice = np.random.Generator(np.random.PCG64(seed))
+    shape, colour = dice.integers(0, len(SHAPES), count), dice.integers(0, len(COLOUR_WORDS), count)
+    size, place = dice.integers(0, len(SIZE_WORDS), count), dice.integers(0, len(PLACES), count)
+    jitter = dice.uniform(-0.03, 0.03, (count, 2))
+    radius = np.array(list(SIZE_WORDS.values()))[size] * dice.uniform(0.92, 1.08, count)
+    centre = 0.29 + 0.21 * (place % 3) + jitter[:, 0], 0.29 + 0.21 * (place // 3) + jitter[:, 1]
+    return dice, shape, colour, size, place, centre, radius
+
+
+def describe_shapes(count: int = NUM_SHAPES, seed: int = _SEED) -> dict[str, list[Any]]:
+    """What is on each picture of `draw_shapes`: shape, colour, size, place (words); x, y, radius (shares of the side)."""
+    _, shape, colour, size, place, (x, y), radius = _shape_parameters(count, seed)
+    words = {"shape": (SHAPES, shape), "colour": (list(COLOUR_WORDS), colour), "size": (list(SIZE_WORDS), size), "place": (PLACES, place)}
+    told = {name: [known_words[k] for k in which] for name, (known_words, which) in words.items()}
+    return {**told, "x": x.round(4).tolist(), "y": y.round(4).tolist(), "radius": radius.round(4).tolist()}
 
 
 def _distance_inside(dx: np.ndarray, dy: np.ndarray, radius: np.ndarray, kind: int) -> np.ndarray:

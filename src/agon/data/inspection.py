@@ -19,6 +19,8 @@ from agon.spaces import Image
 FEW_IMAGES = 200
 PREVIEW_IMAGES = 64
 LISTED_LINES = 8
+LISTED_NAMES = 40
+RARE = 0.01  # a tag on a smaller share of the samples than this is hard to learn
 
 
 @dataclass
@@ -53,7 +55,9 @@ class Report:
             rows.append(("formats", _counted(card["formats"], len(card["formats"])) + animated))
         labels = card["labels"]
         rows.append(("labels", self.reasons["labels"]))
-        if labels.get("counts"):
+        if labels.get("kind") in ("tags", "numbers"):
+            rows += _condition_rows(labels, card)
+        elif labels.get("counts"):
             together = {name: n + h for name, n, h in zip(labels["classes"], labels["counts"], labels["held_counts"], strict=True)}
             rows.append(("classes", _counted(together, len(together)) + f"; balance {labels['balance']:g} (smallest / largest)"))
         copies = f"{card['duplicates']} exact copies, {self.num_near_duplicates} near or exact ones"
@@ -68,7 +72,9 @@ class Report:
             rows.append(("ignored", "not pictures: " + _counted(card["ignored"], len(card["ignored"]))))
         rows += [("note", note) for note in card["notes"]]
         rows += [
-            (f"would {choice}", reason) for choice, reason in self.reasons.items() if choice in ("size", "channels", "resize", "limit")
+            (f"would {choice}", reason)
+            for choice, reason in self.reasons.items()
+            if choice in ("size", "channels", "resize", "limit", "balance")
         ]
         if self.preview:
             rows.append(("preview", self.preview))
@@ -77,6 +83,25 @@ class Report:
     def lines(self) -> list[str]:
         """The report as lines of plain text."""
         return [f"{heading:<14} {text}" for heading, text in self.rows()]
+
+
+def _condition_rows(labels: dict[str, Any], card: dict[str, Any]) -> list[tuple[str, str]]:
+    """A line a tag with its frequency, or a number with its range."""
+    if labels["kind"] == "tags":
+        total = max(1, card["num_train"] + card["num_held"])
+        counts = [n + h for n, h in zip(labels["counts"], labels["held_counts"], strict=True)]
+        told = [f"{name}: {count} of {total} ({count / total:.1%})" for name, count in zip(labels["names"], counts, strict=True)]
+    elif "mean" in labels:
+        columns = zip(*(labels[key] for key in ("names", "low", "quartiles", "high", "mean", "sd")), strict=True)
+        told = [
+            f"{name}: {low:g} to {high:g}; quartiles {', '.join(f'{q:g}' for q in quartiles)}; mean {mean:.4g}, sd {sd:.4g}"
+            for name, low, quartiles, high, mean, sd in columns
+        ]
+    else:
+        told = []
+    heading = labels["kind"][:-1]
+    rows = [(heading, text) for text in told[:LISTED_NAMES]]
+    return rows + ([(heading, f"… and {len(told) - LISTED_NAMES} more, all in the JSON report")] if len(told) > LISTED_NAMES else [])
 
 
 def _counted(counts: dict[str, int], total: int, shown: int = 6) -> str:
@@ -150,8 +175,29 @@ def _warnings(data_set: DataSet, report: Report) -> list[str]:
     empty = [name for name, count in zip(card["labels"]["classes"], card["labels"].get("counts", []), strict=False) if count == 0]
     if card["labels"]["used"] and empty:
         told.append(f"{len(empty)} classes have no training image (the first: {empty[0]}): they cannot be learned")
+    if card["labels"]["used"] and card["labels"].get("kind") == "tags":
+        told += _tag_warnings(card)
+    if card["labels"]["used"] and card["labels"].get("kind") == "numbers":
+        for name, low, high, mean, sd in zip(*(card["labels"][key] for key in ("names", "low", "high", "mean", "sd")), strict=True):
+            if max(high - mean, mean - low) > 8 * sd:
+                told.append(
+                    f"'{name}' has values over 8 standard deviations from its mean ({low:g} to {high:g}): check them, or take its logarithm"
+                )
     if card["median_short_side"] and card["size"] and card["median_short_side"] * 2 < min(card["size"]):
         told.append(f"most images are enlarged: their median short side is {card['median_short_side']:g} pixels; ask for a smaller size")
+    return told
+
+
+def _tag_warnings(card: dict[str, Any]) -> list[str]:
+    shares = [
+        (count / max(1, card["num_train"]), name) for count, name in zip(card["labels"]["counts"], card["labels"]["names"], strict=True)
+    ]
+    rare, all_on = [name for share, name in shares if share < RARE], [name for share, name in shares if share == 1.0]
+    told = []
+    if rare:
+        told.append(f"{len(rare)} tags are on fewer than {RARE:.0%} of the samples (the first: {rare[0]}): they will hardly be learnt")
+    if all_on:
+        told.append(f"{len(all_on)} tags are on every sample (the first: {all_on[0]}): they teach nothing; leave them out of columns")
     return told
 
 
@@ -160,6 +206,7 @@ def _preview(data_set: DataSet, out: Path) -> Path:
     x, y = data_set.train.x, data_set.train.y
     if not isinstance(data_set.space, Image):
         return data_set.space.render(x, target)
-    order = torch.argsort(y, stable=True) if y is not None else torch.arange(len(x))  # classes lie together
+    first = y[:, 0] if y is not None and y.ndim == 2 else y  # classes lie together; tags and numbers are in order of the first of them
+    order = torch.argsort(first, stable=True) if first is not None else torch.arange(len(x))
     picked = order[torch.linspace(0, len(x) - 1, min(len(x), PREVIEW_IMAGES)).round().long()]
     return data_set.space.render(x.index_select(0, picked), target)

@@ -1,22 +1,21 @@
-"""Labels beside pictures: labels.csv (file,label), dataset.json (the StyleGAN layout), or class sub-folders."""
+"""Labels beside pictures: labels.csv and other tables, dataset.json (the StyleGAN layout), or class sub-folders."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
+from agon.data.columns import Kind, Table, name_classes
+from agon.data.tablefile import TABLE_FILES, match, parse_table
 from agon.errors import InputError
 from agon.spaces import Unreadable
 
-_FILE_WORDS = ("file", "filename", "file_name", "path", "image", "name", "id")
-_LABEL_WORDS = ("label", "class", "category", "target", "labels", "y")
 MAX_LABEL_FILE_BYTES = 256 * 2**20
+_FIRST = tuple(name for name in TABLE_FILES if name.startswith("labels."))  # these are used before folder names, the others when asked for
 
 
 @dataclass
@@ -29,59 +28,95 @@ class Labelling:
     missing: list[tuple[str, str]] = field(default_factory=list)  # named by the label file, but not there
     used_files: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    files: list[Callable[[], Table]] = field(default_factory=list)  # tables beside the pictures, unread
+    table_first: bool = False  # the first of them comes before `labels`
+    _read: list[Table] | None = None
+
+    def tables(self) -> list[Table]:
+        """The tables beside the pictures, read once. Raises InputError where one that comes first cannot be understood; notes others."""
+        if self._read is None:
+            found: list[Table] = []
+            for k, read in enumerate(self.files):
+                try:
+                    found.append(read())
+                except InputError as error:
+                    if k == 0 and self.table_first:
+                        raise
+                    self.notes.append(f"not used: {error}")
+            self._read = found
+        return self._read
 
 
 def find_labels(bare: Sequence[str], pictures: Sequence[str], names: Sequence[str], read_name: Callable[[str], bytes]) -> Labelling:
     """Labels for `pictures` (full names; `bare` are the same without a shared or split prefix), from the best source.
 
-    A labels.csv or dataset.json anywhere above the pictures is used before folder names. `names` are all files;
-    `read_name` gives the bytes of one. Raises InputError when a label file is there but cannot be understood.
+    A labels file (.csv, .tsv, .jsonl, .json) or dataset.json anywhere above the pictures is used before folder names. `names` are all
+    files; `read_name` gives the bytes of one. Raises InputError when a dataset.json is there but cannot be understood.
     """
-    for wanted, parse in (("labels.csv", parse_csv), ("dataset.json", parse_json)):
-        candidates = [name for name in names if name.split("/")[-1].lower() == wanted]
-        candidates.sort(key=lambda name: (name.count("/"), name))
-        if candidates:
-            name = candidates[0]
-            try:
-                raw = read_name(name)
-            except (OSError, Unreadable) as error:
-                raise InputError(f"the label file {name} cannot be read: {error}; repair it or remove it") from None
-            if len(raw) > MAX_LABEL_FILE_BYTES:
-                raise InputError(f"the label file {name} has {len(raw)} bytes; the limit is {MAX_LABEL_FILE_BYTES}")
-            rows, classes = parse(raw, name)
-            if rows is not None:
-                found = _match(rows, classes, pictures, name)
-                found.used_files = [name]
-                if len(candidates) > 1:
-                    found.notes.append(f"{len(candidates)} files are called {wanted}; {name} is used")
-                return found
-    return _from_folders(bare)
+    files: list[str] = []
+    notes: list[str] = []
+    for wanted in (*_FIRST, "dataset.json", *TABLE_FILES[len(_FIRST) :]):
+        candidates = sorted((name for name in names if name.split("/")[-1].lower() == wanted), key=lambda name: (name.count("/"), name))
+        files += candidates[:1]
+        if len(candidates) > 1:
+            notes.append(f"{len(candidates)} files are called {wanted}; {candidates[0]} is used")
+    found = Labelling()
+    first = files[0] if files else ""
+    if first.split("/")[-1].lower() == "dataset.json" and not _holds_vectors(raw := _bytes_of(first, read_name)):
+        rows, classes = parse_json(raw, first)
+        files = files[1:]
+        if rows is not None:
+            found = _match(rows, classes, pictures, first)
+            found.used_files = [first]
+    if found.labels is None:
+        found = _from_folders(bare)
+    found.files = [partial(_read_table, name, pictures, read_name) for name in files]
+    found.table_first = bool(files) and files[0].split("/")[-1].lower() in (*_FIRST, "dataset.json")
+    found.notes += notes
+    return found
 
 
-def parse_csv(raw: bytes, name: str) -> tuple[list[tuple[str, str]], tuple[str, ...] | None]:
-    """labels.csv -> ([(file, label)], None). A header names the columns; comma, semicolon or tab. Raises InputError."""
-    text = os.fsdecode(raw.removeprefix(b"\xef\xbb\xbf"))
-    first = text.split("\n", 1)[0]
-    if not first.strip():
-        raise InputError(f"{name} has no header; expected a first line 'file,label' and then one line an image")
-    delimiter = max(",;\t", key=first.count)
+def class_table(labels: np.ndarray | None, classes: Sequence[str], column: str, origin: str, items: Sequence[str]) -> list[Table]:
+    """The classes that were found, as a table of one column: folders called 10, 20 and 30 can be numbers. [] without classes."""
+    if labels is None:
+        return []
+    cells = [classes[k] if k >= 0 else None for k in labels.tolist()]
+    return [Table((column,), lambda name: cells, origin, lambda item: items[item])]
+
+
+def matrix_table(values: np.ndarray, columns: tuple[tuple[str, ...], Kind | None], origin: str, path: str) -> Table:
+    """Labels float64 [N, k] as a table; a column without a name is called by its number."""
+    width, (names, says) = values.shape[1], columns
+    if names and len(names) != width:
+        raise InputError(f"{path}: {len(names)} names for labels of {width} columns; expected a name a column")
+    names = names or (("y",) if width == 1 else tuple(f"y{k}" for k in range(width)))
+    places = {name: k for k, name in enumerate(names)}
+    if len(places) < width:
+        raise InputError(f"{path}: two columns of labels have one name; expected a name of its own for each")
+    return Table(names, lambda name: values[:, places[name]].tolist(), origin, lambda item: f"{path}, image {item}", says=says)
+
+
+def _bytes_of(name: str, read_name: Callable[[str], bytes]) -> bytes:
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
-    except csv.Error as error:
-        raise InputError(f"{name} is not a table that can be read ({error}); expected lines 'file,label'") from None
-    header = [word.strip().lower() for word in rows[0]]
-    columns = [next((header.index(w) for w in words if w in header), None) for words in (_FILE_WORDS, _LABEL_WORDS)]
-    file_column, label_column = columns
-    if file_column is None or label_column is None or file_column == label_column:
-        raise InputError(f"{name} starts with {first.strip()[:80]!r}; expected a header with the columns file and label: file,label")
-    pairs = []
-    for line, row in enumerate(rows[1:], start=2):
-        if len(row) <= max(file_column, label_column):
-            raise InputError(f"{name} row {line} has {len(row)} columns: {row!r}; expected {len(header)} as in the header")
-        pairs.append((row[file_column].strip(), row[label_column].strip()))
-    if not pairs:
-        raise InputError(f"{name} has a header but no rows; add a line 'file,label' an image, or remove it")
-    return pairs, None
+        raw = read_name(name)
+    except (OSError, Unreadable) as error:
+        raise InputError(f"the label file {name} cannot be read: {error}; repair it or remove it") from None
+    if len(raw) > MAX_LABEL_FILE_BYTES:
+        raise InputError(f"the label file {name} has {len(raw)} bytes; the limit is {MAX_LABEL_FILE_BYTES}")
+    return raw
+
+
+def _holds_vectors(raw: bytes) -> bool:
+    """Whether the first label of a dataset.json is a list, so that it is a table of tags or numbers."""
+    try:
+        labels = json.loads(raw)["labels"]
+        return isinstance((list(labels.items()) if isinstance(labels, dict) else labels)[0][1], list)
+    except (ValueError, RecursionError, KeyError, TypeError, IndexError):
+        return False  # classes, or damaged: `parse_json` tells
+
+
+def _read_table(name: str, pictures: Sequence[str], read_name: Callable[[str], bytes]) -> Table:
+    return match(parse_table(_bytes_of(name, read_name), name), pictures, name)
 
 
 def parse_json(raw: bytes, name: str) -> tuple[list[tuple[str, int]] | None, tuple[str, ...] | None]:
@@ -114,16 +149,6 @@ def parse_json(raw: bytes, name: str) -> tuple[list[tuple[str, int]] | None, tup
         if highest >= len(classes):
             raise InputError(f"{name}: a label is {highest} but there are {len(classes)} classes; expected 0 to {len(classes) - 1}")
     return pairs, tuple(classes) if classes is not None else None
-
-
-def name_classes(values: Sequence[str | int]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Label values -> (class index of each, int64 [N]; class names), numbers in number order, words in alphabet order."""
-    texts = [str(value) for value in values]
-    distinct = set(texts)
-    numeric = all(text.lstrip("-").isascii() and text.lstrip("-").isdigit() for text in distinct)
-    ordered = sorted(distinct, key=lambda text: (int(text), text)) if numeric else sorted(distinct)
-    place = {text: k for k, text in enumerate(ordered)}
-    return np.array([place[text] for text in texts], dtype=np.int64), tuple(ordered)
 
 
 def _match(rows: Sequence[tuple[str, str | int]], classes: tuple[str, ...] | None, pictures: Sequence[str], name: str) -> Labelling:

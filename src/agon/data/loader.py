@@ -3,6 +3,9 @@
 The samples of a run form one endless stream: epoch after epoch, each a permutation seeded by (seed, epoch), with nothing
 dropped at its end. Batch b is the stream from b·B to (b+1)·B; rank r takes the r-th of `world` equal slices of it, so the
 ranks' slices joined are the batch that one rank would see. A set smaller than a batch simply repeats within it.
+
+Balanced, the stream is block after block of one sample a class, the classes in an order drawn for each block; a class goes through its own
+samples epoch by epoch. So every class is seen equally often, and any K samples in a row that begin a block hold all K classes.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from agon.data.samples import Samples
 from agon.errors import InputError
 
 Batch: TypeAlias = dict[str, Tensor]
-_PERMUTATION, _MIRROR = 0, 1
+_PERMUTATION, _MIRROR, _BLOCK = 0, 1, 2
+_KEPT = 4  # drawn epochs that are kept, as drawing costs O(N)
 
 
 @dataclass
@@ -27,6 +31,7 @@ class Loader:
 
     batch: samples over all ranks, a multiple of `world`. batches_per_round: how many batches `round` gives.
     mirror: flips half of the pictures left to right, drawn anew for each sample and epoch.
+    balance: every class equally often, whatever its share of the samples; needs y int64 [N].
     """
 
     samples: Samples
@@ -36,7 +41,9 @@ class Loader:
     world: int = 1
     batches_per_round: int = 1
     mirror: bool = False
-    _epochs: dict[tuple[int, int], np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    balance: bool = False
+    _members: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
+    _epochs: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raises InputError on an empty set or a batch that the ranks cannot share equally."""
@@ -50,6 +57,11 @@ class Loader:
             )
         if self.mirror and self.samples.x.ndim != 4:
             raise InputError("mirror is for pictures; these samples are points: leave mirror off")
+        if self.balance:
+            y = self.samples.y
+            if y is None or y.ndim != 1:
+                raise InputError("balance is for classes, and these samples have none; leave it off")
+            self._members = [np.flatnonzero(y.numpy() == k) for k in np.unique(y.numpy())]
 
     def round(self, index: int) -> list[Batch]:
         """This rank's share of the batches of round `index` (from 0): [{"x": stored form [B/world, ...], "y": int64}]."""
@@ -59,33 +71,55 @@ class Loader:
     def _batch(self, number: int) -> Batch:
         share = self.batch // self.world
         start = number * self.batch + self.rank * share
-        rows, flips, size = [], [], len(self.samples)
-        while share > 0:
-            epoch, offset = divmod(start, size)
-            taken = min(share, size - offset)
-            part = self._drawn(epoch, _PERMUTATION)[offset : offset + taken]
-            rows.append(part)
-            if self.mirror:
-                flips.append(self._drawn(epoch, _MIRROR)[part])
-            start, share = start + taken, share - taken
-        chosen = torch.from_numpy(np.concatenate(rows) if len(rows) > 1 else rows[0])
+        rows, flips = self._balanced(start, share) if self.balance else self._plain(start, share)
+        chosen = torch.from_numpy(rows)
         x = self.samples.x.index_select(0, chosen)
         if self.mirror:
-            turned = torch.from_numpy(np.flatnonzero(np.concatenate(flips)))
+            turned = torch.from_numpy(np.flatnonzero(flips))
             x[turned] = x[turned].flip(-1)
         batch = {"x": x}
         if self.samples.y is not None:
             batch["y"] = self.samples.y.index_select(0, chosen)
         return batch
 
-    def _drawn(self, epoch: int, purpose: int) -> np.ndarray:
-        """The epoch's permutation int64 [N], or its flips bool [N]; the last few are kept, as drawing costs O(N)."""
-        key = (epoch, purpose)
+    def _plain(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which samples int64 [count] lie at `start` of the stream, and which of them are flipped, bool [count]."""
+        rows, flips, size = [], [], len(self.samples)
+        while count > 0:
+            epoch, offset = divmod(start, size)
+            taken = min(count, size - offset)
+            part = self._drawn(size, epoch, _PERMUTATION)[offset : offset + taken]
+            rows.append(part)
+            if self.mirror:
+                flips.append(self._drawn(size, epoch, _MIRROR)[part])
+            start, count = start + taken, count - taken
+        return np.concatenate(rows), np.concatenate(flips) if flips else np.zeros(0, bool)
+
+    def _balanced(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the balanced stream."""
+        blocks, places = np.divmod(np.arange(start, start + count), len(self._members))
+        classes = np.empty(count, np.int64)
+        for block in np.unique(blocks):
+            mask = blocks == block
+            classes[mask] = self._drawn(len(self._members), int(block), _BLOCK)[places[mask]]
+        rows, flips = np.empty(count, np.int64), np.zeros(count, bool)
+        for k in np.unique(classes):  # in block b, a class comes for the b-th time
+            members, mask = self._members[k], classes == k
+            for epoch in np.unique(blocks[mask] // len(members)):
+                now = mask & (blocks // len(members) == epoch)
+                which = self._drawn(len(members), int(epoch), _PERMUTATION, int(k))[blocks[now] % len(members)]
+                rows[now] = members[which]
+                if self.mirror:
+                    flips[now] = self._drawn(len(members), int(epoch), _MIRROR, int(k))[which]
+        return rows, flips
+
+    def _drawn(self, size: int, epoch: int, purpose: int, *of: int) -> np.ndarray:
+        """The epoch's permutation int64 [size] or its flips bool [size], of all samples or `of` a class; the last few are kept."""
+        key = (epoch, purpose, *of)
         if key not in self._epochs:
-            dice = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, epoch, purpose))))
-            size = len(self.samples)
-            drawn = dice.permutation(size) if purpose == _PERMUTATION else dice.random(size) < 0.5
-            while len(self._epochs) >= 4:
+            dice = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, *key))))
+            drawn = dice.random(size) < 0.5 if purpose == _MIRROR else dice.permutation(size)
+            while len(self._epochs) >= _KEPT + 4 * len(self._members):
                 del self._epochs[next(iter(self._epochs))]
             self._epochs[key] = drawn
         return self._epochs[key]

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from agon.data.columns import known
+from agon.data.conditions import choose_condition
+from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.embedded import open_embedded
 from agon.data.pack import Packed, default_cache, pack
 from agon.data.request import EMBEDDED, SIZE_LIMITS, Data, checked
@@ -23,7 +25,6 @@ from agon.spaces import Image
 
 Say = Callable[[str, str], None]
 LEAST_IMAGES = 8
-LEAST_A_CLASS = 4  # fewer samples a class than this on average, and "auto" leaves the labels out
 MOST_ENLARGED = 1.25  # a power of two this much above the median short side is still taken: 28 pixels become 32
 GREY_SHARE, ALPHA_SHARE = 0.95, 0.5
 LISTED = 1000  # unreadable files named in the card; all are counted
@@ -48,7 +49,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     source = open_source(data.path)
     reasons: dict[str, str] = {"data": f"{source.path}: {source.kind}, {len(source)} items"}
     say("data", reasons["data"])
-    use_labels, reasons["labels"] = choose_labels(source, data.labels)
+    source, use_labels, reasons["labels"] = choose_condition(source, data)
     select, cut = _select(source, data, use_labels)
     if cut:
         reasons["limit"] = cut
@@ -58,7 +59,9 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     readable = select[[k for k, index in enumerate(select.tolist()) if index not in skipped]] if skipped else select
     if len(readable) == 0:
         raise InputError(_all_unreadable(source, looked))
-    space = choose_space(data, looked, max_size, source.classes if use_labels else (), reasons)
+    space = choose_space(data, looked, max_size, reasons)
+    if use_labels:
+        space = with_condition(space, source.label_kind, source.classes)
     for choice in reasons:
         if choice != "data":
             say(choice, reasons[choice])
@@ -77,41 +80,21 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         say(choice, reason)
     reasons |= later
 
+    labels = describe_labels(source.label_kind, source.classes, packed.y, used=use_labels, origin=source.label_origin)
+
     def samples(part: str) -> Samples:
-        y = torch.from_numpy(packed.y[part]) if use_labels else None
+        y = as_stored(source.label_kind, packed.y[part], labels) if use_labels else None
         return Samples(packed.x[part], y, index=packed.index[part])
 
     train, held = samples("train"), samples("held")
-    card = _card(data, source, looked, space, packed, train, held, unreadable, reasons)
+    if data.balance:
+        reasons["balance"] = check_balance(space)
+        say("balance", reasons["balance"])
+    card = _card(data, source, looked, space, packed, train, held, unreadable, labels, reasons)
     return DataSet(space, train, held, card, reasons, packed.meta["content_hash"], source.names)
 
 
-def choose_labels(source: Source, wanted: str) -> tuple[bool, str]:
-    """Whether labels are used, and why. Raises InputError when they are asked for and there are none."""
-    if wanted == "ignore":
-        return False, "ignored: asked for"
-    if source.labels is None:
-        if wanted == "use":
-            raise InputError(
-                f"labels=use, but {source.path} has none; give class sub-folders, a labels.csv (file,label), "
-                "a dataset.json or an array y, or use labels=auto"
-            )
-        return False, "none: no class sub-folders, labels.csv, dataset.json or array of labels"
-    present = source.labels[source.labels >= 0]
-    classes, missing = len(np.unique(present)), len(source.labels) - len(present)
-    found = f"{classes} classes from {source.label_origin}"
-    if wanted == "use":
-        return True, f"used: {found}" + (f"; {missing} images without a label are left out" if missing else ", asked for")
-    if missing:
-        return False, f"ignored: {missing} of {len(source.labels)} images have no label ({found}); labels=use trains on the labelled ones"
-    if classes < 2:
-        return False, f"ignored: only one class ({source.label_origin})"
-    if len(present) < LEAST_A_CLASS * classes:
-        return False, f"ignored: {found} for {len(present)} images, fewer than {LEAST_A_CLASS} each; labels=use insists"
-    return True, f"used: {found}"
-
-
-def choose_space(data: Data, looked: Survey, max_size: int, classes: tuple[str, ...], reasons: dict[str, str]) -> Image:
+def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, str]) -> Image:
     """Size and channels from what was seen; each reason goes into `reasons`."""
     if data.size is not None:
         height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
@@ -134,7 +117,7 @@ def choose_space(data: Data, looked: Survey, max_size: int, classes: tuple[str, 
         if looked.alpha_share > 0:
             why += f", {looked.alpha_share:.0%} transparency (composited on white)"
     reasons["channels"] = f"{_WORDS[channels]}: {why}"
-    space = Image(channels=channels, height=height, width=width, classes=classes, resize=data.resize, filter=data.filter)
+    space = Image(channels=channels, height=height, width=width, resize=data.resize, filter=data.filter)
     goal = f"{width}×{height}"
     resized = sum(count for size, count in looked.sizes.items() if size != goal)
     how = {"cover": "filled, centre cropped", "contain": "fitted inside, padded", "stretch": "aspect not kept"}[data.resize]
@@ -151,7 +134,7 @@ def _select(source: Source, data: Data, use_labels: bool) -> tuple[np.ndarray, s
     """Which items are opened at all: labelled ones if labels are used, and `limit` of them, spread evenly."""
     every = np.arange(len(source))
     if use_labels and source.labels is not None:
-        every = every[source.labels >= 0]
+        every = every[known(source.labels)]
     if data.limit is None:
         return every, ""
     parts = [every] if source.held is None else [every[~source.held[every]], every[source.held[every]]]
@@ -212,14 +195,8 @@ def _split_reason(source: Source, data: Data, packed: Packed) -> str:
 
 def _card(
     data: Data, source: Source, looked: Survey, space: Image, packed: Packed, train: Samples, held: Samples,
-    unreadable: list[list[str]], reasons: dict[str, str],
+    unreadable: list[list[str]], labels: dict[str, Any], reasons: dict[str, str],
 ) -> dict[str, Any]:  # fmt: skip
-    labels: dict[str, Any] = {"used": bool(space.classes), "origin": source.label_origin, "classes": list(source.classes)}
-    if source.labels is not None:
-        counts = {part: np.bincount(packed.y[part][packed.y[part] >= 0], minlength=len(source.classes)) for part in packed.y}
-        labels |= {"counts": counts["train"].tolist(), "held_counts": counts["held"].tolist()}
-        filled = counts["train"][counts["train"] > 0]
-        labels["balance"] = round(float(filled.min() / filled.max()), 4) if len(filled) else None
     return {
         "path": source.path,
         "kind": source.kind,

@@ -2,9 +2,9 @@
 
     <cache>/data/<key>/meta.json  train.x train.y train.index  held.x held.y held.index
 
-`x` is uint8 [N, C, H, W], `y` int64 [N] (-1: no label), `index` int64 [N] (the source's item). An entry is built in a
-folder of its own and renamed into place, so a half-written one is never read; sums in meta.json find damage. Items pass
-through in small groups: memory stays bounded whatever the size of the set.
+`x` is uint8 [N, C, H, W]; `y` int64 [N] of classes (-1: none) or float64 [N, k] of tags or of numbers in their own units; `index` int64 [N]
+(the source's item). An entry is built in a folder of its own and renamed into place, so a half-written one is never read; sums in meta.json
+find damage. Items pass through in small groups: memory stays bounded whatever the size of the set.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Packed:
     """Decoded samples, and what was noticed while decoding."""
 
     x: dict[str, Tensor]  # "train" and "held": uint8 [N, C, H, W]
-    y: dict[str, np.ndarray]  # int64 [N], -1 where there is no label
+    y: dict[str, np.ndarray]  # classes int64 [N], -1 where there is none; tags or numbers float64 [N, k], NaN where there is none
     index: dict[str, np.ndarray]  # int64 [N]
     meta: dict[str, Any]  # unreadable, duplicates, split, content_hash, sums
     memory: str  # reason: where the samples are
@@ -156,7 +156,7 @@ def _load(entry: Path, mapped: bool) -> tuple[Arrays | None, str]:
             place = entry / name
             if place.stat().st_size != wanted["bytes"]:
                 return None, f"damaged: {name} has {place.stat().st_size} bytes, not {wanted['bytes']}"
-            array = _read_array(place, name, wanted["shape"], mapped)
+            array = _read_array(place, name, wanted["shape"], mapped, wanted.get("dtype"))
             kind = "spot" if isinstance(array, np.memmap) else "sum"  # a mapped file is not read whole just to check it
             if _sum_of(array, kind) != wanted[kind]:
                 return None, f"damaged: the sum of {name} does not match"
@@ -168,8 +168,8 @@ def _load(entry: Path, mapped: bool) -> tuple[Arrays | None, str]:
         return None, f"damaged: {error}"
 
 
-def _read_array(place: Path, name: str, shape: list[int], mapped: bool) -> np.ndarray:
-    dtype = np.dtype(np.uint8 if name.endswith(".x") else "<i8")
+def _read_array(place: Path, name: str, shape: list[int], mapped: bool, kind: str | None = None) -> np.ndarray:
+    dtype = np.dtype(np.uint8 if name.endswith(".x") else "<f8" if kind == "<f8" else "<i8")
     if mapped and name.endswith(".x") and shape[0]:
         return np.memmap(place, dtype=dtype, mode="c", shape=tuple(shape))  # "c": writes, if any, stay private
     return np.fromfile(place, dtype=dtype).reshape(shape)
@@ -232,8 +232,8 @@ def _flush(folder: Path) -> None:
 class _Sink:
     """Takes decoded groups, in files under `stage` or, without one, in memory."""
 
-    def __init__(self, stage: Path | None, shape: tuple[int, ...]) -> None:
-        self.stage, self.shape = stage, shape
+    def __init__(self, stage: Path | None, shape: tuple[int, ...], labels: np.ndarray) -> None:
+        self.stage, self.shape, self.labels = stage, shape, labels
         self.chunks: dict[str, list[np.ndarray]] = {f"{part}.{what}": [] for part in _PARTS for what in ("x", "y", "index")}
         self.counts = dict.fromkeys(_PARTS, 0)
         self.files = {}
@@ -267,8 +267,8 @@ class _Sink:
         arrays: Arrays = {}
         try:
             for part in _PARTS:
-                for what in ("y", "index"):
-                    arrays[f"{part}.{what}"] = np.concatenate([np.zeros(0, "<i8"), *self.chunks[f"{part}.{what}"]]).astype("<i8")
+                for what, none in (("y", self.labels), ("index", np.zeros(0, "<i8"))):
+                    arrays[f"{part}.{what}"] = np.concatenate([none, *self.chunks[f"{part}.{what}"]])
                 shape = [self.counts[part], *self.shape]
                 if self.stage is None:
                     arrays[f"{part}.x"] = np.concatenate([np.zeros((0, *self.shape), np.uint8), *self.chunks[f"{part}.x"]])
@@ -311,6 +311,7 @@ def _decode_all(source: Source, select: np.ndarray, space: Image, holdout: float
     twins = order[1:][hashes[order][1:] == hashes[order][:-1]]
     sums = {
         name: {"bytes": array.nbytes, "shape": list(array.shape), "sum": _sum_of(array, "sum"), "spot": _sum_of(array, "spot")}
+        | ({"dtype": "<f8"} if array.dtype == np.float64 else {})
         for name, array in arrays.items()
     }
     parts = [sums[f"{part}.{what}"]["sum"] for part in _PARTS for what in ("x", "y")]
@@ -337,7 +338,9 @@ def _one_pass(
     stage: Path | None, progress: Progress | None,
 ) -> tuple[Arrays, np.ndarray, np.ndarray, list[list[str]]]:  # fmt: skip
     """Decode, split and store; also the hash and the item of every usable sample, and [name, reason] of the others."""
-    sink = _Sink(stage, space.shape)
+    labels = np.full(len(source), -1, dtype="<i8") if source.labels is None else source.labels
+    labels = labels.astype("<i8" if labels.ndim == 1 else "<f8")
+    sink = _Sink(stage, space.shape, labels[:0])
     hashes, kept = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     bad: list[list[str]] = []
     done = 0
@@ -348,7 +351,7 @@ def _one_pass(
             if good:
                 x = np.stack([array for _, array in good])
                 index = np.array([i for i, _ in good], dtype=np.int64)
-                y = source.labels[index] if source.labels is not None else np.full(len(index), -1, dtype=np.int64)
+                y = labels[index]
                 marks = sample_hashes(x)
                 held = is_held(marks, index)
                 sink.add("train", x[~held], y[~held], index[~held])

@@ -21,6 +21,9 @@ class Data:
     resize: Literal["cover", "contain", "stretch"] = "cover"  # fill and crop, fit and pad, or distort
     filter: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"  # antialiased resampling
     labels: Literal["auto", "use", "ignore"] = "auto"
+    condition: Literal["auto", "classes", "tags", "numbers"] = "auto"  # what to make of labels or columns; auto: what they look like
+    columns: tuple[str, ...] = ()  # of the table beside the samples, such as ("smile", "hat"); (): chosen by their names and values
+    balance: bool = False  # training draws every class equally often, however rare it is
     mirror: bool = False  # horizontal flips in training, seeded by sample and epoch
     holdout: float = 0.1  # share kept from training for honest scores; a set with its own test split uses that
     limit: int | None = None  # at most so many samples, spread evenly over the set
@@ -43,12 +46,18 @@ def checked(data: Data) -> Data:
         "resize": ("cover", "contain", "stretch"),
         "filter": ("lanczos", "bicubic", "bilinear", "box"),
         "labels": ("auto", "use", "ignore"),
+        "condition": ("auto", "classes", "tags", "numbers"),
         "memory": ("auto", "ram", "mmap"),
     }
     for name, known in choices.items():
         value = getattr(data, name)
         if value not in known:
             raise InputError(f"{name} got {value!r}; expected one of: {' '.join(known)}.{suggest(str(value), known)}")
+    if data.labels == "ignore" and (data.columns or data.condition != "auto" or data.balance):
+        raise InputError("labels=ignore leaves no condition; leave out columns, condition and balance, or labels=ignore")
+    twice = next((name for k, name in enumerate(data.columns) if name in data.columns[:k]), None)
+    if twice is not None:
+        raise InputError(f"columns names {twice!r} twice; expected each once")
     if not 0 <= data.holdout <= 0.5:
         raise InputError(f"holdout got {data.holdout}; expected a share from 0 to 0.5")
     if data.limit is not None and data.limit < 1:

@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from agon.data.labels import Labelling, find_labels
+from agon.data.columns import Kind, Table
+from agon.data.labels import Labelling, class_table, find_labels
 from agon.errors import InputError, suggest
 from agon.spaces import Unreadable
 
@@ -38,14 +39,18 @@ class Source:
     names: Sequence[str]  # displayable, one an item
     read: Callable[[int], bytes | np.ndarray]  # file bytes, or uint8 [H, W] / [H, W, C]; raises Unreadable
     identity: Callable[[], str]  # a hash over the content, or over sizes and times for large sets
-    labels: np.ndarray | None = None  # int64 [N], -1 where there is none
-    classes: tuple[str, ...] = ()
+    labels: np.ndarray | None = None  # classes int64 [N], -1 where there is none; tags or numbers float64 [N, k], NaN where there is none
+    classes: tuple[str, ...] = ()  # names of the classes, tags or numbers
+    label_kind: Kind = "classes"
     label_origin: str = ""  # "sub-folders", "labels.csv" ...
+    tables: Callable[[], list[Table]] = list  # what samples could be conditioned on too, the likeliest first
+    table_first: bool = False  # the first of them comes before `labels`
     held: np.ndarray | None = None  # bool [N]: the set's own test split
     split_origin: str = ""
     unreadable: list[tuple[str, str]] = field(default_factory=list)  # found while listing
     ignored: Counter[str] = field(default_factory=Counter)  # suffix -> how many files that are not pictures
     notes: list[str] = field(default_factory=list)
+    used_files: list[str] = field(default_factory=list)  # those among `ignored` that were not
     shape: tuple[int, ...] | None = None  # (H, W) or (H, W, C) when every item is an array of one shape
 
     def __len__(self) -> int:
@@ -347,11 +352,14 @@ def _of_pictures(
         labels=found.labels,
         classes=tuple(shown(name) for name in found.classes),
         label_origin=found.origin,
+        table_first=found.table_first,
+        tables=lambda: [*found.tables(), *class_table(found.labels, found.classes, "folder", found.origin, pictures)],
         held=held,
         split_origin=split_origin,
         unreadable=[*refused, *((shown(name), reason) for name, reason in found.missing)],
         ignored=+ignored,
         notes=found.notes,
+        used_files=found.used_files,
     )
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agon.data.arrays import files_identity
-from agon.data.labels import name_classes
+from agon.data.columns import Table, name_classes
 from agon.data.source import Source, shown
 from agon.errors import InputError
 from agon.spaces import Unreadable
@@ -70,14 +70,19 @@ def open_parquet(places: Sequence[Path], path: str) -> Source:
             cached["group"] = which
         return _bytes_of(cached["column"][index - starts[which]].as_py())
 
+    def cells(column: str) -> list[Any]:
+        try:
+            return [v for file in files for v in file.read(columns=[column]).column(0).to_pylist()]
+        except Exception as error:
+            raise InputError(f"{label}: the column {column!r} cannot be read: {str(error).splitlines()[0]}") from None
+
+    others = _plain_columns(schema, image_column, files)
+    named = {column: _class_names(schema, column) for column in others}
+    table = _table(others, cells, named, f"{label}", lambda item: f"{label} row {item}")
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()
     if label_column is not None:
-        try:
-            values = [v for file in files for v in file.read(columns=[label_column]).column(0).to_pylist()]
-        except Exception as error:
-            raise InputError(f"{label}: the column {label_column!r} cannot be read: {str(error).splitlines()[0]}") from None
-        labels, classes = _label_values(values, _class_names(schema, label_column), f"{label}, column {label_column!r}")
+        labels, classes = _label_values(cells(label_column), _class_names(schema, label_column))
     digits = len(str(total))
     return Source(
         kind="parquet table",
@@ -88,6 +93,7 @@ def open_parquet(places: Sequence[Path], path: str) -> Source:
         labels=labels,
         classes=classes,
         label_origin=f"column {label_column}" if labels is not None else "",
+        tables=lambda: [table] if others else [],
         held=np.arange(total) >= total - held_count if held_count else None,
         split_origin="its own test files" if held_count else "",
     )
@@ -119,13 +125,43 @@ def _class_names(schema: Any, column: str) -> tuple[str, ...] | None:
         return None
 
 
-def _label_values(values: list[Any], names: tuple[str, ...] | None, label: str) -> tuple[np.ndarray | None, tuple[str, ...]]:
+def _plain_columns(schema: Any, image: str, files: Sequence[Any]) -> tuple[str, ...]:
+    """Columns of booleans, numbers, words or lists of words that every file has."""
+    import pyarrow as arrow
+
+    def plain(kind: Any) -> bool:
+        of_words = arrow.types.is_string(kind) or arrow.types.is_large_string(kind) or arrow.types.is_dictionary(kind)
+        return of_words or arrow.types.is_boolean(kind) or arrow.types.is_integer(kind) or arrow.types.is_floating(kind)
+
+    def usable(kind: Any) -> bool:
+        return plain(kind) or ((arrow.types.is_list(kind) or arrow.types.is_large_list(kind)) and plain(kind.value_type))
+
+    names = [name for name in schema.names if name != image and usable(schema.field(name).type)]
+    return tuple(name for name in names if all(name in file.schema_arrow.names for file in files))
+
+
+def _table(
+    columns: tuple[str, ...], cells: Callable[[str], list[Any]], named: Mapping[str, tuple[str, ...] | None], origin: str,
+    where: Callable[[int], str],
+) -> Table:  # fmt: skip
+    """The columns beside the pictures; where the file names the values of a whole-number column, as the names."""
+
+    def told(column: str) -> list[Any]:
+        values, names = cells(column), named.get(column)
+        if not names:
+            return values
+        return [names[v] if isinstance(v, int) and 0 <= v < len(names) else None if v == -1 else v for v in values]
+
+    return Table(columns, told, origin, where)
+
+
+def _label_values(values: list[Any], names: tuple[str, ...] | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Classes int64 [N] and their names; None where the column holds something else, which its table then tells."""
     present = [k for k, value in enumerate(values) if value is not None]
     if not present:
         return None, ()
-    odd = next((values[k] for k in present if not isinstance(values[k], (int, str)) or isinstance(values[k], bool)), None)
-    if odd is not None:
-        raise InputError(f"{label} holds {str(odd)[:60]!r}; expected one integer or name an image")
+    if any(not isinstance(values[k], (int, str)) or (isinstance(values[k], str) and set(values[k]) & {";", "|"}) for k in present):
+        return None, ()
     labels = np.full(len(values), -1, dtype=np.int64)
     if names and all(isinstance(values[k], int) and -1 <= values[k] < len(names) for k in present):
         labels[present] = [values[k] for k in present]
@@ -170,8 +206,13 @@ def open_hub(name: str) -> Source:
     if label_column is not None:
         values = [value for part in parts for value in part[label_column]]
         names = getattr(features[label_column], "names", None)
-        labels, classes = _label_values(values, tuple(names) if names else None, f"hf:{name}, column {label_column!r}")
+        labels, classes = _label_values(values, tuple(names) if names else None)
     first, total = len(parts[0]), sum(len(part) for part in parts)
+    others = tuple(key for key in features if key != column and all(key in part.features for part in parts))
+    named = {key: tuple(getattr(features[key], "names", None) or ()) for key in others}
+    table = _table(
+        others, lambda key: [value for part in parts for value in part[key]], named, f"hf:{name}", lambda item: f"hf:{name} row {item}"
+    )
 
     def read(index: int) -> bytes:
         part, row = (parts[0], index) if index < first else (parts[1], index - first)
@@ -187,6 +228,7 @@ def open_hub(name: str) -> Source:
         labels=labels,
         classes=classes,
         label_origin=f"column {label_column}" if labels is not None else "",
+        tables=lambda: [table] if others else [],
         held=np.arange(total) >= first if len(parts) > 1 else None,
         split_origin=f"its own {test} split" if len(parts) > 1 else "",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,8 @@ def granted(
         raise InputError(f"--{asked[0]} and --{asked[1]} are different pictures; ask for one of them.")
     if label is None and asked and latents.kind == "z" and latents.space.num_classes:
         label = 0  # z does not carry the class, so a way between classes would jump
+    elif asked and latents.kind == "z" and latents.space.condition_dim:
+        label = {**(label if isinstance(label, Mapping) else {} if label is None else {"label": label}), "alike": True}
     need = {"interpolate": wish.interpolate, "grid": 4, "mix": sum(wish.mix or ())}.get(asked[0] if asked else "", n)
     assert need is not None
     codes = start if start is not None else latents.draw(max(need, 1), seed=seed, label=label)

@@ -95,6 +95,8 @@ def usable(train: Any) -> str:
     """Why a classifier cannot be trained on these samples; "" when it can."""
     if train.y is None:
         return "the data has no labels"
+    if train.y.dim() != 1:
+        return "the data has tags or numbers, not classes"
     counts = torch.bincount(train.y)
     counts = counts[counts > 0]
     if len(counts) < _MIN_CLASSES:

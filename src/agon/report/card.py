@@ -49,6 +49,15 @@ def _words(value: Any) -> str:
     return number_text(value) if finite(value) is not None else short(value)
 
 
+def _numbers(labels: dict[str, Any]) -> Markup | None:
+    """A table of what the numbers range over; None where the card does not say."""
+    lists = [labels.get(key) for key in ("names", "low", "mean", "high", "sd")]
+    if not all(isinstance(item, list) and len(item) == len(lists[0] or []) for item in lists):
+        return None
+    rows = [[h("bdi", setting_text(name)), *map(_words, rest)] for name, *rest in zip(*lists, strict=True)]
+    return h("div", h("h3", "Numbers"), table(rows, ["Number", "Lowest", "Mean", "Highest", "SD"], label="Numbers"))
+
+
 def data_section(journal: Journal) -> Markup:
     plain: list[list[Any]] = []
     charts: list[Markup] = []
@@ -57,9 +66,13 @@ def data_section(journal: Journal) -> Markup:
     labels = card.pop("labels", None)
     if isinstance(labels, dict):
         for part, title in (("counts", "Classes"), ("held_counts", "Classes, held back")):
-            if counts := _counts(labels.get("classes"), labels.get(part)):
+            if labels.get("kind") == "tags":
+                title = title.replace("Classes", "Tags")
+            if counts := _counts(labels.get("names") or labels.get("classes"), labels.get(part)):
                 made = _bars(title, counts)
                 charts.append(made if part == "counts" else h("details", h("summary", title), made))
+        if labels.get("kind") == "numbers" and (numbers := _numbers(labels)) is not None:
+            charts.append(numbers)
         card |= {f"labels_{name}": item for name, item in labels.items() if not isinstance(item, list)}
     for key, value in card.items():
         title = _CARD.get(key) or key.replace("_", " ").capitalize()

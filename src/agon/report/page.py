@@ -40,7 +40,7 @@ _PARTS = (
     ("record", "Repeating it"), ("events", "Events"),
 )  # fmt: skip
 # run.json's keys that other parts of the page show.
-_ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share"}
+_ELSEWHERE = {"game", "data", "space", "reasons", "environment", "command", "format", "agon", "created", "recipe", "class_share", "gallery"}
 
 
 def write_report(run_dir: Path | str, out: Path | str | None = None) -> Path:
@@ -220,7 +220,9 @@ def _samples_section(journal: Journal, pictures: Film) -> Markup:
     last = len(frames) - 1
     steps = h("input", type="range", min=0, max=last, value=last, aria_label="Moment of training")
     play = h("button", "Play", type="button", class_="play", aria_pressed="false")
-    text = h("figcaption", h("span", labels[-1], class_="at", aria_live="polite"), ". The same latents at every moment.")
+    shown = journal.run.get("gallery")
+    told = f" Columns from left to right: {'; '.join(map(setting_text, shown))}." if isinstance(shown, list) and shown else ""
+    text = h("figcaption", h("span", labels[-1], class_="at", aria_live="polite"), f". The same latents at every moment.{told}")
     film_bar = h("div", play, steps, class_="film script") if last else None
     big = h("figure", picture(frames[-1], f"Grid of generated samples, {labels[-1]}", "grid"), film_bar, text, class_="viewer")
     real = None

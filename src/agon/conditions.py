@@ -1,0 +1,285 @@
+"""What samples can be asked to be: classes, tags or numbers, drawn as the training set has them or named by a person in their own units.
+
+A run keeps up to 1,024 rows of its training set's tags or numbers (conditions.json; of classes, their shares in run.json). So scores draw
+from the joint distribution of the data, and sampling needs no data. What a wish leaves open is taken from the rows nearest to it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agon.directory import RunDirectory
+from agon.errors import InputError, suggest
+from agon.game import mix
+from agon.records import atomic_write
+from agon.sampling import class_id, labels_for
+from agon.spaces import Space
+
+FILE = "conditions.json"
+ROWS = 1024  # rows of tags or numbers kept of a training set
+NEAREST = 32  # rows an open wish is filled from
+
+Tags = str | Sequence[str] | Mapping[str, bool]
+Numbers = Mapping[str, "float | tuple[float, float]"]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The conditions of a run. rows: float32 [m, k] as players see them (numbers less `mean`, by `sd`); share: of each class."""
+
+    space: Space
+    share: tuple[float, ...] | None = None
+    rows: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    mean: tuple[float, ...] = ()
+    sd: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, space: Space, y: Tensor | None, labels: Mapping[str, Any]) -> Conditions:
+        """Of a training set: its labels y as stored, and the data card's word on them. space: as the game sees it."""
+        if y is None or not space.condition_dim:
+            return cls(space)
+        if space.classes:
+            counts = torch.bincount(y, minlength=space.num_classes)
+            return cls(space, share=tuple((counts / counts.sum()).tolist()))
+        return cls(space, rows=some_rows(y), mean=tuple(labels.get("mean", ())), sd=tuple(labels.get("sd", ())))
+
+    @classmethod
+    def read(cls, directory: RunDirectory, content: Mapping[str, Any], space: Space) -> Conditions:
+        """Of a run directory. Raises InputError if conditions.json is missing or damaged where it is needed."""
+        if space.classes or not space.condition_dim:
+            share = content.get("class_share")
+            return cls(space, share=tuple(share) if share else None)
+        kept = directory.read(FILE)
+        try:
+            made = cls(space, mean=tuple(map(float, kept.get("mean") or ())), sd=tuple(map(float, kept.get("sd") or ())))
+            rows = torch.tensor(kept["rows"], dtype=torch.float64).reshape(-1, space.condition_dim)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"'{directory.path / FILE}' is damaged ({error}); copy it from another copy of the run.") from None
+        return cls(space, rows=made._standard(rows), mean=made.mean, sd=made.sd)
+
+    def write(self, directory: RunDirectory) -> None:
+        """Keep the rows, in the data's own units, one a line; of classes there is nothing to keep."""
+        if not len(self.rows):
+            return
+        space, rows = self.space, self._plain(self.rows)
+        digits = [[float(f"{value:.9g}") if space.numbers else int(value) for value in row] for row in rows.tolist()]
+        head = {"kind": "tags" if space.tags else "numbers", "names": list(space.tags or space.numbers), "mean": self.mean, "sd": self.sd}
+        lines = ",\n  ".join(json.dumps(row) for row in digits)
+        atomic_write(directory.path / FILE, json.dumps(head, ensure_ascii=False)[:-1] + f', "rows": [\n  {lines}\n]}}\n')
+
+    def _standard(self, rows: Tensor) -> Tensor:
+        """Rows [n, k] in own units as players see them."""
+        if self.space.numbers:
+            rows = (rows - torch.tensor(self.mean, dtype=torch.float64)) / torch.tensor(self.sd, dtype=torch.float64)
+        return rows.float()
+
+    def _plain(self, rows: Tensor) -> Tensor:
+        """Rows [n, k] as players see them in own units, float64."""
+        rows = rows.double()
+        return (
+            rows * torch.tensor(self.sd, dtype=torch.float64) + torch.tensor(self.mean, dtype=torch.float64) if self.space.numbers else rows
+        )
+
+    # -- drawing -----------------------------------------------------------------------------------------------------------------
+
+    def draw(self, n: int, *, seed: int = 0) -> Tensor | None:
+        """Conditions of n samples as the training set has them; None for an unconditional space."""
+        return labels_for(self.space, n, seed=seed, share=self.share, rows=self.rows)
+
+    def ask(
+        self, n: int, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
+        numbers: Numbers | None = None, alike: bool = False,
+    ) -> Tensor | None:  # fmt: skip
+        """Conditions of n samples as wished: a class (or one a sample), tags that are on ("!hat": off), numbers in their own units.
+
+        A number may be a pair (from, to), which is walked through over the n samples. Tags and numbers that are not named are those of
+        training samples near the wish, so that they go together as they do in the data. alike: all n are asked the same.
+        Raises InputError, with a suggestion.
+        """
+        if alike:
+            one = self.ask(1, seed=seed, label=label, tags=tags, numbers=numbers)
+            return None if one is None else one.expand(n, *one.shape[1:])
+        given = [name for name, wish in (("class", label), ("tags", tags), ("numbers", numbers)) if wish is not None]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} were asked for together; a run knows one kind of condition: {self.describe()}.")
+        if label is not None:
+            self._is("class", self.space.classes, label)
+            each = [label] * n if isinstance(label, (str, int)) else list(label)
+            if len(each) != n:
+                raise InputError(f"{len(each)} classes were given for {n} samples; expected one class, or one a sample.")
+            return torch.tensor([class_id(self.space, one) for one in each], dtype=torch.int64)
+        if tags is not None:
+            return self._tags(n, seed, tags)
+        if numbers is not None:
+            return self._numbers(n, seed, numbers)
+        return self.draw(n, seed=seed)
+
+    def _tags(self, n: int, seed: int, wish: Tags) -> Tensor:
+        names = self._is("tags", self.space.tags, wish)
+        words = wish.split(",") if isinstance(wish, str) else wish
+        on = dict(words) if isinstance(words, Mapping) else {word.strip().lstrip("!"): not word.strip().startswith("!") for word in words}
+        places = torch.tensor([self._place("tag", names, name) for name in on])
+        values = torch.tensor([float(value) for value in on.values()])
+        if not len(places):
+            return self.rows.new_zeros(n, len(names))
+        wrong = (self.rows[:, places] != values).sum(1)
+        near = self.rows[wrong == wrong.min()] if len(self.rows) else torch.zeros(1, len(names))
+        y = near[_pick(len(near), n, seed)]
+        y[:, places] = values
+        return y
+
+    def _numbers(self, n: int, seed: int, wish: Numbers) -> Tensor:
+        names = self._is("numbers", self.space.numbers, wish)
+        if not wish:
+            raise InputError(f"numbers name nothing; expected some of {_listing(names)}, such as {names[0]}={self.mean[0]:.3g}.")
+        places = torch.tensor([self._place("number", names, name) for name in wish])
+        ends = [value if isinstance(value, tuple) else (value, value) for value in wish.values()]
+        if not all(torch.isfinite(torch.tensor(end)).all() for end in ends):
+            raise InputError(f"numbers are {dict(wish)}; expected finite values.")
+        walked = torch.stack([torch.linspace(low, high, n, dtype=torch.float64) for low, high in ends], dim=1)
+        own = torch.zeros(n, len(names), dtype=torch.float64)
+        own[:, places] = walked
+        values = self._standard(own)[:, places]
+        if not len(self.rows) or len(places) == len(names):
+            y = torch.zeros(n, len(names))
+        else:
+            nearest = torch.cdist(values, self.rows[:, places]).argsort(dim=1, stable=True)[:, : min(NEAREST, len(self.rows))]
+            y = self.rows[nearest[torch.arange(n), _pick(nearest.shape[1], n, seed)]]
+        y[:, places] = values
+        return y
+
+    def outside(self, numbers: Numbers) -> list[str]:
+        """A sentence for each number that was asked for beyond what the training set holds."""
+        told, own = [], self._plain(self.rows)
+        for name, value in numbers.items():
+            if name in self.space.numbers and len(own):
+                column = own[:, self.space.numbers.index(name)]
+                low, high = column.min().item(), column.max().item()
+                if any(not low <= end <= high for end in (value if isinstance(value, tuple) else (value,))):
+                    told.append(f"{name}={value} is beyond the training set's {low:.4g} to {high:.4g}: the run was never shown such")
+        return told
+
+    def _is(self, kind: str, names: Sequence[str], wish: object) -> Sequence[str]:
+        if not names:
+            raise InputError(f"{kind} {wish!r} was asked for, but this run has {self.describe()}. {self._instead()}")
+        return names
+
+    def _instead(self) -> str:
+        if self.space.classes:
+            return f"Use --class, such as --class {self.space.classes[0]}."
+        if self.space.tags:
+            return f"Use --tags, such as --tags {self.space.tags[0]}."
+        if self.space.numbers:
+            return f"Use --numbers, such as --numbers {self.space.numbers[0]}={self.mean[0]:.3g}."
+        return "Sample without it, or train on labelled data."
+
+    def _place(self, what: str, names: Sequence[str], name: str) -> int:
+        if name not in names:
+            raise InputError(f"{what} '{name}' is unknown; expected some of {_listing(names)}.{suggest(name, names)}")
+        return list(names).index(name)
+
+    # -- telling -----------------------------------------------------------------------------------------------------------------
+
+    def describe(self) -> str:
+        """ "10 classes", "3 tags (smile, hat, glasses)", "2 numbers (age, height)" or "no condition: it is unconditional"."""
+        if self.space.classes:
+            return f"{self.space.num_classes} classes"
+        names = self.space.tags or self.space.numbers
+        if not names:
+            return "no condition: it is unconditional"
+        return f"{len(names)} {'tags' if self.space.tags else 'numbers'} ({_listing(names)})"
+
+    def caption(self, y: Tensor) -> str:
+        """A condition (class [] or row [k]) in a few words: "7", "smile + hat", "age 30, height 1.7"."""
+        if self.space.classes:
+            return self.space.classes[int(y)]
+        if self.space.tags:
+            return " + ".join(name for name, value in zip(self.space.tags, y.tolist(), strict=True) if value > 0.5) or "no tag"
+        own = self._plain(y[None])[0].tolist()
+        return ", ".join(f"{name} {value:.3g}" for name, value in zip(self.space.numbers, own, strict=True))
+
+    def gallery(self) -> tuple[int, int, Tensor | None, list[str]]:
+        """The fixed grid of a run: how many samples, in how many columns, their conditions, and a caption a column.
+
+        A class a column where there are 2 to 12; of tags the 8 commonest combinations; of numbers 8 real rows in order of the first of
+        them. [] of captions where columns mean nothing.
+        """
+        k = self.space.num_classes
+        if 2 <= k <= 12:
+            rows = 8 if k <= 10 else 6
+            return rows * k, k, torch.arange(rows * k) % k, list(self.space.classes)
+        if not len(self.rows):
+            return 64, 8, self.draw(64), []
+        if self.space.tags:
+            kinds, counts = torch.unique(self.rows, dim=0, return_counts=True)
+            chosen = kinds[counts.argsort(descending=True, stable=True)[:8]]
+        else:
+            order = self.rows[:, 0].argsort(stable=True)
+            chosen = self.rows[order[torch.linspace(0.02, 0.98, 8).mul(len(order) - 1).round().long()]]
+        columns = len(chosen)
+        return 8 * columns, columns, chosen.repeat(8, 1), [self.caption(y) for y in chosen]
+
+
+def some_rows(y: Tensor, most: int = ROWS) -> Tensor:
+    """At most `most` rows of y [n, k], always the same ones of the same set."""
+    if len(y) <= most:
+        return y.clone()
+    return y[torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:most].sort().values]
+
+
+def nearest_rows(y: Tensor, wanted: Tensor) -> Tensor:
+    """For each of `wanted` (int64 [m] or float [m, k]) a row of y that is like it, another one at each repeat: int64 [m]."""
+    found, used = [], dict[tuple[float, ...], int]()
+    for one in wanted:
+        key = tuple(one.reshape(-1).tolist())
+        nth = used[key] = used.get(key, -1) + 1
+        if y.dim() == 1:
+            of_class = (y == one).nonzero().flatten()
+            found.append(int(of_class[nth % len(of_class)]) if len(of_class) else 0)
+        else:
+            found.append(int((y - one).square().sum(1).argsort(stable=True)[nth % len(y)]))
+    return torch.tensor(found)
+
+
+def read_wish(known: Conditions, label: str | None, tags: str | None, numbers: str | None) -> tuple[dict[str, Any], list[str]]:
+    """The command line's --class, --tags and --numbers as `ask` takes them ({} for none), and what to warn of."""
+    asked: dict[str, Any] = {} if label is None else {"label": label}
+    if tags is not None:
+        asked["tags"] = read_tags(tags)
+    if numbers is not None:
+        asked["numbers"] = read_numbers(numbers)
+    return asked, known.outside(asked.get("numbers", {}))
+
+
+def read_tags(text: str) -> list[str]:
+    """`smile,!hat` as a list of wishes."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def read_numbers(text: str) -> dict[str, float | tuple[float, float]]:
+    """`age=30,height=1.5:1.9` as wishes; from:to is walked through. Raises InputError."""
+    wishes: dict[str, float | tuple[float, float]] = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        try:
+            ends = [float(end) for end in value.split(":")]
+        except ValueError:
+            ends = []
+        if not equals or len(ends) not in (1, 2):
+            raise InputError(f"--numbers got '{part}'; expected name=value or name=from:to, such as age=30 or age=20:60.")
+        wishes[name.strip()] = ends[0] if len(ends) == 1 else (ends[0], ends[1])
+    return wishes
+
+
+def _pick(count: int, n: int, seed: int) -> Tensor:
+    return torch.randint(count, (n,), generator=torch.Generator().manual_seed(mix(seed, 7)))
+
+
+def _listing(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (" …" if len(names) > 20 else "")
