@@ -23,7 +23,7 @@ from agon.stats import Stats
 class Engine:
     """Plays a game's turns on its players.
 
-    space: passed to `game.players`; its `normalise` turns a stored batch into the players' range, on the device.
+    space: passed to `game.cast`; its `normalise` turns a stored batch into the players' range, on the device.
     microbatch: samples per forward pass on each rank (None: the whole batch). seed: of everything random.
     compile: compile whole turns, falling back to eager with a reported reason.
     """
@@ -47,7 +47,7 @@ class Engine:
         self.stats = Stats()
         self.notes: list[tuple[str, dict[str, Any]]] = []
         torch.manual_seed(mix(seed))
-        modules = {name: module.to(self.device).train() for name, module in game.players(space).items()}
+        modules = {name: module.to(self.device).train() for name, module in game.cast(space).items()}
         self.channels_last = channels_last and any(isinstance(m, nn.Conv2d) for net in modules.values() for m in net.modules())
         if self.channels_last:
             modules = {name: net.to(memory_format=torch.channels_last) for name, net in modules.items()}  # type: ignore[call-overload]
@@ -56,10 +56,11 @@ class Engine:
         for name, average in self.players.averages.items():
             average.load_state_dict(self.players[name].state_dict())
             average.requires_grad_(False)
-        self.turns = list(game.turns())
+        self.turns = game.programme()
         self._check_turns()
         self._parameters = {name: list(net.parameters()) for name, net in self.players.items()}
         self._moving: dict[str, bool] = {}
+        self._props = [name for name, net in self.players.items() if name not in game.optim and not getattr(net, "per_rank", False)]
         self._lazy = {name: self._lazy_interval(name) for name in game.optim}
         self._optimisers = {
             name: build(spec, self._parameters[name], self.device) for name, spec in game.optim.items() if self._parameters[name]
@@ -152,8 +153,12 @@ class Engine:
         if loss is None:
             players.dice = Dice(seed, rank * n, rank * n + len(next(iter(chunks[0].values()))), n * world, self.device)
             with torch.no_grad():
-                turn.step(players, chunks[0], clock)  # type: ignore[misc]
+                figures = turn.step(players, chunks[0], clock)  # type: ignore[misc]
             players.dice = None
+            # Each rank saw its own batch; what a prop keeps of it must be alike on all of them.
+            ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
+            for name, figure in (figures or {}).items():
+                self.stats.report(f"{turn.name}/{name}", figure)
             return
         self._freeze_all_but(turn.moves)
         movers = [self._optimisers[name] for name in turn.moves]

@@ -10,20 +10,23 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from agon.augment import Adaptive, Augment, Lens, augmented
 from agon.errors import InputError, suggest
 from agon.optim import Average, Optimiser
+from agon.props import Strength
 from agon.schedule import Clock
 from agon.spaces import SpaceT
 
 __all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "label_of", "lazily", "mix"]
 
 Terms = Mapping[str, Tensor]
+STRENGTH = "strength"  # the player that holds the adaptive strength of augmentation
 
 
 class Batch(dict[str, Any]):
@@ -59,9 +62,14 @@ class Dice:
         self.seed, self.low, self.high, self.total, self.device = seed, low, high, total, device
         self._draws = 0
 
+    @property
+    def width(self) -> int:
+        """Samples in this slice."""
+        return self.high - self.low
+
     def roll(self, draw: Callable[..., Tensor], n: int, shape: tuple[int, ...]) -> Tensor:
         """Call `draw(size, generator=, device=)` for n samples, n a multiple of this slice's length."""
-        width = self.high - self.low
+        width = self.width
         times, rest = divmod(n, width)
         if rest:
             raise InputError(
@@ -83,6 +91,7 @@ class Players:
     def __init__(self, modules: Mapping[str, nn.Module], averages: Mapping[str, nn.Module] | None = None) -> None:
         self._modules = dict(modules)
         self._averages = dict(averages or {})
+        self._lens: Callable[[str, nn.Module], nn.Module] | None = None
         self.dice: Dice | None = None
 
     @classmethod
@@ -106,9 +115,10 @@ class Players:
 
     def __getitem__(self, name: str) -> nn.Module:
         try:
-            return self._modules[name]
+            found = self._modules[name]
         except KeyError:
             raise InputError(f"no player '{name}'; this game has {', '.join(self._modules)}.{suggest(name, self._modules)}") from None
+        return found if self._lens is None else self._lens(name, found)
 
     def __getattr__(self, name: str) -> nn.Module:
         if name.startswith("_"):
@@ -134,7 +144,13 @@ class Players:
     def ema(self) -> Players:
         """The players with averaged weights where the game keeps an average, the present ones elsewhere. Rolls the same dice."""
         view = Players({**self._modules, **self._averages})
-        view.dice = self.dice
+        view.dice, view._lens = self.dice, self._lens
+        return view
+
+    def through(self, lens: Callable[[str, nn.Module], nn.Module]) -> Players:
+        """The same players, each seen as `lens(name, module)` when asked for by name. Rolls the same dice."""
+        view = Players(self._modules, self._averages)
+        view.dice, view._lens = self.dice, lens
         return view
 
     @property
@@ -178,8 +194,9 @@ class Turn:
     batch: which of the round's fresh batches the first play sees, so that turns can alternate within a round.
     start, stop: first round, and first round no more, in which the turn is played (pre-training, delayed critics).
     lazy: the gain makes up for `every`, and the optimiser is corrected for it; made by `lazily`.
-    step: instead of a loss, a function (players, batch, clock) -> None run without gradients, for updates that are not one scalar per
-        mover (weight clipping, a prop). It sees the first microbatch only.
+    step: instead of a loss, a function (players, batch, clock) run without gradients, for updates that are not one scalar per
+        mover (weight clipping, a prop). It sees the first microbatch only, and may return {name: scalar} to be logged. Where there are
+        several ranks, floating-point buffers of props are averaged over them afterwards; parameters must be changed alike on all.
     """
 
     loss: Callable[[Players, Batch, Clock], Terms] | None = None
@@ -191,7 +208,7 @@ class Turn:
     start: int = 0
     stop: float = math.inf
     lazy: bool = False
-    step: Callable[[Players, Batch, Clock], None] | None = None
+    step: Callable[[Players, Batch, Clock], Terms | None] | None = None
     name: str = field(default="")
 
     def __post_init__(self) -> None:
@@ -223,6 +240,8 @@ class Game(ABC):
 
     conditional: ClassVar[bool] = True  # False: labels are never shown to this game; it may also be a field
     sampling: ClassVar[tuple[str, ...]] = ()  # fields that change how a trained game samples, not what it learns
+    critics: ClassVar[tuple[str, ...]] = ("D",)  # players that see real and generated pictures, and see them augmented
+    augment: Augment | None = None  # what those pictures go through inside a turn; samples never do
     optim: Mapping[str, Optimiser] = field(default_factory=dict)
     ema: Mapping[str, Average] = field(default_factory=dict)
 
@@ -256,3 +275,82 @@ class Game(ABC):
     def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor | None:
         """The critic's logits [n] for x, larger meaning more real; None if the game has no such critic. Used for monitoring only."""
         return None
+
+    # -- what the engine asks; not to be overridden -------------------------------------------------------------------------------
+
+    def refusal(self, space: Any) -> str | None:
+        """`why_not(space)`, or why its samples cannot be augmented; None if all is well."""
+        if self.augment is not None and len(space.shape) != 3:
+            return f"augmentation is for pictures [C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
+        return self.why_not(space)
+
+    def cast(self, space: Any) -> dict[str, nn.Module]:
+        """`players(space)`, and the prop that augmentation needs. Raises InputError where the game or the space cannot be augmented."""
+        if (reason := self.refusal(space)) is not None:
+            raise InputError(reason)
+        players = self.players(space)
+        if self.augment is None:
+            return players
+        name = type(self).__name__
+        if not self.critics or any(critic not in players for critic in self.critics):
+            raise InputError(
+                f"augmentation must know which players judge pictures: {name}.critics is {', '.join(self.critics) or 'empty'}, and its "
+                f"players are {', '.join(players)}. Set `critics: ClassVar[tuple[str, ...]] = (…)` in the game, or --game.augment null."
+            )
+        if isinstance(self.augment.p, Adaptive):
+            if STRENGTH in players:
+                raise InputError(f"{name} has a player '{STRENGTH}', the name of augmentation's own prop; give yours another name.")
+            players = {**players, STRENGTH: Strength(self.augment.p.start, self.augment.p.target)}
+        return players
+
+    def programme(self) -> list[Turn]:
+        """`turns()`; under augmentation with the critics behind a lens, and a last turn that reports and adapts the strength."""
+        turns = list(self.turns())
+        if self.augment is None or not turns:
+            return turns
+        seen = [replace(t, loss=t.loss and self._through(t.loss), step=t.step and self._through(t.step)) for t in turns]
+        if isinstance(self.augment.p, Adaptive):
+            return [*seen, Turn(step=self._through(self._adapt), moves=STRENGTH, every=self.augment.p.every, name="augment")]
+        return [*seen, Turn(step=self._report, every=4, name="augment")]
+
+    def _through(self, function: Callable[[Players, Batch, Clock], Any]) -> Callable[[Players, Batch, Clock], Any]:
+        """The function of a turn, with players whose critics see augmented pictures."""
+
+        def seen(p: Players, real: Batch, t: Clock) -> Any:
+            assert self.augment is not None
+            strength = self.augment.strength(t, p)
+            policy = self.augment.policy
+
+            def bend(x: Tensor) -> Tensor:
+                return augmented(x, policy, strength, p, width=None if p.dice is None else p.dice.width)
+
+            def lens(name: str, module: nn.Module) -> nn.Module:
+                return Lens(module, bend) if name in self.critics else module
+
+            return function(p.through(lens), real, t)
+
+        return seen
+
+    def _report(self, p: Players, real: Batch, t: Clock) -> Terms:
+        assert self.augment is not None
+        return {"p": torch.as_tensor(self.augment.strength(t, p))}
+
+    def _adapt(self, p: Players, real: Batch, t: Clock) -> Terms:
+        """Move the strength by what was seen last time, then look again, at one batch of reals and fakes."""
+        assert self.augment is not None
+        assert isinstance(self.augment.p, Adaptive)
+        strength, x = p[STRENGTH], real["x"]
+        assert isinstance(strength, Strength)
+        rules = self.augment.p
+        strength.move(t.seen, target=rules.target, speed=rules.speed, limit=rules.limit)
+        fake = self.sample(p, len(x), given=real) if "y" in real else self.sample(p, len(x))
+        on_real, on_fake = (self._opinion(p, pictures, real) for pictures in (x, fake))
+        sign = strength.look(on_real, on_fake)
+        return {"p": strength.p, "sign": sign}
+
+    def _opinion(self, p: Players, x: Tensor, given: Batch) -> Tensor:
+        """Logits [n] of x: the game's judge, or its first critic where it has none."""
+        logits = self.judge(p, x, given)
+        if logits is None:
+            logits = p[self.critics[0]](x, *([given["y"]] if "y" in given else []))
+        return logits

@@ -1,4 +1,7 @@
-"""Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them."""
+"""Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them.
+
+With several ranks the engine averages a prop's floating-point buffers after every turn that steps, unless it has `per_rank = True`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ class Pool(nn.Module):
 
     items: Tensor
     count: Tensor
+    per_rank = True  # each rank keeps pictures of its own; a mean of them would be none
 
     def __init__(self, size: int, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -61,3 +65,38 @@ class Running(nn.Module):
     def value(self) -> Tensor:
         """The mean so far; zero before the first update."""
         return self.total / self.weight.clamp_min(1e-12)
+
+
+class Strength(nn.Module):
+    """Adaptive strength of augmentation (Karras et al. 2020, arXiv:2006.06676, sec. 3): p, and a running mean of the overfitting sign.
+
+    Moving and looking are apart, so that what moves p is the statistic of all ranks: buffers are averaged over ranks after a look.
+    """
+
+    p: Tensor
+    sign: Tensor
+    seen: Tensor
+
+    def __init__(self, start: float, target: float) -> None:
+        super().__init__()
+        self.register_buffer("p", torch.tensor(float(start)))
+        self.register_buffer("sign", torch.tensor(float(target)))  # at the target: nothing moves before the first look
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def move(self, seen: int, *, target: float, speed: float, limit: float) -> None:
+        """Raise or lower p by the share of `speed` samples that went by since the last move; `seen`: real samples so far."""
+        step = (seen - self.seen) / speed
+        self.p.add_(torch.sign(self.sign - target) * step).clamp_(0.0, limit)
+        self.seen.fill_(seen)
+
+    @torch.no_grad()
+    def look(self, on_real: Tensor, on_fake: Tensor) -> Tensor:
+        """Take in the logits [n] of training reals and of fakes; return r = E[sign(D(x) - m)] of this batch, in [-1, 1].
+
+        m lies midway between the two means: a relativistic critic's logits have no zero of their own. The mean runs over about four looks.
+        """
+        real, fake = on_real.float(), on_fake.float()
+        now = torch.sign(real - (real.mean() + fake.mean()) / 2).mean()
+        self.sign.lerp_(now, 0.25)
+        return now

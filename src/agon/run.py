@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import torch
 
-from agon import games, hooks, ranks, recipes, trust
+from agon import games, hooks, ranks, recipes, transfer, trust
 from agon.conditions import FILE as conditions_file
 from agon.conditions import Conditions
 from agon.config import choose_kinds, decode, encode, override
@@ -104,15 +104,20 @@ def prepare(
     recipe: str | None = None,
     game_file: Path | str | None = None,
     settings: Mapping[str, Any] | None = None,
+    start: Path | str | None = None,
+    start_state: str = "latest",
     command: str = "",
     say: Say | None = None,
 ) -> tuple[RunDirectory, DataSet]:
     """Make a run directory for this data. settings: dotted names ("rounds", "game.gamma") to values. Raises InputError.
 
+    start: a run whose weights this one starts from, at `start_state` (latest, best or a round).
+
     say(name, text) is told every derived choice with its reason.
     """
     say = say or (lambda name, text: None)
     settings = dict(settings or {})
+    asked = {name.removeprefix("game.") for name in settings}
     device = choose_device(str(settings.get("device", "auto")))
     data_set = open_data(data, say=say)
     situation = recipes.Situation(
@@ -143,18 +148,21 @@ def prepare(
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     content = {**content, **override(allowed, settings)}
     run = run_from_json(content, game_class)
-    if (reason := run.game.why_not(data_set.space)) is not None:
+    if (reason := run.game.refusal(run.game.sees(data_set.space))) is not None:
         raise InputError(reason)
+    origin = None if start is None else transfer.fetch(start, start_state, run.game, run.game.sees(data_set.space))
     precision = choose_precision(device.value, run.precision)
     reasons = {**data_set.reasons, "recipe": f"{name}: {why}", **suggestion.reasons}
     reasons["device"] = f"{device.value}: {device.reason}"
     reasons["precision"] = f"{precision.value}: {precision.reason}"
-    for key in [k for k in suggestion.reasons if k in settings or f"game.{k}" in settings]:
+    for key in [k for k in suggestion.reasons if k in asked]:
         reasons[key] = "asked for"
+    if origin is not None:
+        reasons["from"] = origin[0].describe()
     if data_set.space.condition_dim and not run.game.sees(data_set.space).condition_dim:
         reasons["condition"] = f"none: {type(run.game).__name__} does not look at labels; --recipe r3gan does"
         say("condition", reasons["condition"])
-    for key in (*suggestion.reasons, "device", "precision"):
+    for key in (*suggestion.reasons, "device", "precision", *(["from"] if origin else [])):
         say(key, reasons[key])
     directory = RunDirectory(Path(out) if out else _new_path(data.path, name))
     ranks.barrier()  # every process must have seen which names are free before one is taken
@@ -171,6 +179,7 @@ def prepare(
             (directory.path / "game.py").write_bytes(text)
             game_entry |= {"file": "game.py", "sha256": hashlib.sha256(text).hexdigest()}
             trust.add(game_entry["sha256"])
+        record = None if origin is None else transfer.keep(directory, *origin)
         space = run.game.sees(data_set.space)
         conditions = Conditions.of(space, data_set.train.y, data_set.card.get("labels", {}))
         conditions.write(directory)
@@ -178,7 +187,8 @@ def prepare(
         directory.write("run.json", {
             "format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **run_to_json(run, game_name), "game": game_entry,
             "space": encode(space), "content_hash": data_set.content_hash, "class_share": conditions.share, "reasons": reasons,
-            "environment": environment(device.value, precision.value), "command": command, "gallery": conditions.gallery()[3],
+            "environment": environment(device.value, precision.value), "command": command, "start": record,
+            "gallery": conditions.gallery()[3],
         })  # fmt: skip
     ranks.barrier()
     return directory, data_set
@@ -287,6 +297,8 @@ def _resume(scene: hooks.Scene) -> None:
         if ranks.is_main():
             scene.truncate(-1)  # of a run that was killed before its first state
         ranks.barrier()
+        if scene.content.get("start"):
+            transfer.adopt(engine, directory)
         log.event("start", 0, 0, seed=scene.run.seed, space=scene.data_set.space.describe())
         return
     tensors, rest, _ = found
@@ -413,7 +425,7 @@ def copy_of(directory: RunDirectory, target: Path) -> RunDirectory:
     """Copy settings and data card of a run to a new directory, to repeat it: `agon train run.json`."""
     new = RunDirectory(target)
     new.make()
-    for name in ("data.json", "game.py", conditions_file):
+    for name in ("data.json", "game.py", transfer.FILE, conditions_file):
         if (directory.path / name).is_file():
             shutil.copyfile(directory.path / name, target / name)
     new.write("run.json", {**directory.run(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})

@@ -45,7 +45,7 @@ def random_batch(space: Space, n: int, *, seed: int = 0) -> Batch:
 
 def check_game(game: Game, space: Space, *, batch: int = 8, rounds: int | None = None) -> None:
     """Raise AssertionError at the first law this game breaks on this space. batch: even; rounds: default covers every turn's interval."""
-    rounds = rounds or min(2 * max(turn.every for turn in game.turns()) + 2, 34)
+    rounds = rounds or min(2 * max(turn.every for turn in game.programme()) + 2, 34)
     check_json(game)
     check_movers(game, space, batch=batch)
     check_resume(game, space, batch=batch, rounds=rounds)
@@ -61,7 +61,7 @@ def check_json(game: Game) -> None:
 
 def check_movers(game: Game, space: Space, *, batch: int = 8) -> None:
     """Only movers move: playing one turn changes each of its movers and no other parameter, and no averaged copy."""
-    for index, turn in enumerate(game.turns()):
+    for index, turn in enumerate(game.programme()):
         engine = _engine(game, space)
         engine.turns = [_at_once(turn)]
         engine._losses = [engine._losses[index]]
@@ -170,7 +170,9 @@ def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], ba
         for number in range(rounds):
             whole = _batches(engine, space, batch, number)
             engine.round([Batch({k: v[rank * half : (rank + 1) * half] for k, v in b.items()}) for b in whole])
-        torch.save(_weights(engine), Path(folder) / f"{index}-{rank}.pt")
+        props = {name: net for name, net in engine.players.items() if name not in game.optim and not getattr(net, "per_rank", False)}
+        kept = {f"{name}/{k}": v.clone() for name, net in props.items() for k, v in net.named_buffers()}
+        torch.save(_weights(engine) | kept, Path(folder) / f"{index}-{rank}.pt")
     ranks.stop()
 
 
@@ -192,7 +194,7 @@ def _weights(engine: Engine) -> dict[str, Tensor]:
 
 
 def _coupled(game: Game, space: Space) -> bool:
-    return any(isinstance(m, COUPLED) for net in game.players(space).values() for m in net.modules())
+    return any(isinstance(m, COUPLED) for net in game.cast(space).values() for m in net.modules())
 
 
 def _assert_close(whole: Engine, other: dict[str, Tensor], tolerance: float, what: str, start: Engine) -> None:

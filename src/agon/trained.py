@@ -165,9 +165,15 @@ def load(
     return Trained(path, state=state, weights=weights, device=device, trust=trust, settings=settings)
 
 
-def fit(recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, **settings: Any) -> Trained:
-    """Train from Python: `agon.fit("r3gan", data="./photos", rounds=20_000)`. Dotted settings: `fit(..., **{"game.gamma": 0.1})`."""
+def fit(
+    recipe: str | None = None, *, data: str | Data, out: Path | str | None = None, start: Path | str | None = None,
+    start_state: str = "latest", **settings: Any,
+) -> Trained:  # fmt: skip
+    """Train from Python: `agon.fit("r3gan", data="./photos", rounds=20_000)`. Dotted settings: `fit(..., **{"game.gamma": 0.1})`.
+
+    start: a run to take weights and averages from, where they fit by name and shape; start_state: latest, best or a round.
+    """
     wish = data if isinstance(data, Data) else Data(path=str(data))
-    directory, data_set = prepare(wish, out=out, recipe=recipe, settings=settings, command="agon.fit")
+    directory, data_set = prepare(wish, out=out, recipe=recipe, settings=settings, start=start, start_state=start_state, command="agon.fit")
     play(directory, data_set)
     return Trained(directory.path)

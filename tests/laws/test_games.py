@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agon import losses
+from agon.augment import GROUPS, Adaptive, Augment
 from agon.errors import InputError
 from agon.game import Batch, Clock, Game, Players, Turn, lazily
 from agon.games.autoencoder import Autoencoder
@@ -76,6 +77,10 @@ CASES = {
     "flow": (Flow(net=SMALL, steps=2, solver="heun"), ODD),
     "flow, classes, guided": (Flow(net=SMALL, steps=2, guidance=2.0), CLASSES),
     "flow points": (Flow(net=FlatVelocity(width=32), solver="euler", time="uniform"), POINTS),
+    "r3gan augmented": (R3GAN(net=LEAN, augment=Augment(policy=GROUPS, p=0.5)), CLASSES),
+    "r3gan adaptive": (R3GAN(net=LEAN, augment=Augment(policy=GROUPS, p=Adaptive(start=0.5, speed=500))), ODD),
+    "acgan augmented": (GAN(net=LEAN, conditional=True, head="auxiliary", penalties=(R1(),), augment=Augment(p=0.5)), CLASSES),
+    "gan adaptive": (GAN(net=PERCEPTRON, augment=Augment(p=Adaptive(start=0.5))), GREY),
 }
 
 
@@ -97,6 +102,8 @@ def test_two_ranks_equal_one() -> None:
             for name in ("r3gan lean, classes", "r3gan points, numbers", "gan points", "dcgan", "autoencoder, classes", "flow points")
         ]
     )
+    check_ranks([CASES[name] for name in ("r3gan lean, classes", "r3gan points", "gan points", "dcgan")])
+    check_ranks([CASES[name] for name in ("r3gan augmented", "r3gan adaptive")], rounds=6)
 
 
 @dataclass(frozen=True, kw_only=True)

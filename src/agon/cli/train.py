@@ -28,6 +28,8 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="One of `agon recipes`; chosen from the data if left out.")] = None,
     game: Annotated[Path | None, typer.Option(help="A Python file with your own Game; it is executed.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory to make; default runs/NAME.")] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="A run whose weights to start from; the optimisers are fresh.")] = None,
+    from_state: Annotated[str, typer.Option(help="Which state of --from: latest, best or a round.")] = "latest",
     cpu_seconds: Annotated[float | None, typer.Option(help="Stop and save after this much processor time in training.")] = None,
     trust: Trust = False,
 ) -> None:
@@ -55,6 +57,8 @@ def train(
     if resumed or path.name == "run.json":
         if recipe or game:
             raise InputError("a run keeps its recipe and game; leave out --recipe and --game, or train from data in a new directory.")
+        if start is not None:
+            raise InputError(f"'{path}' has weights of its own, so --from does not apply; train from data: agon train DATA --from {start}")
         if resumed and out is not None:
             raise InputError(
                 f"'{path}' is a run to go on with, so --out does not apply. To repeat it elsewhere: agon train {path}/run.json --out NEW"
@@ -76,7 +80,8 @@ def train(
         data, settings = data_settings(what, settings)
         command = shlex.join(["agon", *sys.argv[1:]])
         directory, data_set = prepare(
-            Data(**data), out=out, recipe=recipe, game_file=game, settings=settings, command=command, say=lambda n, t: line(console, n, t)
+            Data(**data), out=out, recipe=recipe, game_file=game, settings=settings, start=start, start_state=from_state, command=command,
+            say=lambda n, t: line(console, n, t),
         )  # fmt: skip
         line(console, "run", str(directory.path))
     with Terminal(console, directory.run()["rounds"]) as terminal:
