@@ -175,7 +175,7 @@ class Score:
     """A figure, the figure real held-out samples reach under the same protocol (`floor`), and that protocol.
 
     `floor_samples`: N of the floor when it had to differ from the score's. `note`: a plain warning. `extra`: JSON-able detail.
-    `low`, `high`: 95 % interval over samples of this generator. `cpu_seconds`: processor time of its family of figures, beside drawing the
+    `low`, `high`: 95 % interval over samples of this generator. `cost_s`: processor time of its family of figures, beside drawing the
     samples and looking at them, which all figures share.
     """
 
@@ -189,20 +189,20 @@ class Score:
     extra: dict[str, Any] = field(default_factory=dict)
     low: float | None = None
     high: float | None = None
-    cpu_seconds: float | None = None
+    cost_s: float | None = None
 
     def __str__(self) -> str:
         floor = "no floor" if self.floor is None else f"floor {figure(self.floor)}"
         if self.floor is not None and self.floor_samples not in (None, self.protocol.num_samples):
             floor += f" at N={self.floor_samples}"
         between = "" if self.low is None or self.high is None else f" [{figure(self.low)}, {figure(self.high)}]"
-        cost = "" if self.cpu_seconds is None else f" · {self.cpu_seconds:.1f} CPU-s"
+        cost = "" if self.cost_s is None else f" · {self.cost_s:.1f} CPU-s"
         note = f" · note: {self.note}" if self.note else ""
         return f"{self.name} {figure(self.value)}{between} ({floor}) · {self.protocol}{cost}{note}"
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; numbers that are not finite become null."""
-        told = {name: _finite(getattr(self, name)) for name in ("value", "floor", "low", "high", "cpu_seconds")}
+        told = {name: _finite(getattr(self, name)) for name in ("value", "floor", "low", "high", "cost_s")}
         return {**asdict(self), **told}
 
     @classmethod

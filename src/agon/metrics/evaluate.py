@@ -90,10 +90,10 @@ def evaluate(
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
             note=_note(name, count, floor_count, broken, extractor.dim) if source.streams else "",
-            extra={**metric.detail(), **_floor_interval(floor, name), "shared_cpu_seconds": round(shared, 2)},
+            extra={**metric.detail(), **_floor_interval(floor, name), "shared_cost_s": round(shared, 2)},
             low=_number(low),
             high=_number(high),
-            cpu_seconds=round(cost[source.name], 2),
+            cost_s=round(cost[source.name], 2),
         ))  # fmt: skip
     return scores
 

@@ -5,10 +5,10 @@
 The figure printed as FD (and as FID by everyone) is this squared distance. The nuclear norm takes singular values of a product of two
 symmetric roots, so no eigenvalue is squared and rooted again: accurate where N < d leaves the covariances singular.
 
-Few samples. With N < 2 d the covariance of the samples says more about N than about the generator: the distance of real pictures from real
-pictures is then mostly bias, and a generator that varies too little can come out below it. So where N < 2 d the features are first brought
-to N/6 numbers: the training set's leading principal directions, and the distance from the plane they span, so that what leaves the training
-set's directions still counts. The stamp says so, and such figures are never compared with full ones.
+Few samples. With N < d the covariance of the samples is singular, and the distance of real pictures from real pictures is mostly bias: in pixels,
+24 blurred digits come out no farther than 24 sharp ones, because what blur takes away N could not show. So where N < d the features are first
+brought to N/3 numbers: the training set's leading principal directions, and the distance from the plane they span, so that what leaves these
+directions still counts. The stamp says so, and such figures are never compared with full ones. docs/metrics.md has the measurement.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Directions:
 
 
 def num_directions(count: int, dim: int) -> int:
-    """How many directions FD of `count` samples is taken in: all `dim`, or a sixth of the samples where those are too few."""
-    return dim if count >= 2 * dim else max(1, min(dim, count // 6))
+    """How many directions FD of `count` samples is taken in: all `dim`, or a third of the samples where those are fewer than `dim`."""
+    return dim if count >= dim else max(1, count // 3)
 
 
 def num_groups(dim: int) -> int:

@@ -28,6 +28,16 @@ SCORES = {
     "classes": ("Classes present", "classes of the labelled set that got samples"),
     "modes": ("Modes covered", "modes of the toy set that got samples"),
     "quality": ("High-quality share", "share of samples close to a mode"),
+    "fd_inf": ("Fréchet distance at infinity", "Fréchet distance extrapolated to infinitely many samples"),
+    "class_accuracy": ("Class accuracy", "share of samples that a classifier puts in the class asked for"),
+    "class_fd": ("Class-wise Fréchet distance", "mean over classes of the distance within each"),
+    "class_coverage": ("Class-wise coverage", "mean over classes of the coverage within each"),
+    "authenticity": ("Authenticity", "share of samples that are no nearer to a training picture than its fellows"),
+    "copies": ("Copies", "share of samples nearer to a training picture than 99 % of held-out ones"),
+    "copying": ("Copying test", "below 0: samples nearer to the training set than held-out pictures"),
+    "stacked_modes": ("Stacked modes", "triples of classes that got samples"),
+    "stacked_kl": ("Stacked KL", "divergence of the samples' triples from the data's"),
+    "ppl": ("Perceptual path length", "change of the picture for a small step in the latents"),
 }
 
 
@@ -140,6 +150,7 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
         groups.setdefault((str(row.get("name", "?")), mark, row.get("higher_is_better") is True), {})[round] = {
             "round": round, "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0, "value": value,
             "cpu_seconds": finite(row.get("cpu_seconds")), "floor": finite(row.get("floor")),
+            "low": finite(row.get("low")), "high": finite(row.get("high")),
             "floor_samples": finite(row.get("floor_samples")), "note": setting_text(row.get("note") or ""),
         }  # fmt: skip
     order = list(SCORES)

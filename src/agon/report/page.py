@@ -16,6 +16,7 @@ from typing import Any
 from agon.errors import InputError
 from agon.report.card import ROWS, data_section, short
 from agon.report.curves import panels, score_panels
+from agon.report.faults import FAULTS, advice, blind_to, seen_by
 from agon.report.film import Film, Frame, film
 from agon.report.frame import chart, chart_tools, document, picture, write_page
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
@@ -151,6 +152,35 @@ def _header(journal: Journal, now: float) -> Markup:
 # -- scores --------------------------------------------------------------------------------------------------------------------------
 
 
+def _between(row: Mapping[str, Any]) -> Markup | None:
+    """The 95 % interval of a score, where there is one."""
+    if row["low"] is None or row["high"] is None:
+        return None
+    return h(
+        "span",
+        f" [{number_text(row['low'])}, {number_text(row['high'])}]",
+        class_="way",
+        title="95 % interval over samples of this generator",
+    )
+
+
+def _blindness(journal: Journal) -> Markup | None:
+    """What the scores of this run do not see, and who would."""
+    names = list(dict.fromkeys(score.name for score in journal.scores))
+    rows = [
+        [fault, ", ".join(blind), ", ".join(SCORES[name][0] for name in seeing) or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault)}"]
+        for fault in FAULTS
+        if (blind := [SCORES[name][0] for name in names if fault in blind_to(name)]) and (seeing := seen_by(fault, names)) is not None
+    ]  # fmt: skip
+    if not rows:
+        return None
+    return h(
+        "details",
+        h("summary", "What these scores do not see"),
+        table(rows, ["Fault", "Blind to it", "Seen by"], label="Blindness of scores"),
+    )
+
+
 def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Markup:
     if not journal.scores:
         return section("scores", "Scores", quiet("No score has been taken yet."))
@@ -168,7 +198,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         at_best = [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")]
         rows.append([
             h("span", score.title, " ", h("span", way, class_="way"), title=SCORES.get(score.name, ("", ""))[1] or None),
-            h("b", number_text(last["value"])), [number_text(last["floor"]), of_n], _ratio(last["value"], last["floor"]),
+            [h("b", number_text(last["value"])), _between(last)], [number_text(last["floor"]), of_n], _ratio(last["value"], last["floor"]),
             number_text(last["round"]), at_best, h("i", letter),
         ])  # fmt: skip
         for row in score.rows:
@@ -192,6 +222,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         table(rows, ["Score", "Latest", "Floor", "To floor", "At round", "Best", "Protocol"], caption=caption, class_="wide"),
         [h("p", h("i", letter), " ", protocol or "no protocol was recorded", class_="stamp") for protocol, letter in letters.items()],
         [h("p", warning, class_="stamp") for warning in dict.fromkeys(warnings)],
+        _blindness(journal),
         h("div", [chart(panel) for panel in drawn], class_="charts"),
         h(
             "details",

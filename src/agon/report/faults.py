@@ -1,0 +1,42 @@
+"""Which score sees which fault of a generator. A table, so that a reader is never left to believe that one good figure says all is well.
+
+"sees": worse with every step of the fault. "gross": notices when the fault is gross. "blind": does not get worse, or gets better. What can be
+put on a ladder of damaged digits is tested there (tests/metrics/test_ladders.py); the rest follows from the definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+Sight = Literal["sees", "gross", "blind"]
+FAULTS = ("blur", "noise", "missing modes", "duplicates", "memorised copies")
+
+_ROWS: dict[str, str] = {
+    "fd": "ssssb", "fd_inf": "ssssb", "kid": "ssssb", "is": "ssssb",
+    "precision": "ssbbb", "recall": "ssssb", "density": "ssbbb", "coverage": "ssssb",
+    "classes": "ggsgb", "class_accuracy": "ssbbb", "class_fd": "ssssb", "class_coverage": "ssssb",
+    "authenticity": "bbbbs", "copies": "bbbbs", "copying": "bbbbs",
+    "modes": "bbsgb", "quality": "bsbbb", "stacked_modes": "bbsgb", "stacked_kl": "ggsgb", "ppl": "bbbbb",
+}  # fmt: skip
+_WORDS: dict[str, Sight] = {"s": "sees", "g": "gross", "b": "blind"}
+SIGHT: dict[str, dict[str, Sight]] = {
+    name: {fault: _WORDS[letter] for fault, letter in zip(FAULTS, letters, strict=True)} for name, letters in _ROWS.items()
+}
+# The first that a run of this kind can take is named to whoever lacks one.
+_ADVICE = {"blur": "fd", "noise": "fd", "missing modes": "recall", "duplicates": "coverage", "memorised copies": "memorisation"}
+
+
+def blind_to(name: str) -> tuple[str, ...]:
+    """Faults that a score does not see; () for a score that is not in the table."""
+    return tuple(fault for fault, sight in SIGHT.get(name, {}).items() if sight == "blind")
+
+
+def seen_by(fault: str, among: Iterable[str]) -> tuple[str, ...]:
+    """Those of the scores that see a fault, in their order."""
+    return tuple(name for name in among if SIGHT.get(name, {}).get(fault) == "sees")
+
+
+def advice(fault: str) -> str:
+    """A metric of `agon eval -m` that sees a fault."""
+    return _ADVICE[fault]
