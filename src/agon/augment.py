@@ -7,7 +7,8 @@ arXiv:2006.10738: cutout, and that reals and fakes must be changed in the genera
 | group    | what                                                                            | range, from |
 |----------|---------------------------------------------------------------------------------|-------------|
 | flip     | left-right mirror, one half                                                     | ADA app. B  |
-| blit     | turns by 0, 90, 180, 270° (0, 180 where not square); shifts in whole pixels, U(±1/8)   | ADA app. B  |
+| shift    | by whole pixels, U(±1/8) of the side                                            | DiffAugment, ADA app. B |
+| blit     | turns by 0, 90, 180, 270° (0, 180 where not square); the same shift   | ADA app. B  |
 | geometry | scale 2^N(0, 0.2), rotation U(±π), scale of one axis 2^N(0, 0.2), shift N(0, 1/8)  | ADA app. B  |
 | colour   | brightness N(0, 0.2), contrast 2^N(0, 0.5), saturation 2^N(0, 1) in [-1, 1]        | ADA app. B  |
 | cutout   | a grey box of half the sides, anywhere                                          | DiffAugment, ADA app. B |
@@ -41,8 +42,9 @@ from torch import Tensor, nn
 from agon.errors import InputError
 from agon.schedule import Clock, Cosine, Linear, Warmup, at
 
-Group = Literal["flip", "blit", "geometry", "colour", "cutout"]
-GROUPS: tuple[Group, ...] = ("flip", "blit", "geometry", "colour", "cutout")
+Group = Literal["flip", "shift", "blit", "geometry", "colour", "cutout"]
+GROUPS: tuple[Group, ...] = ("flip", "shift", "blit", "geometry", "colour", "cutout")
+FEW: tuple[Group, ...] = ("shift", "colour", "cutout")  # DiffAugment's; keeps the way up of the data, and looks up whole pixels only
 
 _UNIFORM, _NORMAL = 18, 8  # numbers drawn for each sample, whatever the policy
 
@@ -71,12 +73,14 @@ class Adaptive:
 class Augment:
     """What the critic's pictures go through: groups of transforms, each transform on each sample with probability p.
 
-    policy: groups out of flip, blit, geometry, colour, cutout (ADA found blit and geometry to help most, colour next).
+    policy: groups out of flip, shift, blit, geometry, colour, cutout. The default is DiffAugment's, which costs little and suits data
+        with one way up; ADA's own is flip, blit, geometry, colour (blit and geometry helped most there, colour next, in long runs).
     p: a number, a schedule over samples seen, or `Adaptive`.
     """
 
-    policy: tuple[Group, ...] = ("flip", "blit", "geometry", "colour")
+    policy: tuple[Group, ...] = FEW
     p: Union[float, Linear, Cosine, Warmup, Adaptive] = field(default_factory=Adaptive)
+    kind: Literal["ada"] = "ada"
 
     def __post_init__(self) -> None:
         if not self.policy:
@@ -108,14 +112,14 @@ def augmented(x: Tensor, policy: tuple[Group, ...], p: float | Tensor, source: S
     """Pictures [n, C, H, W] in [-1, 1] after the policy's transforms, each on each sample with probability p; the same shape.
 
     width: samples of one kind; n is a multiple of it (reals and fakes behind one another), and each block gets draws of its own, so that a
-    sample's draws do not depend on how a batch is cut. Values may leave [-1, 1]. Linear in x for given draws.
+    sample's draws do not depend on how a batch is cut. Values may leave [-1, 1]. Affine in x for given draws.
     """
     if isinstance(p, float) and p == 0.0:
         return x
     width = width if width and len(x) % width == 0 else len(x)
     blocks = [(source.rand(width, _UNIFORM), source.randn(width, _NORMAL)) for _ in range(len(x) // width)]
     u, g = (torch.cat(parts) for parts in zip(*blocks, strict=True))
-    spatial = [group for group in policy if group in ("flip", "blit", "geometry")]
+    spatial = [group for group in policy if group in ("flip", "shift", "blit", "geometry")]
     if spatial:
         x = _moved(x, spatial, p, u, g)
     if "colour" in policy:
@@ -143,8 +147,8 @@ def _moved(x: Tensor, groups: Sequence[Group], p: float | Tensor, u: Tensor, g: 
         quarter = torch.where(u[:, 2] < p, quarter, torch.zeros_like(quarter)).long()
         cosine = torch.tensor([1.0, 0.0, -1.0, 0.0], device=device)[quarter]
         a = a @ _rotation(cosine, torch.tensor([0.0, 1.0, 0.0, -1.0], device=device)[quarter])
-        shift = ((u[:, 5:7] * 2 - 1) * side / 8).round() * (u[:, 4:5] < p)
-        b = b + shift
+    if "blit" in groups or "shift" in groups:
+        b = b + ((u[:, 5:7] * 2 - 1) * side / 8).round() * (u[:, 4:5] < p)
     if "geometry" in groups:
         scale = torch.exp2(0.2 * g[:, 0] * (u[:, 7] < p))
         angle = (2 * u[:, 9] - 1) * math.pi * (u[:, 8] < p)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agon.augment import Augment
 from agon.games.r3gan import R3GAN
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam, Average
@@ -9,6 +10,7 @@ from agon.recipes import Recipe, Situation, Suggestion
 from agon.schedule import Cosine, Warmup
 
 METRICS = ("fd", "prdc")
+FEW = 1_000  # training pictures below which the critic is shown augmented ones
 
 
 def gamma_for(pixels: int) -> float:
@@ -37,11 +39,12 @@ def r3gan(situation: Situation) -> Suggestion:
     rounds, why = length(situation, batch, images)
     span = rounds * batch
     gamma = gamma_for(situation.pixels)
+    few = situation.count < FEW
     lr = Warmup(then=Cosine(start=2e-3, end=2e-4, span=span), span=min(3_200, 0.1 * span))
     adam = Adam(lr=lr, betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
     game = R3GAN(
         z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Lean(), optim={"G": adam, "D": adam},
-        ema={"G": Average(half_life=10_000, ramp=0.05)},
+        ema={"G": Average(half_life=10_000, ramp=0.05)}, augment=Augment() if few else None,
     )  # fmt: skip
     reasons = {
         "net": f"lean: made for a {situation.device}; --recipe r3gan-paper takes the paper's",
@@ -49,6 +52,10 @@ def r3gan(situation: Situation) -> Suggestion:
         "batch": "asked for" if situation.batch else f"{batch}: the batch our sweep was made with",
         "rounds": why,
     }
+    if few:
+        reasons["augment"] = (
+            f"adaptive: {situation.count:,} pictures are soon learnt by heart (below {FEW:,}); --game.augment null turns it off"
+        )
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
 
 
