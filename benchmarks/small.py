@@ -1,6 +1,6 @@
 """100 pictures of one kind: the default recipe with and without adaptive augmentation, at equal CPU-seconds.
 
-    python benchmarks/small.py --data flowers5_128.zip --kind dandelion --out runs/small [--cpu-seconds 75] [--seeds 0 1 2]
+    python benchmarks/small.py --data MNIST_FOLDER --kind 3 --out runs/small [--cpu-seconds 150] [--seeds 0 1 2] [--set game.net.widths=[64,32,16]]
 
 The pictures of one class of a labelled set, 32×32: 100 to train on (the same for every run), all others held out. Both arms get the same processor
 seconds of training; the learning-rate schedule of each spans what it is expected to see in them (--rates). Scored on the averaged generator: FD
@@ -91,14 +91,20 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
-    parser.add_argument("--kind", default="dandelion")
+    parser.add_argument("--kind", default="3")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/small"))
-    parser.add_argument("--cpu-seconds", type=float, default=75)
+    parser.add_argument("--cpu-seconds", type=float, default=150)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", default=list(ARMS))
-    parser.add_argument("--rates", type=float, nargs=2, default=(7.0, 5.0), help="rounds a CPU-second expected without and with")
+    parser.add_argument(
+        "--rates",
+        type=float,
+        nargs=2,
+        default=(13.0, 11.5),
+        help="rounds a CPU-second expected without and with; the defaults are of the narrow network",
+    )
     parser.add_argument("--set", nargs="*", default=[], help="settings as name=value")
     options = parser.parse_args()
     torch.set_num_threads(1)
