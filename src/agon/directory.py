@@ -104,13 +104,16 @@ class RunDirectory:
         found = [(int(m[1]), p) for p in folder.iterdir() if (m := _STATE.match(p.name))] if folder.is_dir() else []
         return sorted(found)
 
-    def save_state(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], keep: int) -> Path:
-        """Write a state and drop all but the newest `keep`."""
+    def save_state(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], keep: int, *, sparse: bool = False) -> Path:
+        """Write a state and drop all but the newest `keep`. sparse: also keep the first state and ever fewer of the older ones."""
         path = self.path / "states" / f"{rest['round']:08d}.safetensors"
         write_state(path, tensors, rest)
-        for _, old in self.states()[:-keep]:
-            with contextlib.suppress(OSError):
-                old.unlink()
+        states = self.states()
+        wanted = _sparse([round for round, _ in states]) if sparse else set()
+        for round, old in states[:-keep]:
+            if round not in wanted:
+                with contextlib.suppress(OSError):
+                    old.unlink()
         return path
 
     def load_state(self, which: str = "latest") -> tuple[dict[str, Tensor], dict[str, Any], Path] | None:
@@ -137,6 +140,32 @@ class RunDirectory:
                 if path == states[0][1]:
                     raise
         return None
+
+    def state_before(self, latest: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The newest readable state of round `latest` or before, or the oldest there is. Raises InputError if none can be read."""
+        states = self.states()
+        wanted = [path for round, path in reversed(states) if round <= latest] or [states[0][1]]
+        for path in wanted[:-1]:
+            with contextlib.suppress(InputError):
+                return read_state(path)
+        return read_state(wanted[-1])
+
+    def drop_states(self, *, after: int) -> None:
+        """Delete the states of later rounds."""
+        for round, path in self.states():
+            if round > after:
+                path.unlink(missing_ok=True)
+
+
+def _sparse(rounds: list[int]) -> set[int]:
+    """Of ascending rounds the first, and the oldest in each span of ages from 2^k to 2^(k+1) newest intervals."""
+    if len(rounds) < 3:
+        return set(rounds)
+    interval = max(1, rounds[-1] - rounds[-2])
+    oldest: dict[int, int] = {}
+    for round in reversed(rounds):
+        oldest[((rounds[-1] - round) // interval).bit_length()] = round
+    return {rounds[0], *oldest.values()}
 
 
 def write_state(path: Path, tensors: Mapping[str, Tensor], rest: Mapping[str, Any]) -> None:

@@ -324,6 +324,12 @@ class Engine:
             self._deferred = torch.tensor([float(self.streak), float(self.skipped)], device=self.device)
         self.stats = Stats()
 
+    def reseed(self, attempt: int, skipped: int) -> None:
+        """Play on from a loaded state with other noise. skipped: the count of skipped updates to go on counting from."""
+        self.attempt, self.skipped, self.streak = attempt, skipped, 0
+        if self._deferred is not None:
+            self._deferred = torch.tensor([0.0, float(skipped)], device=self.device)
+
     def healthy(self) -> bool:
         """Whether every weight is finite; only such a state is worth saving."""
         sums = [p.detach().sum() for parameters in self._parameters.values() for p in parameters]

@@ -6,10 +6,9 @@ same weights. Records come before the state they belong to: whoever resumes find
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,11 +21,9 @@ from agon.data import DataSet
 from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
-from agon.game import Batch
 from agon.metrics import Extractor, Score
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw
-from agon.schedule import at
 from agon.scoring import Budget, open_extractor, take_scores
 from agon.spaces import Space
 from agon.stats import Log
@@ -34,7 +31,6 @@ from agon.stats import Log
 if TYPE_CHECKING:
     from agon.run import Run
 
-VITAL_SAMPLES = 256  # real, held-out and fake samples looked at by a health check
 ANIMATION_FRAMES = 60
 
 
@@ -81,15 +77,27 @@ class Scene:
     cpu_seconds: float = 0.0  # processor time spent in rounds
     best: float | None = None
     budget: Budget = field(default_factory=lambda: Budget(0.1))
+    setbacks: int = 0  # times this run went back because of a sign
+    alarm: health.Sign | None = None  # a severe sign that just appeared, on the process that looks
+    alarmed: bool = False  # on every process: the run must not simply go on
     _extractor: Extractor | None = None
-    _history: list[health.Vitals] = field(default_factory=list)
-    _fired: set[str] = field(default_factory=set)
+    _doctor: health.Doctor | None = None
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
 
     @property
     def space(self) -> Space:
         """The data's space as the game sees it."""
         return self.run.game.sees(self.data_set.space)
+
+    @property
+    def doctor(self) -> health.Doctor:
+        """Who keeps the vitals and the signs of this run."""
+        if self._doctor is None:
+            run = self.run
+            self._doctor = health.Doctor(
+                self.engine, self.data_set, self.space, self.content, self.directory.path, rounds=run.rounds, tick=run.tick, batch=run.batch
+            )
+        return self._doctor
 
     # -- cadence -----------------------------------------------------------------------------------------------------------------
 
@@ -100,6 +108,14 @@ class Scene:
         run, here = self.run, self.engine.clock.round
         if here % run.tick == 0 or last:
             self.tick()
+            self.alarmed = run.on_collapse != "warn" and ranks.any_true(self.alarm is not None)
+            if self.alarmed:
+                return False
+        return self.keep(last=last)
+
+    def keep(self, *, last: bool) -> bool:
+        """Take scores and save the state where they are due; return whether a state was saved."""
+        run, here = self.run, self.engine.clock.round
         if here > 0 and (here >= run.rounds or (run.score_every and here % run.score_every == 0 and self._affordable())):
             self.score()
         if here % run.save_every == 0 or last:
@@ -112,63 +128,31 @@ class Scene:
         engine.settle()
         stats = engine.stats.flush()
         if ranks.is_main():
-            vitals = self._vitals()
+            vitals = self.doctor.look(stats)
             seconds, seen = self._marked
             rate = (engine.clock.seen - seen) / (self.seconds - seconds) if self.seconds > seconds else None
             self._marked = (self.seconds, engine.clock.seen)
             row = self.log.event(
                 "tick", engine.clock.round, engine.clock.seen, stats={**stats, **vitals}, rate=rate, seconds=round(self.seconds, 3),
                 cpu_seconds=round(self.cpu_seconds, 3), memory_mb=round(memory_mb(engine.device), 1), skipped=engine.skipped,
+                health_seconds=round(self.doctor.seconds, 3),
             )  # fmt: skip
-            self._history.append({**stats, **vitals})
             self._picture()
             self.show.tick(row)
             self._signs()
         ranks.barrier()
 
     def _signs(self) -> None:
-        gamma = getattr(self.run.game, "gamma", None)
-        patient = health.Patient(
-            train=len(self.data_set.train),
-            command=str(self.content.get("command") or f"agon train {self.run.data.path}"),
-            gamma=None if gamma is None else at(gamma, self.engine.clock),
-        )
-        signs = health.examine(self._history, patient)
+        clock = self.engine.clock
+        signs, over = self.doctor.judge()
+        for name in over:
+            self.log.event("relief", clock.round, clock.seen, sign=name)
         for sign in signs:
-            if sign.name not in self._fired:
-                self.log.event("health", self.engine.clock.round, self.engine.clock.seen, sign=sign.name, **_rest(sign))
-                self.show.sign(sign)
-        self._fired = {sign.name for sign in signs}
+            self.log.event("health", clock.round, clock.seen, **health.told(sign))
+            self.show.sign(sign)
+        self.alarm = next((sign for sign in signs if sign.severe), None)
 
     # -- looking -----------------------------------------------------------------------------------------------------------------
-
-    def _vitals(self) -> health.Vitals:
-        train, held = self.data_set.train, self.data_set.held if len(self.data_set.held) else self.data_set.train
-        real, unseen = self._some(train), self._some(held)
-        fake = self._samples(len(real["x"]), seed=1, labels=real.get("y"))
-        training = {name: module.training for name, module in self.engine.players.items()}
-        for _, module in self.engine.players.items():
-            module.eval()
-        try:
-            return health.measure(self.run.game, self.engine.players, real, unseen, fake)
-        finally:
-            for name, module in self.engine.players.items():
-                module.train(training[name])
-
-    def _some(self, samples: Any) -> Batch:
-        """Up to VITAL_SAMPLES samples spread over the set, as the players see them."""
-        index = torch.linspace(0, len(samples) - 1, min(VITAL_SAMPLES, len(samples))).long()
-        batch: dict[str, Tensor] = {"x": samples.x[index].to(self.engine.device)}
-        if samples.y is not None and self.space.condition_dim:
-            batch["y"] = samples.y[index].to(self.engine.device)
-        return Batch(self.space.ready(batch))
-
-    def _samples(self, n: int, *, seed: int, labels: Tensor | None) -> Tensor:
-        """Samples of the present generator in the players' range."""
-        space, y = self.space, None if labels is None else labels.cpu()
-        raw = draw(self.run.game, self.engine.players.ema, space, n, seed=seed, labels=y, stored=False)
-        # Rounded as the data are, but what is not finite must stay so: a picture's bytes would hide it.
-        return torch.where(raw.isfinite(), space.normalise(space.to_bytes(raw)), raw).to(self.engine.device)
 
     def _picture(self) -> None:
         space, train = self.space, self.data_set.train
@@ -230,7 +214,7 @@ class Scene:
         """Save the state, unless a weight is not finite; return whether it was saved."""
         healthy = self.engine.healthy()
         if ranks.is_main() and healthy:
-            self.directory.save_state(*self._state(), keep=self.run.keep)
+            self.directory.save_state(*self._state(), keep=self.run.keep, sparse=self.run.on_collapse == "rollback")
             self.log.event("save", self.engine.clock.round, self.engine.clock.seen)
         if not healthy:
             self.engine.streak = max(self.engine.streak, self.run.patience)
@@ -241,7 +225,7 @@ class Scene:
         tensors, engine = self.engine.state()
         rest = {
             "round": engine["round"], "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "best": self.best,
-            "score_seconds": self.budget.spent, "engine": engine,
+            "score_seconds": self.budget.spent, "engine": engine, "signs": self.doctor.present, "setbacks": self.setbacks,
         }  # fmt: skip
         return tensors, rest
 
@@ -249,9 +233,9 @@ class Scene:
         """Take up what a state knows beside the engine's part, and the vitals written up to it."""
         self.seconds, self.cpu_seconds, self.best = rest["seconds"], rest["cpu_seconds"], rest["best"]
         self.budget.spent = rest.get("score_seconds", 0.0)
-        here = rest["round"]
-        past = [row for row in self.directory.events() if row.get("kind") == "tick" and row["round"] <= here]
-        self._history = [{name: math.nan if value is None else value for name, value in row["stats"].items()} for row in past]
+        self.setbacks = rest.get("setbacks", 0)
+        past = [row for row in self.directory.events() if row.get("kind") == "tick" and row["round"] <= rest["round"]]
+        self.doctor.restore(past, rest.get("signs", {}))
         self._marked = (self.seconds, rest["engine"]["seen"])
 
     def truncate(self, round: int) -> None:
@@ -265,11 +249,16 @@ class Scene:
             if path.stem.isdigit() and int(path.stem) > round:
                 path.unlink()
 
-    def finish(self, end: str) -> None:
+    def ended(self, round: int) -> bool:
+        """Whether it is on record that the run ended at this round."""
+        rows = [row for row in self.directory.events() if row.get("kind") in ("start", "resume", "done", "stop")]
+        return bool(rows) and rows[-1]["kind"] == "done" and rows[-1]["round"] == round
+
+    def finish(self, end: str, **fields: Any) -> None:
         """Record the end; make the animation of a finished run."""
         if end == "done" and ranks.is_main():
             animate(self.directory)
-        self.log.event("done" if end == "done" else "stop", self.engine.clock.round, self.engine.clock.seen)
+        self.log.event("done" if end == "done" else "stop", self.engine.clock.round, self.engine.clock.seen, **fields)
 
 
 def animate(directory: RunDirectory) -> None:
@@ -286,7 +275,3 @@ def animate(directory: RunDirectory) -> None:
         frames[0].save(
             temporary, format="GIF", save_all=True, append_images=frames[1:], duration=[150] * (len(frames) - 1) + [2500], loop=0
         )
-
-
-def _rest(sign: health.Sign) -> dict[str, str]:
-    return {k: v for k, v in asdict(sign).items() if k != "name"}

@@ -82,4 +82,5 @@ class Terminal:
             f"[bold yellow]{'health':>10}[/]  [yellow]{escape(sign.name)}[/]: {escape(sign.sentence)}", highlight=False, soft_wrap=True
         )
         self.console.print(f"{'':>10}  seen: {escape(sign.evidence)}", highlight=False, soft_wrap=True)
-        self.console.print(f"{'':>10}  try:  {escape(sign.remedy)}", highlight=False, soft_wrap=True)
+        for index, remedy in enumerate(sign.remedies):
+            self.console.print(f"{'':>10}  {'or:  ' if index else 'try: '} {escape(remedy)}", highlight=False, soft_wrap=True)

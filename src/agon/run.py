@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import torch
 
-from agon import games, hooks, ranks, recipes, transfer, trust
+from agon import games, hooks, ranks, recipes, recovery, transfer, trust
 from agon.conditions import FILE as conditions_file
 from agon.conditions import Conditions
 from agon.config import choose_kinds, decode, encode, override
@@ -34,7 +34,6 @@ from agon.scoring import Budget
 from agon.stats import Log
 
 Say = Callable[[str, str], None]
-RECOVERIES = 3  # roll-backs without a new saved state in between, after which a run gives up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +62,7 @@ class Run:
     num_samples: int | None = None  # per score; None: chosen by the size of the held-out split
     keep: int = 2  # newest states kept, beside the best
     patience: int = 10  # non-finite updates in a row before rolling back
+    on_collapse: Literal["warn", "rollback", "stop"] = "warn"  # what a severe sign does: tell, go back with other noise, or end the run
     tensorboard: bool = True
 
     def checked(self) -> Run:
@@ -116,7 +116,7 @@ def prepare(
     say(name, text) is told every derived choice with its reason.
     """
     say = say or (lambda name, text: None)
-    settings = dict(settings or {})
+    wish = settings = dict(settings or {})
     asked = {name.removeprefix("game.") for name in settings}
     device = choose_device(str(settings.get("device", "auto")))
     data_set = open_data(data, say=say)
@@ -189,6 +189,7 @@ def prepare(
             "space": encode(space), "content_hash": data_set.content_hash, "class_share": conditions.share, "reasons": reasons,
             "environment": environment(device.value, precision.value), "command": command, "start": record,
             "gallery": conditions.gallery()[3],
+            "settings": {name: value if value is None else encode(value) for name, value in wish.items()},
         })  # fmt: skip
     ranks.barrier()
     return directory, data_set
@@ -307,6 +308,8 @@ def _resume(scene: hooks.Scene) -> None:
     if ranks.is_main():
         scene.truncate(engine.clock.round)
     ranks.barrier()
+    if engine.clock.round >= scene.run.rounds and scene.ended(engine.clock.round):
+        return
     log.event("resume", engine.clock.round, engine.clock.seen)
     scene.show.note("resume", f"from round {engine.clock.round:,}")
 
@@ -316,6 +319,8 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
     recoveries = 0
     fresh = engine.clock.round == 0 and scene.seconds == 0.0
     first = engine.clock.round
+    if first >= run.rounds and not fresh and scene.ended(first):
+        return Outcome("done", first, scene.directory)
     while True:
         here = engine.clock.round
         done = here >= run.rounds
@@ -324,9 +329,17 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
         if fresh or here != first or done or stopping:
             # The state that was resumed from has its records already; only an ending is still to be recorded.
             recoveries = 0 if scene.observe(last=done or stopping, resumed=here == first and not fresh) else recoveries
+        advice: dict[str, str] = {}
+        if scene.alarmed:
+            scene.alarmed = False
+            if not stopping and recovery.after_sign(scene):
+                fresh, first = False, engine.clock.round
+                continue
+            stopping, advice = True, recovery.advice(scene)
+            scene.keep(last=True)
         if done or stopping:
             end: Literal["done", "stopped"] = "done" if done else "stopped"
-            scene.finish(end)
+            scene.finish(end, **advice)
             return Outcome(end, here, scene.directory)
         before, cpu_before = time.perf_counter(), cpu_seconds()
         engine.round(loader.round(here))
@@ -339,34 +352,8 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
         engine.notes.clear()
         if engine.streak >= run.patience:
             recoveries += 1
-            _roll_back(scene, recoveries)
+            recovery.after_nonfinite(scene, recoveries)
             fresh, first = False, engine.clock.round
-
-
-def _roll_back(scene: hooks.Scene, recoveries: int) -> None:
-    """Return to the last good state with other noise; after too many times, give up and say what to change."""
-    engine, run = scene.engine, scene.run
-    failed = engine.clock.round
-    if recoveries > RECOVERIES:
-        raise InputError(
-            f"training diverged: {engine.skipped} updates were not finite, and going back {RECOVERIES} times did not help. "
-            f"Everything up to round {scene.directory.states()[-1][0]} is saved. Lower the learning rate "
-            "(--game.optim.G.lr 1e-4 --game.optim.D.lr 1e-4), clip gradients (--game.optim.D.clip 1) or use --precision fp32."
-        )
-    found = scene.directory.load_state()
-    assert found is not None, "the start of every run is saved"
-    tensors, rest, _ = found
-    skipped = engine.skipped
-    engine.load_state(tensors, rest["engine"])
-    engine.attempt, engine.streak, engine.skipped = rest["engine"]["attempt"] + recoveries, 0, skipped
-    scene.restore(rest)
-    if ranks.is_main():
-        scene.truncate(engine.clock.round)
-    ranks.barrier()
-    scene.save()
-    text = f"{run.patience} updates in a row were not finite; back from round {failed:,} to {engine.clock.round:,} with other noise"
-    scene.log.event("rollback", engine.clock.round, engine.clock.seen, failed=failed, attempt=engine.attempt, sentence=text)
-    scene.show.note("rollback", text)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What there is: settings of recipes, this installation, the demonstration."""
+"""What there is: settings of recipes, the demonstration."""
 
 from __future__ import annotations
 
@@ -33,28 +33,3 @@ def show(name: Annotated[str, typer.Argument(help="A recipe.")], size: int = 32,
         line(console, f"--{key}", str(value), width=36)
     for key, why in suggestion.reasons.items():
         line(console, key, why, width=36)
-
-
-@app.command()
-def doctor() -> None:
-    """Print what this installation has: versions, device, precision, extras."""
-    from importlib.util import find_spec
-
-    from agon.device import choose_device, choose_precision, environment
-
-    console = screen()
-    device = choose_device()
-    precision = choose_precision(device.value)
-    for name, value in environment(device.value, precision.value).items():
-        line(console, name, str(value))
-    line(console, "device", f"{device.value}: {device.reason}")
-    line(console, "precision", f"{precision.value}: {precision.reason}")
-    for module, extra in (
-        ("tensorboard", "tensorboard"),
-        ("onnxruntime", "export"),
-        ("pyarrow", "parquet"),
-        ("datasets", "hub"),
-        ("av", "video"),
-    ):
-        there = find_spec(module) is not None
-        line(console, module, "installed" if there else f"not installed; pip install 'agon-gan[{extra}]'")

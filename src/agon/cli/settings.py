@@ -61,7 +61,7 @@ def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], 
 def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool = False) -> None:
     """Change the settings of an existing run that do not change what was trained. dry: only check them."""
     may = ("rounds", "tick", "score_every", "score_share", "save_every", "keep", "threads", "metrics", "num_samples", "device", "patience",
-           "tensorboard", "extractor", "extractor_weights")  # fmt: skip
+           "on_collapse", "tensorboard", "extractor", "extractor_weights")  # fmt: skip
     if not settings:
         return
     for name in settings:

@@ -290,11 +290,16 @@ def _health_section(journal: Journal) -> Markup:
                 h("h3", sign, " ", h("span", when, class_="way")),
                 h("p", setting_text(last.get("sentence") or "The run gave no sentence for this sign.")),
                 h("p", h("b", "Evidence. "), setting_text(last["evidence"])) if last.get("evidence") else None,
-                copyable(setting_text(last["remedy"]), "Remedy") if last.get("remedy") else None,
+                *(copyable(setting_text(remedy), "Remedy") for remedy in _remedies(last)),
                 class_="sign",
             )
         )
     return section("health", "Health", items)
+
+
+def _remedies(row: Mapping[str, Any]) -> list[Any]:
+    told = row.get("remedies")
+    return [remedy for remedy in (told if isinstance(told, list) and told else [row.get("remedy")]) if remedy]
 
 
 def _curves_section(drawn: Sequence[Mapping[str, Any]], stride: int) -> Markup:

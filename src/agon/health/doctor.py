@@ -1,0 +1,108 @@
+"""The doctor of one run: keeps its vitals and the signs that are present, through resumes and roll-backs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agon.data import DataSet
+from agon.engine import Engine
+from agon.health.contract import Patient, Sign, Vitals
+from agon.health.signs import examine
+from agon.health.vitals import Reference, measure, refer
+from agon.sampling import draw
+from agon.schedule import at
+from agon.spaces import Space
+
+MOST, LEAST = 256, 32  # samples looked at in a check
+SHARE = 1 / 32  # at most so many samples for one that is trained on; keeps the cost below 2 % of the run, see benchmarks/doctor.py
+ABSENT = 3  # ticks a sign must be gone before it counts as a new one
+
+
+@dataclass
+class Doctor:
+    """Looks at a run at its ticks.
+
+    tick, batch: rounds between two looks and samples a round; they decide how many samples a look may use.
+    """
+
+    engine: Engine
+    data_set: DataSet
+    space: Space  # as the game sees it
+    content: Mapping[str, Any]
+    out: Path
+    rounds: int
+    tick: int
+    batch: int
+    seconds: float = 0.0  # processor time spent here
+    history: list[Vitals] = field(default_factory=list)
+    present: dict[str, int] = field(default_factory=dict)  # sign -> ticks since it was last seen
+    _reference: Reference | None = None
+
+    @property
+    def count(self) -> int:
+        """Samples a look uses."""
+        return max(LEAST, min(MOST, int(self.tick * self.batch * SHARE)))
+
+    def look(self, stats: Mapping[str, float]) -> Vitals:
+        """Measure the present moment and remember it beside the tick's statistics."""
+        began = time.process_time()
+        if self._reference is None:
+            self._reference = refer(self.data_set, self.space, self.count, self.engine.device)
+        modules = list(self.engine.players.items())
+        training = [module.training for _, module in modules]
+        for _, module in modules:
+            module.eval()
+        try:
+            vitals = measure(self.engine.game, self.engine.players, self._reference, self._samples(self._reference))
+        finally:
+            for (_, module), was in zip(modules, training, strict=True):
+                module.train(was)
+        self.history.append({**stats, **vitals, "skipped": float(self.engine.skipped)})
+        self.seconds += time.process_time() - began
+        return vitals
+
+    def _samples(self, reference: Reference) -> Tensor:
+        """Samples of the generator as it plays now, rounded as the data are, in the players' range."""
+        space, y = self.space, reference.real.get("y")
+        count = min(self.count, len(reference.real["x"]))
+        raw = draw(self.engine.game, self.engine.players, space, count, seed=1, labels=None if y is None else y[:count].cpu(), stored=False)
+        # What is not finite must stay so: a picture's bytes would hide it.
+        return torch.where(raw.isfinite(), space.normalise(space.to_bytes(raw)), raw).to(self.engine.device)
+
+    def judge(self) -> tuple[list[Sign], list[str]]:
+        """Signs that appeared at this look, and names of those that are over."""
+        signs = examine(self.history, self.patient())
+        new = [sign for sign in signs if sign.name not in self.present]
+        now = {sign.name for sign in signs}
+        gone = {name: since + 1 for name, since in self.present.items() if name not in now}
+        over = [name for name, since in gone.items() if since >= ABSENT]
+        self.present = dict.fromkeys(sorted(now), 0) | {name: since for name, since in gone.items() if since < ABSENT}
+        return new, over
+
+    def patient(self) -> Patient:
+        """The run as signs and remedies know it."""
+        game, clock = self.engine.game, self.engine.clock
+        gamma = getattr(game, "gamma", None)
+        return Patient(
+            train=len(self.data_set.train), content=self.content, out=self.out, share=clock.round / self.rounds,
+            rates={name: at(spec.lr, clock) for name, spec in game.optim.items()},
+            gamma=None if gamma is None else at(gamma, clock), pictures=len(self.space.shape) == 3,
+            facts=self._reference.facts if self._reference else {},
+        )  # fmt: skip
+
+    def restore(self, ticks: Iterable[Mapping[str, Any]], present: Mapping[str, int]) -> None:
+        """Take up the ticks written so far and the signs that were present."""
+        self.history = [
+            {name: math.nan if value is None else float(value) for name, value in row["stats"].items()}
+            | {"skipped": float(row.get("skipped") or 0)}
+            for row in ticks
+        ]  # fmt: skip
+        self.present = dict(present)

@@ -1,0 +1,133 @@
+"""Remedies as commands that can be pasted: the run's own data and settings, one change, and a new place.
+
+Each function returns a command, or None where the change does not apply to this run (no such field, or it is set already).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from agon.data.request import Data
+from agon.health.contract import Patient
+
+_USUAL = {f.name: f.default for f in fields(Data)}
+
+
+def again(patient: Patient, changes: Mapping[str, Any], *, recipe: str | None = None) -> str:
+    """`agon train` with this run's data and settings, `changes` (dotted names) and a free --out. recipe: another one, without the game's settings."""
+    content = patient.content
+    data = dict(content["data"])
+    words = ["agon", "train", str(data.pop("path"))]
+    if recipe is None and content["game"].get("file"):
+        words += ["--game", str(patient.out / content["game"]["file"])]
+    else:
+        words += ["--recipe", recipe or str(content["recipe"])]
+    settings = {f"data.{name}": value for name, value in data.items() if name in _USUAL and value != _USUAL[name]}
+    for name, value in content.get("settings", {}).items():
+        if recipe is None or not name.startswith("game."):
+            settings[name] = content.get(name, value)  # what a later `agon train RUN --rounds …` changed holds
+    for name in changes:
+        # A schedule's parts (lr.start) go when the whole (lr) is set; a later setting wins over an earlier one.
+        settings = {k: v for k, v in settings.items() if k != name and not k.startswith(f"{name}.")}
+    settings |= changes
+    for name, value in settings.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += ["--" + name.removeprefix("data.").replace("_", "-"), text]
+    return shlex.join([*words, "--out", str(free(patient.out))])
+
+
+def free(path: Path) -> Path:
+    """A sibling of `path` that does not exist yet: runs/a -> runs/a-2."""
+    stem = re.sub(r"-\d+$", "", path.name) or "run"
+    return next(p for n in range(2, 10_000) if not (p := path.with_name(f"{stem}-{n}")).exists())
+
+
+def knows(patient: Patient, name: str) -> bool:
+    """Whether the game has a field of this dotted name."""
+    place: Any = patient.content["game"]
+    for key in name.split("."):
+        if not isinstance(place, Mapping) or key not in place:
+            return False
+        place = place[key]
+    return True
+
+
+def slower(patient: Patient, player: str, factor: float = 5.0) -> str | None:
+    """A lower learning rate for a player."""
+    rate = patient.rates.get(player)
+    if not rate or not knows(patient, f"optim.{player}.lr"):
+        return None
+    return again(patient, {f"game.optim.{player}.lr": float(f"{rate / factor:.2g}")})
+
+
+def faster(patient: Patient, player: str, factor: float = 5.0) -> str | None:
+    """A higher learning rate for a player."""
+    return slower(patient, player, 1 / factor)
+
+
+def clipped(patient: Patient, player: str) -> str | None:
+    """Gradients of a player clipped to norm 1."""
+    if not knows(patient, f"optim.{player}.clip") or patient.content["game"]["optim"][player]["clip"] is not None:
+        return None
+    return again(patient, {f"game.optim.{player}.clip": 1.0})
+
+
+def penalised(patient: Patient, times: float) -> str | None:
+    """A stronger gradient penalty, where the game has γ."""
+    if not patient.gamma or not knows(patient, "gamma"):
+        return None
+    return again(patient, {"game.gamma": float(f"{patient.gamma * times:.3g}")})
+
+
+def unsaturated(patient: Patient) -> str | None:
+    """The non-saturating form of the generator's loss, where this is the saturating one."""
+    return again(patient, {"game.saturating": False}) if patient.content["game"].get("saturating") is True else None
+
+
+def augmented(patient: Patient) -> str | None:
+    """Differentiable augmentation with adaptive strength, where the game has it and it is off."""
+    return None
+
+
+def steadier(patient: Patient) -> str | None:
+    """The recipe that needs the least care, unless this is it."""
+    name = "r3gan" if patient.pictures else "r3gan-points"
+    return None if str(patient.content["recipe"]).startswith("r3gan") else again(patient, {}, recipe=name)
+
+
+def reseeded(patient: Patient) -> str:
+    """Another seed: cures bad luck, not bad settings."""
+    return again(patient, {"seed": int(patient.content.get("seed", 0)) + 1})
+
+
+def mirrored(patient: Patient) -> str | None:
+    """Twice the pictures, where left and right may be exchanged."""
+    return again(patient, {"data.mirror": True}) if patient.pictures and not patient.content["data"].get("mirror") else None
+
+
+def unlabelled(patient: Patient) -> str:
+    """Train without labels."""
+    return again(patient, {"data.labels": "ignore"})
+
+
+def look(patient: Patient) -> str:
+    """What is in the data, with a picture of some of it."""
+    return shlex.join(["agon", "data", "check", str(patient.content["data"]["path"]), "--out", "data-check.png"])
+
+
+def best(patient: Patient) -> str | None:
+    """Take the saved state with the best score instead of the last, where one was scored."""
+    if not (patient.out / "states" / "best.safetensors").is_file():
+        return None
+    return shlex.join(["agon", "sample", str(patient.out), "--state", "best"])
+
+
+def some(*commands: str | None) -> tuple[str, ...]:
+    """At most two commands that apply, without repeats."""
+    return tuple(dict.fromkeys(c for c in commands if c))[:2]

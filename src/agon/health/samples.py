@@ -1,0 +1,179 @@
+"""Signs that show in the samples: collapse, a dead generator, divergence, saturation, memorisation, wandering, ignored conditions."""
+
+from __future__ import annotations
+
+import statistics
+
+from agon.health import remedies
+from agon.health.contract import Check, History, Patient, Sign, paired, recent
+
+DEAD = 0.01  # of the data's diversity: below, samples do not depend on the latent
+COLLAPSED = 0.25  # of the data's diversity
+TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
+CLASSES = 0.45  # of the held-out samples' effective number of classes
+
+
+def lost(history: History, patient: Patient) -> Sign | None:
+    """Samples that are not numbers, or updates that were skipped because they were not."""
+    if not history:
+        return None
+    last, before = history[-1], history[-2] if len(history) > 1 else {}
+    new = last.get("skipped", 0.0) - before.get("skipped", 0.0)
+    if last.get("sample/finite", 1.0) == 1.0 and new < 3:
+        return None
+    seen = "NaN or infinity in this tick's samples" if last.get("sample/finite", 1.0) < 1.0 else f"{new:.0f} updates skipped in this tick"
+    return Sign(
+        "non-finite values",
+        "The numbers of this run have left the range of floating point; what it makes from here on is noise.",
+        seen,
+        remedies.some(
+            remedies.slower(patient, "G"),
+            remedies.clipped(patient, "D"),
+            remedies.again(patient, {"precision": "fp32"}),
+            remedies.steadier(patient),
+        ),
+        severe=True,
+    )
+
+
+def dead(history: History, patient: Patient) -> Sign | None:
+    """The same sample whatever the latent."""
+    shares = _diversity(history, 3)
+    if len(history) < 4 or len(shares) < 3 or max(shares) >= DEAD:
+        return None
+    return Sign(
+        "dead generator",
+        "The generator makes the same sample whatever the latent.",
+        f"sample diversity is {shares[-1]:.2%} of the data's, for three ticks",
+        remedies.some(remedies.steadier(patient), remedies.slower(patient, "G"), remedies.reseeded(patient)),
+        severe=True,
+    )
+
+
+def collapse(history: History, patient: Patient) -> Sign | None:
+    """Few different samples: by spread, by near-copies among them, by classes."""
+    if len(history) < 6:
+        return None
+    shares, evidence = _diversity(history, 3), ""
+    if len(shares) == 3 and max(shares) < DEAD:
+        return None  # worse: dead
+    twins = paired(history, "sample/twins", "real/twins", 3)
+    classes, told, chance = (
+        recent(history, "sample/classes", 4),
+        patient.facts.get("labels told", 0.0),
+        patient.facts.get("labels chance", 1.0),
+    )
+    if len(shares) == 3 and max(shares) < COLLAPSED:
+        evidence = f"sample diversity is {shares[-1]:.0%} of the data's, for three ticks"
+    elif len(twins) == 3 and min(a - b for a, b in twins) > TWINS:
+        evidence = f"{twins[-1][0]:.0%} of the samples have a near-copy among so few others, {twins[-1][1]:.0%} of the real ones do"
+    elif len(classes) == 4 and told > max(0.7, 2 * chance) and max(classes) < CLASSES:
+        evidence = (
+            f"the samples are as varied as {classes[-1] * patient.facts['classes']:.1f} classes, the data as {patient.facts['classes']:.1f}"
+        )
+    if not evidence:
+        return None
+    return Sign(
+        "mode collapse",
+        "The samples are few in kind: the generator has given up most of what the data hold.",
+        evidence,
+        remedies.some(remedies.penalised(patient, 10), remedies.steadier(patient), remedies.slower(patient, "G"), remedies.reseeded(patient)),
+        severe=True,
+    )  # fmt: skip
+
+
+def _diversity(history: History, count: int) -> list[float]:
+    return [own / max(usual, 1e-12) for own, usual in paired(history, "sample/diversity", "real/diversity", count)]
+
+
+def divergence(history: History, patient: Patient) -> Sign | None:
+    """Samples that were near the data and moved away for good, or left the data's scale."""
+    distances, sizes = recent(history, "sample/distance", len(history)), recent(history, "sample/size", 2)
+    evidence = ""
+    if len(distances) >= 5:
+        best = min(distances[:-2])
+        if min(distances[-3:]) > max(3 * best, best + 0.4):
+            evidence = f"distance to the data {distances[-1]:.2f} for three ticks, {best:.2f} at best (0: none, 1: as far apart as two real samples)"
+    if not evidence and len(history) > 3 and len(sizes) == 2 and min(sizes) > 10:
+        evidence = f"the samples' values are {sizes[-1]:.3g} times as large as the data's"
+    if not evidence:
+        return None
+    return Sign(
+        "divergence",
+        "The samples have moved away from the data and do not come back.",
+        evidence,
+        remedies.some(remedies.slower(patient, "G"), remedies.best(patient), remedies.steadier(patient), remedies.reseeded(patient)),
+        severe=True,
+    )
+
+
+def saturation(history: History, patient: Patient) -> Sign | None:
+    """Nearly every value at the end of its range, where the data's are not."""
+    ends, usual = recent(history, "sample/saturation", 2), patient.facts.get("saturation", 0.0)
+    # What is left in between must be under a tenth of what the data have there: dark backgrounds are no fault.
+    if not patient.facts.get("bounded") or len(ends) < 2 or min(ends) < max(0.95, 1 - (1 - usual) / 10):
+        return None
+    return Sign(
+        "saturated output",
+        "Nearly every value of the samples sits at the end of its range, where the output layer passes no gradient.",
+        f"{ends[-1]:.1%} of the values, {usual:.1%} in the data",
+        remedies.some(remedies.slower(patient, "G"), remedies.clipped(patient, "G"), remedies.steadier(patient)),
+    )
+
+
+def memorisation(history: History, patient: Patient) -> Sign | None:
+    """Samples next to one training sample and far from the next, much more often than held-out reals."""
+    copies, usual = recent(history, "sample/copies", 3), patient.facts.get("held copies")
+    if usual is None or len(copies) < 3 or min(copies) <= max(0.2, 3 * usual + 0.1):
+        return None
+    return Sign(
+        "memorisation",
+        "The generator repeats training samples instead of making new ones.",
+        f"{copies[-1]:.0%} of the samples lie at less than half the distance to their nearest training sample than to the second; "
+        f"{usual:.0%} of held-out reals do ({patient.train:,} training samples)",
+        remedies.some(remedies.augmented(patient), remedies.mirrored(patient), remedies.best(patient), remedies.look(patient)),
+    )
+
+
+def wandering(history: History, patient: Patient) -> Sign | None:
+    """The samples' mean goes to and fro between ticks, as far as the data are wide."""
+    axes = [recent(history, name, 8) for name in sorted({n for v in history[-1:] for n in v if n.startswith("sample/axis")})]
+    if len(history) < 8 or not axes or min(len(a) for a in axes) < 8:
+        return None
+    steps = [_length([a[i + 1] - a[i] for a in axes]) for i in range(7)]
+    path, way = sum(steps), _length([a[-1] - a[0] for a in axes])
+    if statistics.median(steps) < WANDER or way > 0.5 * path:
+        return None
+    return Sign(
+        "oscillation",
+        "The generator runs from one part of the data to another and back instead of covering them.",
+        f"from tick to tick the samples' mean moves by {statistics.median(steps):.2f} standard deviations of the data; "
+        f"{path:.1f} in seven ticks, to end {way:.1f} from where it began",
+        remedies.some(remedies.slower(patient, "G"), remedies.penalised(patient, 5), remedies.steadier(patient)),
+    )
+
+
+WANDER = 0.7  # standard deviations a tick
+
+
+def _length(step: list[float]) -> float:
+    return sum(x * x for x in step) ** 0.5
+
+
+def unheeded(history: History, patient: Patient) -> Sign | None:
+    """Conditions that neither player heeds, though they can be told from the data."""
+    told, chance = patient.facts.get("labels told", 0.0), patient.facts.get("labels chance", 1.0)
+    agreement, gaps = recent(history, "sample/agreement", 5), recent(history, "D/labels", 5)
+    if len(history) < 9 or len(agreement) < 5 or told < max(0.6, 3 * chance):
+        return None
+    if max(agreement) > chance + 0.25 * (told - chance) or (gaps and max(gaps) > 0.05):
+        return None
+    return Sign(
+        "conditions ignored",
+        "The samples do not show the class that was asked for, though the classes can be told apart.",
+        f"{agreement[-1]:.0%} of the samples have the class asked for, {told:.0%} of held-out reals do; by chance {chance:.0%}",
+        remedies.some(remedies.steadier(patient), remedies.unlabelled(patient), remedies.look(patient)),
+    )
+
+
+CHECKS: tuple[Check, ...] = (lost, dead, collapse, divergence, saturation, memorisation, wandering, unheeded)

@@ -1,0 +1,169 @@
+"""Every check of the doctor: on made-up vitals that show the sign, and on ones that come near and do not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agon.health import CHECKS, Patient, examine
+from agon.health.contract import Sign, told
+
+FACTS = {
+    "low": -1.0, "high": 1.0, "bounded": 1.0, "spread": 0.4, "saturation": 0.4, "nearest": 3.0, "identical": 0.0, "held copies": 0.05,
+    "labels told": 0.9, "labels chance": 0.1, "looked at": 200.0, "classes": 10.0, "samples": 1000.0,
+}  # fmt: skip
+WELL = {
+    "sample/finite": 1.0, "sample/diversity": 0.5, "real/diversity": 0.5, "sample/twins": 0.05, "real/twins": 0.0, "sample/classes": 0.9,
+    "sample/agreement": 0.9, "sample/distance": 0.1, "sample/size": 1.0, "sample/saturation": 0.35, "sample/copies": 0.02,
+    "sample/told apart": 0.9, "D/real": 1.0, "D/fake": -1.0, "D/held": 0.9, "D/held error": 0.05, "D/separation": 0.85, "D/labels": 0.8,
+    "G/grad": 0.5, "D/grad": 1.0, "G/weights": 30.0, "D/weights": 30.0, "sample/axis 1": 0.1, "sample/axis 2": 0.0, "skipped": 0.0,
+}  # fmt: skip
+
+
+def content(**game: Any) -> dict[str, Any]:
+    """run.json as far as remedies read it."""
+    optim = {"G": {"lr": 2e-4, "clip": None}, "D": {"lr": 2e-4, "clip": None}}
+    return {
+        "data": {"path": "digits", "mirror": False, "labels": "auto", "size": None}, "recipe": "gan", "seed": 3,
+        "game": {"name": "gan", "optim": optim, **game}, "settings": {"rounds": 500},
+    }  # fmt: skip
+
+
+def patient(facts: dict[str, float] | None = None, **game: Any) -> Patient:
+    gamma = game.get("gamma")
+    return Patient(
+        train=1000, content=content(**game), out=Path("runs/a"), share=0.5, rates={"G": 2e-4, "D": 2e-4}, gamma=gamma,
+        facts={**FACTS, **(facts or {})},
+    )  # fmt: skip
+
+
+def history(ticks: int = 12, **course: Any) -> list[dict[str, float]]:
+    """Healthy vitals, with the named ones replaced: a number for all ticks, a list for the last ones. Weights move, as they do."""
+    rows = [{**WELL, "G/weights": 30 + 0.01 * i, "D/weights": 30 + 0.02 * i} for i in range(ticks)]
+    for name, values in course.items():
+        key = name.replace("__", "/").replace("_", " ")
+        series = values if isinstance(values, list) else [values] * ticks
+        for row, value in zip(rows[-len(series) :], series, strict=True):
+            row[key] = value
+    return rows
+
+
+def names(rows: list[dict[str, float]], who: Patient | None = None) -> list[str]:
+    return [sign.name for sign in examine(rows, who or patient())]
+
+
+def test_a_healthy_run_shows_none() -> None:
+    for ticks in range(13):
+        assert names(history(ticks)) == []
+
+
+FIRES: list[tuple[str, str, dict[str, Any], dict[str, float]]] = [
+    ("finite", "non-finite values", {"sample__finite": [0.0]}, {}),
+    ("skips", "non-finite values", {"skipped": [0.0, 8.0]}, {}),
+    ("constant", "dead generator", {"sample__diversity": 0.001}, {}),
+    ("diversity", "mode collapse", {"sample__diversity": 0.08}, {}),
+    ("twins", "mode collapse", {"sample__twins": [0.6] * 3}, {}),
+    ("classes", "mode collapse", {"sample__classes": [0.3] * 4}, {}),
+    ("moved away", "divergence", {"sample__distance": [0.1] * 9 + [0.9] * 3}, {}),
+    ("size", "divergence", {"sample__size": [30.0] * 2}, {}),
+    ("ends", "saturated output", {"sample__saturation": [0.99] * 2}, {}),
+    ("ends of dark pictures", "saturated output", {"sample__saturation": [0.99] * 2}, {"saturation": 0.85}),
+    ("copies", "memorisation", {"sample__copies": [0.6] * 3}, {}),
+    ("to and fro", "oscillation", {"sample__axis_1": [1.0, -1.0] * 6}, {}),
+    ("deaf", "conditions ignored", {"sample__agreement": 0.1, "D__labels": 0.0}, {}),
+    ("gradient", "exploding gradients", {"G__grad": [0.5] * 10 + [5e4, 6e4]}, {}),
+    ("weights", "exploding gradients", {"D__weights": [30.0] * 11 + [3000.0]}, {}),
+    ("logits", "exploding gradients", {"D__real": [2e4] * 2, "D__fake": [-2e4] * 2}, {}),
+    ("no slope", "vanishing gradients", {"G__grad": [1e-6] * 3}, {}),
+    ("no slope at all", "vanishing gradients", {"G__grad": 0.0}, {}),
+    ("still", "frozen player", {"D__weights": 30.0}, {}),
+    ("by heart", "discriminator overfitting", {"D__held": -0.5}, {}),
+    ("always right", "critic too strong", {"D__separation": 1.0, "G__grad": [1.0] * 4 + [0.01] * 8}, {}),
+    ("sees nothing", "critic too weak", {"D__separation": 0.5, "sample__told_apart": 1.0, "sample__distance": 0.8}, {}),
+    ("by turns", "oscillation", {"D__separation": [0.99, 0.1] * 6}, {}),
+    ("bytes", "wrong scale", {}, {"low": 0.0, "high": 255.0}),
+    ("half the range", "wrong scale", {}, {"low": 0.0, "high": 1.0}),
+    ("faint", "wrong scale", {}, {"low": -0.05, "high": 0.0, "spread": 0.005}),
+    ("copies of one", "identical samples", {}, {"identical": 0.9}),
+    ("shuffled", "labels say nothing", {"D__labels": 0.02}, {"labels told": 0.11}),
+]
+
+
+@pytest.mark.parametrize(("sign", "course", "facts"), [case[1:] for case in FIRES], ids=[case[0] for case in FIRES])
+def test_fires(sign: str, course: dict[str, Any], facts: dict[str, float]) -> None:
+    found = {s.name: s for s in examine(history(**course), patient(facts))}
+    assert sign in found, f"{sign} did not fire; {list(found)} did"
+    assert found[sign].sentence.endswith(".") and any(c.isdigit() for c in found[sign].evidence + "0" * (sign == "non-finite values"))
+    assert 1 <= len(found[sign].remedies) <= 2
+    json.dumps(told(found[sign]))
+
+
+QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
+    ("one skipped update", {"skipped": [0.0, 1.0]}, {}),
+    ("less diverse, not collapsed", {"sample__diversity": 0.2}, {}),
+    ("a collapse that passed", {"sample__diversity": [0.05, 0.05, 0.4]}, {}),
+    ("twins as among the reals", {"sample__twins": 0.4, "real__twins": 0.3}, {}),
+    ("few classes where the judge is weak", {"sample__classes": [0.3] * 4}, {"labels told": 0.3}),
+    ("a setback of two ticks", {"sample__distance": [0.1] * 9 + [0.9, 0.9, 0.2]}, {}),
+    ("dark pictures", {"sample__saturation": [0.95] * 2}, {"saturation": 0.94}),
+    ("points have no ends", {"sample__saturation": [0.99] * 2}, {"bounded": 0.0}),
+    ("copies as among held-out reals", {"sample__copies": 0.3}, {"held copies": 0.3}),
+    ("the mean moves on", {"sample__axis_1": [0.5 * i for i in range(12)]}, {}),
+    ("classes come late, the critic knows them", {"sample__agreement": 0.1, "D__labels": 0.5}, {}),
+    ("classes nobody can tell", {"sample__agreement": 0.1, "D__labels": 0.0}, {"labels told": 0.2}),
+    ("one spike", {"G__grad": [0.5] * 10 + [5e4, 0.5]}, {}),
+    ("weights grow", {"D__weights": [30.0 + 20 * i for i in range(12)]}, {}),
+    ("the critic has won", {"D__grad": [1.0] * 8 + [1e-9] * 4}, {}),
+    ("held-out reals a bit lower", {"D__held": 0.4}, {}),
+    ("few held out", {"D__held": -0.5, "D__held_error": 1.0}, {}),
+    ("always right, and teaches", {"D__separation": 1.0}, {}),
+    ("even, and the samples are good", {"D__separation": 0.5, "sample__told_apart": 0.7}, {}),
+    ("even, and coming nearer", {"D__separation": 0.5, "sample__told_apart": 1.0, "sample__distance": [2.0, 1.8, 1.4, 1.0, 0.8, 0.6, 0.4, 0.3]}, {}),
+    ("light pictures", {}, {"low": -0.9, "high": 1.0}),
+    ("some copies", {}, {"identical": 0.3}),
+    ("hard classes, and the critic knows them", {"D__labels": 0.5}, {"labels told": 0.11}),
+    ("hard classes, and the critic does not look", {"D__labels": 0.0}, {"labels told": 0.11}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("course", "facts"), [case[1:] for case in QUIET], ids=[case[0] for case in QUIET])
+def test_stays_quiet(course: dict[str, Any], facts: dict[str, float]) -> None:
+    assert names(history(**course), patient(facts)) == []
+
+
+def test_a_player_that_has_not_played_is_not_frozen() -> None:
+    rows = history(D__weights=30.0)
+    for row in rows:
+        del row["D/grad"]
+    assert names(rows) == []
+
+
+def test_games_without_a_critic_and_with_other_players() -> None:
+    """Autoencoders and flows: no judge, players by other names."""
+    rows = [
+        {k: v for k, v in row.items() if k[:2] not in ("D/", "G/")} | {"decoder/grad": 0.1, "decoder/weights": 9 + i}
+        for i, row in enumerate(history())
+    ]
+    assert names(rows) == []
+    for row in rows[-3:]:
+        row["decoder/grad"] = 1e-9
+    assert names(rows) == ["vanishing gradients"]
+
+
+def test_checks_bear_what_is_missing() -> None:
+    """A tick of an older run, or none at all, is no reason to fail."""
+    for check in CHECKS:
+        assert check([], Patient(train=1, content=content(), out=Path("a"))) is None
+        assert check([{"G/grad": 1.0}] * 9, Patient(train=1, content=content(), out=Path("a"))) is None
+        assert check([{"sample/diversity": float("nan"), "real/diversity": float("nan")}] * 9, patient()) is None
+
+
+def test_severe_signs_are_those_a_run_does_not_survive() -> None:
+    found: dict[str, Sign] = {}
+    for _, _, course, facts in FIRES:
+        found |= {s.name: s for s in examine(history(**course), patient(facts))}
+    severe = {name for name, sign in found.items() if sign.severe}
+    assert severe == {"non-finite values", "dead generator", "mode collapse", "divergence", "exploding gradients"}
