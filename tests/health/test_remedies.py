@@ -73,7 +73,7 @@ def ill(directory: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("path", "recipe", "settings"),
     [
-        ("digits", "gan", {"rounds": 40, "game.saturating": True, "game.optim.D.lr": 0.001}),
+        ("digits", "gan", {"rounds": 40, "game.loss.saturating": True, "game.optim.D.lr": 0.001}),
         ("digits", "r3gan", {"rounds": 40, "game.net.widths": [16, 8], "game.optim.G.lr": {"start": 1e-3, "end": 1e-4, "span": 100}}),
         ("ring", "r3gan-points", {"rounds": 40, "batch": 32, "seed": 5}),
     ],
@@ -103,7 +103,7 @@ def test_a_game_of_ones_own_is_kept(tmp_path: Path) -> None:
 
 def test_another_recipe_leaves_the_games_settings_behind(tmp_path: Path) -> None:
     place = tmp_path / "a"
-    prepare(Data(path="digits", limit=60), out=place, recipe="gan", settings={"rounds": 9, "game.saturating": True})
+    prepare(Data(path="digits", limit=60), out=place, recipe="gan", settings={"rounds": 9, "game.loss.saturating": True})
     command = remedies.steadier(_patient(place))
     assert command is not None and "saturating" not in command
     made = try_out(command, tmp_path)

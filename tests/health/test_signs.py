@@ -105,6 +105,7 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("one skipped update", {"skipped": [0.0, 1.0]}, {}),
     ("less diverse, not collapsed", {"sample__diversity": 0.2}, {}),
     ("a collapse that passed", {"sample__diversity": [0.05, 0.05, 0.4]}, {}),
+    ("little diversity at first, on its way up", {"sample__diversity": [0.04, 0.05, 0.06, 0.07]}, {}),
     ("twins as among the reals", {"sample__twins": 0.4, "real__twins": 0.3}, {}),
     ("few classes where the judge is weak", {"sample__classes": [0.3] * 4}, {"labels told": 0.3}),
     ("a setback of two ticks", {"sample__distance": [0.1] * 9 + [0.9, 0.9, 0.2]}, {}),

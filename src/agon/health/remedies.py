@@ -87,12 +87,16 @@ def penalised(patient: Patient, times: float) -> str | None:
 
 def unsaturated(patient: Patient) -> str | None:
     """The non-saturating form of the generator's loss, where this is the saturating one."""
-    return again(patient, {"game.saturating": False}) if patient.content["game"].get("saturating") is True else None
+    loss = patient.content["game"].get("loss")
+    saturating = isinstance(loss, Mapping) and loss.get("saturating") is True
+    return again(patient, {"game.loss.saturating": False}) if saturating else None
 
 
 def augmented(patient: Patient) -> str | None:
-    """Differentiable augmentation with adaptive strength, where the game has it and it is off."""
-    return None
+    """Differentiable augmentation with adaptive strength, where the game has it and it is off; no mirroring, which may be wrong."""
+    if not patient.pictures or not knows(patient, "augment") or patient.content["game"]["augment"] is not None:
+        return None
+    return again(patient, {"game.augment": {"policy": ["blit", "geometry", "colour"]}})
 
 
 def steadier(patient: Patient) -> str | None:
