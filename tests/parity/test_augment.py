@@ -58,7 +58,14 @@ def test_a_group_changes_about_a_share_p_of_samples(group: Group) -> None:
     changed = (out != x).flatten(1).any(1).float().mean().item()
     # A mirror shows for half the coins; a blit for 3 of 4 turns and most of the shifts; geometry has four coins and colour three.
     turn, shift = 0.3 * 3 / 4, 0.3 * (1 - 1 / 9)
-    expected = {"flip": 0.15, "shift": shift, "blit": 1 - (1 - turn) * (1 - shift), "geometry": 1 - 0.7**4, "colour": 1 - 0.7**3, "cutout": 0.3}[group]
+    expected = {
+        "flip": 0.15,
+        "shift": shift,
+        "blit": 1 - (1 - turn) * (1 - shift),
+        "geometry": 1 - 0.7**4,
+        "colour": 1 - 0.7**3,
+        "cutout": 0.3,
+    }[group]
     assert changed == pytest.approx(expected, abs=0.05)
 
 

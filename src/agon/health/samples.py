@@ -39,7 +39,7 @@ def lost(history: History, patient: Patient) -> Sign | None:
 def dead(history: History, patient: Patient) -> Sign | None:
     """The same sample whatever the latent."""
     shares = _diversity(history, 3)
-    if len(history) < 4 or len(shares) < 3 or max(shares) >= DEAD or _rising(shares):
+    if len(history) < 4 or len(shares) < 3 or max(shares) >= DEAD or _improving(history):
         return None
     return Sign(
         "dead generator",
@@ -52,7 +52,7 @@ def dead(history: History, patient: Patient) -> Sign | None:
 
 def collapse(history: History, patient: Patient) -> Sign | None:
     """Few different samples: by spread, by near-copies among them, by classes."""
-    if len(history) < 6:
+    if len(history) < 6 or _improving(history):
         return None
     shares, evidence = _diversity(history, 3), ""
     if len(shares) == 3 and max(shares) < DEAD:
@@ -63,7 +63,7 @@ def collapse(history: History, patient: Patient) -> Sign | None:
         patient.facts.get("labels told", 0.0),
         patient.facts.get("labels chance", 1.0),
     )
-    if len(shares) == 3 and max(shares) < COLLAPSED and not _rising(shares):
+    if len(shares) == 3 and max(shares) < COLLAPSED:
         evidence = f"sample diversity is {shares[-1]:.0%} of the data's, for three ticks"
     elif len(twins) == 3 and min(a - b for a, b in twins) > TWINS:
         evidence = f"{twins[-1][0]:.0%} of the samples have a near-copy among so few others, {twins[-1][1]:.0%} of the real ones do"
@@ -86,9 +86,10 @@ def _diversity(history: History, count: int) -> list[float]:
     return [own / max(usual, 1e-12) for own, usual in paired(history, "sample/diversity", "real/diversity", count)]
 
 
-def _rising(shares: list[float]) -> bool:
-    """On the way up: a generator that has just begun is not one that collapsed."""
-    return shares[-1] > 1.1 * shares[0]
+def _improving(history: History) -> bool:
+    """The samples come nearer to the data: a generator that has just begun is not one that collapsed."""
+    distances = recent(history, "sample/distance", 5)
+    return len(distances) == 5 and distances[-1] < 0.93 * distances[0]
 
 
 def divergence(history: History, patient: Patient) -> Sign | None:
