@@ -108,17 +108,21 @@ class Source(Protocol):
         """Normal, [n, *shape]."""
 
 
-def augmented(x: Tensor, policy: tuple[Group, ...], p: float | Tensor, source: Source, *, width: int | None = None) -> Tensor:
+def augmented(
+    x: Tensor, policy: tuple[Group, ...], p: float | Tensor, source: Source, *, width: int | None = None, alike: int = 1
+) -> Tensor:
     """Pictures [n, C, H, W] in [-1, 1] after the policy's transforms, each on each sample with probability p; the same shape.
 
     width: samples of one kind; n is a multiple of it (reals and fakes behind one another), and each block gets draws of its own, so that a
-    sample's draws do not depend on how a batch is cut. Values may leave [-1, 1]. Affine in x for given draws.
+    sample's draws do not depend on how a batch is cut. alike: x is that many equal batches behind one another, changed alike. Values may leave
+    [-1, 1]. Affine in x for given draws.
     """
     if isinstance(p, float) and p == 0.0:
         return x
-    width = width if width and len(x) % width == 0 else len(x)
-    blocks = [(source.rand(width, _UNIFORM), source.randn(width, _NORMAL)) for _ in range(len(x) // width)]
-    u, g = (torch.cat(parts) for parts in zip(*blocks, strict=True))
+    n = len(x) // alike
+    width = width if width and n % width == 0 else n
+    blocks = [(source.rand(width, _UNIFORM), source.randn(width, _NORMAL)) for _ in range(n // width)]
+    u, g = (torch.cat(parts * alike) for parts in zip(*blocks, strict=True))
     spatial = [group for group in policy if group in ("flip", "shift", "blit", "geometry")]
     if spatial:
         x = _moved(x, spatial, p, u, g)
@@ -138,22 +142,22 @@ def _moved(x: Tensor, groups: Sequence[Group], p: float | Tensor, u: Tensor, g: 
     device = x.device
     a = torch.eye(2, device=device).expand(n, 2, 2)
     b = torch.zeros(n, 2, device=device)
-    side = torch.tensor([height, width], device=device, dtype=torch.float32)
+    side = torch.stack([torch.full((), float(length), device=device) for length in (height, width)])  # no copy from the host, so no wait
     if "flip" in groups:
         mirror = torch.where((u[:, 0] < p) & (u[:, 1] < 0.5), -1.0, 1.0)
-        a = a @ torch.diag_embed(torch.stack([torch.ones_like(mirror), mirror], 1))
+        a = a * torch.stack([torch.ones_like(mirror), mirror], 1)[:, None]
     if "blit" in groups:
         quarter = (u[:, 3] * 4).floor() if height == width else (u[:, 3] * 2).floor() * 2
-        quarter = torch.where(u[:, 2] < p, quarter, torch.zeros_like(quarter)).long()
-        cosine = torch.tensor([1.0, 0.0, -1.0, 0.0], device=device)[quarter]
-        a = a @ _rotation(cosine, torch.tensor([0.0, 1.0, 0.0, -1.0], device=device)[quarter])
+        quarter = torch.where(u[:, 2] < p, quarter, torch.zeros_like(quarter))
+        odd = quarter.remainder(2)
+        a = _product(a, _rotation((1 - quarter) * (1 - odd), (2 - quarter) * odd))
     if "blit" in groups or "shift" in groups:
         b = b + ((u[:, 5:7] * 2 - 1) * side / 8).round() * (u[:, 4:5] < p)
     if "geometry" in groups:
         scale = torch.exp2(0.2 * g[:, 0] * (u[:, 7] < p))
         angle = (2 * u[:, 9] - 1) * math.pi * (u[:, 8] < p)
         one_axis = torch.exp2(0.2 * g[:, 1] * (u[:, 16] < p))
-        a = a @ _rotation(angle.cos(), angle.sin()) @ torch.diag_embed(torch.stack([scale * one_axis, scale / one_axis], 1))
+        a = _product(a, _rotation(angle.cos(), angle.sin())) * torch.stack([scale * one_axis, scale / one_axis], 1)[:, None]
         b = b + g[:, 2:4] * side / 8 * (u[:, 17:18] < p)
     middle = (side - 1) / 2
     rows = torch.arange(height, device=device, dtype=torch.float32) - middle[0]
@@ -161,6 +165,11 @@ def _moved(x: Tensor, groups: Sequence[Group], p: float | Tensor, u: Tensor, g: 
     # Source row and column of each output pixel: [n, 2, H, W].
     place = a[:, :, :1, None] * rows[:, None] + a[:, :, 1:, None] * columns + (b + middle)[:, :, None, None]
     return _looked_up(x, place, bilinear="geometry" in groups)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Matrices [n, 2, 2] times matrices; written out, because under autocast a matrix product is taken in 16 bits."""
+    return a[:, :, :1] * b[:, :1] + a[:, :, 1:] * b[:, 1:]
 
 
 def _rotation(cosine: Tensor, sine: Tensor) -> Tensor:
@@ -220,10 +229,11 @@ def _cut(x: Tensor, p: float | Tensor, u: Tensor) -> Tensor:
 class Lens(nn.Module):
     """A critic that sees its pictures through `bend`: calls, and its own methods, whose first argument is a batch [n, C, H, W].
 
-    Parameters and every other attribute are the critic's own. Made anew for each turn; nothing outside a turn sees it.
+    A method that compares, whose first two arguments are batches of one shape, sees both bent alike. Parameters and every other attribute
+    are the critic's own. Made anew for each turn; nothing outside a turn sees it.
     """
 
-    def __init__(self, critic: nn.Module, bend: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, critic: nn.Module, bend: Callable[..., Tensor]) -> None:
         super().__init__()
         self.critic = critic
         self.bend = bend
@@ -234,7 +244,7 @@ class Lens(nn.Module):
         return self.critic(self._bent(x), *rest, **named)
 
     def _bent(self, x: Any) -> Any:
-        return self.bend(x) if isinstance(x, Tensor) and x.dim() == 4 and x.is_floating_point() else x
+        return self.bend(x) if _picture(x) else x
 
     def __getattr__(self, name: str) -> Any:
         if name in ("critic", "bend", "_modules"):
@@ -244,6 +254,12 @@ class Lens(nn.Module):
             return found
 
         def method(x: Any = None, *rest: Any, **named: Any) -> Any:
+            if rest and _picture(x) and _picture(rest[0]) and x.shape == rest[0].shape:
+                return found(*self.bend(torch.cat([x, rest[0]]), alike=2).chunk(2), *rest[1:], **named)
             return found(*([] if x is None else [self._bent(x)]), *rest, **named)
 
         return method
+
+
+def _picture(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.dim() == 4 and x.is_floating_point()

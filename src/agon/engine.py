@@ -250,7 +250,7 @@ class Engine:
     @torch.no_grad()
     def _average(self, batch: int) -> None:
         if ranks.size() > 1:  # before the copies are made, so that these are alike as well
-            averaged = [net for name, net in self.players.items() if name in self.game.optim or getattr(net, "averaged", False)]
+            averaged = [net for name, net in self.players.items() if name in self.game.optim]
             ranks.mean_([b for net in averaged for b in net.buffers() if b.is_floating_point()])
         after = Clock(self.clock.round, self.clock.seen + batch)
         for name, average in self.players.averages.items():

@@ -23,7 +23,7 @@ from agon.props import Strength
 from agon.schedule import Clock
 from agon.spaces import SpaceT
 
-__all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "label_of", "lazily", "mix"]
+__all__ = ["Batch", "Clock", "Dice", "Game", "Players", "Terms", "Turn", "label_of", "lazily", "mix", "needs_pictures"]
 
 Terms = Mapping[str, Tensor]
 STRENGTH = "strength"  # the player that holds the adaptive strength of augmentation
@@ -234,6 +234,13 @@ def lazily(loss: Callable[[Players, Batch, Clock], Terms], moves: str, every: in
     return Turn(loss, moves, every=every, gain=float(every), lazy=True, **rest)
 
 
+def needs_pictures(net: Any, space: Any, instead: str) -> str | None:
+    """Why this network cannot serve this space, naming the one for points; None if it can. Networks for any data are marked `any_shape`."""
+    if len(space.shape) == 3 or getattr(net, "any_shape", False):
+        return None
+    return f"'{net.kind}' is made of convolutions over pictures, and the data are {space.describe()}; take the network '{instead}'."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Game(ABC):
     """Rules and hyperparameters. Subclasses are frozen dataclasses and must have the fields `optim` and `ema`."""
@@ -321,8 +328,8 @@ class Game(ABC):
             strength = self.augment.strength(t, p)
             policy = self.augment.policy
 
-            def bend(x: Tensor) -> Tensor:
-                return augmented(x, policy, strength, p, width=None if p.dice is None else p.dice.width)
+            def bend(x: Tensor, alike: int = 1) -> Tensor:
+                return augmented(x, policy, strength, p, width=None if p.dice is None else p.dice.width, alike=alike)
 
             def lens(name: str, module: nn.Module) -> nn.Module:
                 return Lens(module, bend) if name in self.critics else module
@@ -333,7 +340,7 @@ class Game(ABC):
 
     def _report(self, p: Players, real: Batch, t: Clock) -> Terms:
         assert self.augment is not None
-        return {"p": torch.as_tensor(self.augment.strength(t, p))}
+        return {"p": torch.full((), float(self.augment.strength(t, p)), device=p.device)}
 
     def _adapt(self, p: Players, real: Batch, t: Clock) -> Terms:
         """Move the strength by what was seen last time, then look again, at one batch of reals and fakes."""

@@ -93,7 +93,7 @@ def gradient_penalty(
 def interpolate(real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
     """mix·real + (1 − mix)·fake with one `mix` in [0, 1] a sample ([n]), the points of WGAN-GP (same shape as `real`)."""
     weight = mix.reshape(-1, *[1] * (real.dim() - 1)).to(real.dtype)
-    return torch.lerp(fake, real, weight)
+    return torch.lerp(fake.to(real.dtype), real, weight)  # under autocast fakes come in 16 bits, reals do not
 
 
 def lecam(real: Tensor, fake: Tensor, real_anchor: Tensor, fake_anchor: Tensor) -> Tensor:

@@ -44,7 +44,6 @@ class Pool(nn.Module):
 class Running(nn.Module):
     """A running mean of a scalar or vector: `value` ← decay · value + (1 - decay) · x, corrected for its start at zero."""
 
-    averaged = True  # every process takes in its own share; the engine keeps the mean of them
     total: Tensor
     weight: Tensor
 

@@ -66,7 +66,6 @@ def check_movers(game: Game, space: Space, *, batch: int = 8) -> None:
         engine.turns = [_at_once(turn)]
         engine._losses = [engine._losses[index]]
         before = _weights(engine)
-        # Turns of a game may build on what earlier ones left on the blackboard, so all are played where one alone cannot be.
         engine.round(_batches(engine, space, batch, 0))
         after = _weights(engine)
         for name in engine.players:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, needs_pictures
 from agon.networks.codec import Codec, FlatCodec
 from agon.optim import Adam, Average
 from agon.spaces import Space
@@ -37,6 +37,9 @@ class Autoencoder(Game):
     net: Codec | FlatCodec = field(default_factory=Codec)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=1e-3, betas=(0.9, 0.99)) for k in "EG"})
     ema: Mapping[str, Average] = field(default_factory=dict)
+
+    def why_not(self, space: Space) -> str | None:
+        return needs_pictures(self.net, space, "flat-codec")
 
     def players(self, space: Space) -> dict[str, nn.Module]:
         return {"E": self.net.encoder(self.z_dim, space), "G": Sampler(self.net.decoder(self.z_dim, space), self.z_dim, space.num_classes)}
@@ -102,9 +105,7 @@ class Sampler(nn.Module):
     @torch.no_grad()
     def refresh(self) -> None:
         """Make μ and L of the moments. A class with fewer codes than dimensions borrows the covariance of all in proportion."""
-        total = self.count.sum()
-        if total < 2:
-            return
+        total = self.count.sum().clamp_min(1e-6)
         pooled_mean = self.first.sum(0) / total
         pooled = self.second.sum(0) / total - torch.outer(pooled_mean, pooled_mean)
         count = self.count.clamp_min(1e-6)[:, None]
@@ -115,9 +116,10 @@ class Sampler(nn.Module):
         covariance = trust * own + (1 - trust) * pooled
         ridge = (1e-4 * covariance.diagonal(dim1=1, dim2=2).mean(1) + 1e-8)[:, None, None] * torch.eye(dim, device=covariance.device)
         factor, wrong = torch.linalg.cholesky_ex(covariance + ridge)
-        good = (wrong == 0)[:, None, None]
+        enough = total >= 2  # stays on the device, as `wrong` does: nothing waits for it
+        good = enough & (wrong == 0)[:, None, None]
         self.factor.copy_(torch.where(good, factor, self.factor))
-        self.mean.copy_(trust[:, :, 0] * mean + (1 - trust[:, :, 0]) * pooled_mean)
+        self.mean.copy_(torch.where(enough, trust[:, :, 0] * mean + (1 - trust[:, :, 0]) * pooled_mean, self.mean))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         if y is None or len(self.count) == 1:

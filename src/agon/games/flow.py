@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from agon.errors import InputError
-from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, needs_pictures
 from agon.layers.labels import conditioned
 from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam, Average
@@ -49,6 +49,9 @@ class Flow(Game):
     net: UNet | FlatVelocity = field(default_factory=UNet)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {"G": Adam(lr=1e-3, betas=(0.9, 0.99), clip=1.0)})
     ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
+
+    def why_not(self, space: Space) -> str | None:
+        return needs_pictures(self.net, space, "flat-velocity")
 
     def players(self, space: Space) -> dict[str, nn.Module]:
         if self.steps < 1:

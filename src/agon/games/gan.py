@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from agon import losses
 from agon.errors import InputError
-from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, lazily
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, lazily, needs_pictures
 from agon.layers.labels import Head, conditioned
 from agon.losses import Logistic, Loss
 from agon.networks import Network
@@ -174,8 +174,8 @@ def why_not(loss: Loss, penalties: tuple[AnyPenalty, ...], net: Any, head: Head 
     if space is not None:
         if conditioned(space) and not getattr(net, "conditional", True):
             return f"'{net.kind}' has no place for a condition; set conditional to false or take another network."
-        if len(space.shape) != 3 and not getattr(net, "any_shape", False):
-            return f"'{net.kind}' is made of convolutions over pictures, and the data are {space.describe()}; take the network 'mlp'."
+        if (reason := needs_pictures(net, space, "mlp")) is not None:
+            return reason
         if head == "auxiliary" and not conditioned(space):
             return f"an auxiliary head guesses the condition of a sample, and {space.describe()} have none; take the head 'none' or labelled data."
         if head == "none" and conditioned(space):

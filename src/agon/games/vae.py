@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from agon.errors import InputError
-from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, needs_pictures
 from agon.likelihoods import discretised_logistic, divergence, gaussian, posterior
 from agon.networks.codec import Codec, FlatCodec
 from agon.optim import Adam, Average
@@ -45,6 +45,9 @@ class VAE(Game):
     net: Codec | FlatCodec = field(default_factory=Codec)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=1e-3, betas=(0.9, 0.99), clip=10.0) for k in "EG"})
     ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
+
+    def why_not(self, space: Space) -> str | None:
+        return needs_pictures(self.net, space, "flat-codec")
 
     def players(self, space: Space) -> dict[str, nn.Module]:
         if self.likelihood == "logistic" and len(space.shape) != 3:

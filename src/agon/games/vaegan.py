@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from agon import losses, penalties
-from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, needs_pictures
 from agon.likelihoods import divergence, posterior
 from agon.networks.codec import Codec, FlatCodec
 from agon.optim import Adam, Average
@@ -42,6 +42,9 @@ class VAEGAN(Game):
     net: Codec | FlatCodec = field(default_factory=Codec)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=1e-3, betas=(0.0, 0.99), clip=10.0) for k in "EGD"})
     ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
+
+    def why_not(self, space: Space) -> str | None:
+        return needs_pictures(self.net, space, "flat-codec")
 
     def players(self, space: Space) -> dict[str, nn.Module]:
         net = self.net
@@ -82,7 +85,7 @@ class VAEGAN(Game):
 
     def unlike(self, p: Players, x: Tensor, again: Tensor) -> tuple[Tensor, int]:
         """½ (D_l(x) - D_l(x~))², the mean over features, and their number."""
-        a, b = p.D.features(x), p.D.features(again)  # type: ignore[operator]
+        a, b = p.D.pair(x, again)  # type: ignore[operator]
         return 0.5 * (a - b).float().square().mean(), a.shape[1]
 
     def latents(self, p: Players, n: int) -> Tensor:

@@ -48,7 +48,8 @@ def crop(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _taps(channels: int, gain: float, like: Tensor) -> Tensor:
-    line = torch.tensor([1.0, 2.0, 1.0], dtype=like.dtype, device=like.device)
+    # Counted out on the device: a list would be copied there at every call, and the host would wait for it.
+    line = 2 - torch.arange(-1, 2, dtype=like.dtype, device=like.device).abs()  # 1, 2, 1
     return (torch.outer(line, line) * (gain / 16)).expand(channels, 1, 3, 3)
 
 
@@ -102,7 +103,7 @@ def mean_down(x: Tensor) -> Tensor:
 
 
 def _long_taps(channels: int, gain: float, like: Tensor) -> Tensor:
-    line = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=like.dtype, device=like.device)
+    line = 4 - torch.arange(-3, 4, 2, dtype=like.dtype, device=like.device).abs()  # 1, 3, 3, 1
     return (torch.outer(line, line) * (gain / 64)).expand(channels, 1, 4, 4)
 
 

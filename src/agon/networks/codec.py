@@ -10,15 +10,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.layers.critic import image_shape
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead, JoinLabel
 from agon.layers.resample import crop, halvings, pyramid, to_depth, to_space
-from agon.networks.dcgan import image_shape
 from agon.spaces import Space
 
 _SLOPE = 0.2
@@ -60,6 +60,7 @@ class FlatCodec:
     depth: int = 3  # hidden layers
     label_dim: int = 16  # size of the label embedding joined to codes and features
     kind: Literal["flat-codec"] = "flat-codec"
+    any_shape: ClassVar[bool] = True  # pictures, points, whatever can be flattened
 
     def encoder(self, out_dim: int, space: Space) -> nn.Module:
         return _Encoder(_FlatTrunk(self, space), out_dim, self.label_dim, space)
@@ -158,6 +159,10 @@ class _Critic(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Activations [n, d] of a middle layer."""
         return self.trunk(x)[1]
+
+    def pair(self, x: Tensor, again: Tensor) -> tuple[Tensor, Tensor]:
+        """`features` of pictures and of their reconstructions, from one call, so that augmentation changes both alike."""
+        return self.features(x), self.features(again)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(self.trunk(x)[0], y)

@@ -13,16 +13,16 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.layers.critic import image_shape
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import embedding
 from agon.layers.resample import halvings, nearest_up, pyramid, to_depth, to_space
-from agon.networks.dcgan import image_shape
 from agon.spaces import Space
 
 _FREQUENCIES = 32
@@ -52,6 +52,7 @@ class FlatVelocity:
     width: int = 128
     blocks: int = 3
     kind: Literal["flat-velocity"] = "flat-velocity"
+    any_shape: ClassVar[bool] = True  # pictures, points, whatever can be flattened
 
     def velocity(self, space: Space) -> nn.Module:
         return _Flat(self, space)

@@ -116,9 +116,6 @@ def wgan_gp(situation: Situation) -> Suggestion:
     game = GAN(
         z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=rate, betas=(0.0, 0.9)))
     )
-    reasons["n_critic"] = (
-        f"{plays}: the paper's" if plays == 5 else f"{plays} on a {situation.device}, where plays are dear; the paper's is 5"
-    )
     return _suggestion(situation, game, 64, 200_000, reasons)
 
 
