@@ -19,7 +19,7 @@ def encode(value: Any) -> Any:
     """A dataclass as plain JSON data, every field included."""
     from pydantic import TypeAdapter
 
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    return TypeAdapter(type(value)).dump_python(value, mode="json", warnings=False)  # a game of the user's may narrow a type
 
 
 def decode(kind: type[T], data: Any, where: str = "") -> T:
@@ -36,6 +36,12 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
                 f"{where}: '{first['input']}' is unknown; expected one of {', '.join(unknown)}.{suggest(str(first['input']), unknown)}"
             ) from None
         path = _path_in(data, first["loc"], missing=first["type"] == "missing")
+        cause = first.get("ctx", {}).get("error")
+        if first["type"] == "value_error" and cause is not None:
+            # A dataclass that checks itself has said it all: what came, what was expected, how to mend it.
+            raise InputError(f"{_dotted(where, path)}: {cause}") from None
+        if first["type"] in ("tuple_type", "list_type"):
+            raise InputError(f'{_dotted(where, path)}: got {first["input"]!r}; expected a list, such as \'["a", "b"]\'.') from None
         raise InputError(f"{_dotted(where, path)}: got {first['input']!r}; {first['msg'].lower()}. Change it or leave it out.") from None
     _refuse_unknown(data, encode(value), where)
     return value

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import inspect
 import shlex
 import shutil
 import signal
@@ -30,7 +31,9 @@ from agon.directory import FORMAT, RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
+from agon.metrics.registry import expand
 from agon.scoring import Budget
+from agon.spaces import Space
 from agon.stats import Log
 
 Say = Callable[[str, str], None]
@@ -148,6 +151,9 @@ def prepare(
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     content = {**content, **override(allowed, settings)}
     run = run_from_json(content, game_class)
+    if run.metrics:
+        expand(run.metrics)  # an unknown name is told now, not after the first rounds
+    _takes_conditions(run.game, data_set.space)
     if (reason := run.game.refusal(run.game.sees(data_set.space))) is not None:
         raise InputError(reason)
     origin = None if start is None else transfer.fetch(start, start_state, run.game, run.game.sees(data_set.space))
@@ -213,6 +219,17 @@ def _with_defaults(game_class: type[Game]) -> Game:
         return game_class()
     except TypeError as error:
         raise InputError(f"game {game_class.__name__} needs values it has no default for: {error}. Give every field a default.") from None
+
+
+def _takes_conditions(game: Game, space: Space) -> None:
+    """Raise InputError if samples of this game cannot be asked for with the conditions that the data have."""
+    accepted = inspect.signature(game.sample).parameters.values()
+    if game.sees(space).condition_dim and not any(a.name == "given" or a.kind is a.VAR_KEYWORD for a in accepted):
+        name = type(game).__name__
+        raise InputError(
+            f"{name}.sample takes no `given`, and the data have {space.describe()}; add `given=None` to it and use label_of(given), or write "
+            f"`conditional: ClassVar[bool] = False` into {name}, or add --labels ignore."
+        )
 
 
 def _module_name(game_class: type[Game]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +43,7 @@ def edit(
     trust: Trust = False,
 ) -> None:
     """Find directions and save them by name, or apply saved ones. With neither, list what is saved."""
+    from agon.directory import RunDirectory
     from agon.latent import read_amounts, read_edits
     from agon.samplefile import save_samples
     from agon.trained import load
@@ -49,6 +51,7 @@ def edit(
     console = screen()
     if method is not None and apply:
         raise InputError("--method finds directions and --apply uses them; do one after the other.")
+    RunDirectory.open(run)
     if method is None and not apply:
         edits = read_edits(run)
         for entry in edits:
@@ -85,6 +88,8 @@ def _find(
     if method == "difference":
         if not (more and less and name):
             raise InputError("--method difference needs --more, --less and --name, such as --more 0,4 --less 1,2 --name bold.")
+        if not re.fullmatch(r"[\w-][\w .-]{0,63}", name):
+            raise InputError(f"--name is '{name}'; expected letters, digits, '-', '_' and '.', such as bold: it becomes a file's name.")
         picked = [read_layers(text, "--more and --less") for text in (more, less)]
         codes = codes_of(view, latents, max(map(max, picked)) + 1, seed, label)
         found = [difference(view, codes[picked[0]], codes[picked[1]], name, layers=chosen)]

@@ -29,6 +29,8 @@ def assignments(arguments: list[str]) -> dict[str, Any]:
             else:
                 value = "true"
         settings[underscored(name)] = read(value)
+    if isinstance(asked := settings.get("metrics"), str):
+        settings["metrics"] = [word.strip() for word in asked.split(",")]
     return settings
 
 
@@ -71,11 +73,14 @@ def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool 
                 f"{', '.join('--' + w.replace('_', '-') for w in may)}. Train from the data in a new directory.{suggest(name, may)}"
             )
     from agon.config import override
+    from agon.metrics.registry import expand
     from agon.run import game_class, run_from_json
 
     content = directory.run()
     content = {**content, **override({k: content[k] for k in may if k in content}, settings)}
-    run_from_json(content, game_class(directory, content, trusted=trusted))
+    amended = run_from_json(content, game_class(directory, content, trusted=trusted))
+    if "metrics" in settings and amended.metrics:
+        expand(amended.metrics)  # an unknown name is told now, not at the first score
     if not dry:
         directory.write("run.json", content)
 

@@ -11,6 +11,7 @@ import typer
 
 from agon.cli.base import Extra, Trust, app, line, screen
 from agon.cli.settings import amend, assignments, data_settings
+from agon.cli.sweep import sweep
 from agon.errors import InputError
 
 
@@ -31,6 +32,7 @@ def train(
     start: Annotated[Path | None, typer.Option("--from", help="A run whose weights to start from; the optimisers are fresh.")] = None,
     from_state: Annotated[str, typer.Option(help="Which state of --from: latest, best or a round.")] = "latest",
     cpu_seconds: Annotated[float | None, typer.Option(help="Stop and save after this much processor time in training.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Train under so many seeds, 0, 1, 2, …: what `agon sweep` does.")] = None,
     trust: Trust = False,
 ) -> None:
     """Train on a folder or file, or go on with a run.
@@ -54,6 +56,15 @@ def train(
     device = settings.get("device") or (RunDirectory(path).run().get("device") if resumed else None) or "auto"
     ranks.start(choose_device(str(device)).value)
     console = screen(quiet=not ranks.is_main())
+    if seeds is not None:
+        if resumed or path.name == "run.json" or start is not None:
+            raise InputError(
+                f"--seeds trains from data under several seeds, without --from; '{what}' with --seeds: agon train DATA --seeds {seeds}"
+            )
+        line(console, "sweep", f"{seeds} seeds, as `agon sweep` does; the runs are OUT-s0, OUT-s1, …")
+        sweep(context, what, seeds=seeds, recipe=recipe, game=game, out=out, cpu_seconds=cpu_seconds, trust=trust)
+        ranks.stop()
+        return
     if resumed or path.name == "run.json":
         if recipe or game:
             raise InputError("a run keeps its recipe and game; leave out --recipe and --game, or train from data in a new directory.")

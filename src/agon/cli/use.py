@@ -45,6 +45,8 @@ def sample(
     trust: Trust = False,
 ) -> None:
     """Draw samples from a run. What concerns sampling only can be changed by name: --game.steps 4 of a flow."""
+    from dataclasses import replace
+
     from agon.conditions import read_wish
     from agon.latent.sheets import granted
     from agon.samplefile import save_samples
@@ -61,14 +63,18 @@ def sample(
         every = list(range(trained.space.num_classes))
         rows = every if classes == "all" and every else [word.strip() for word in classes.split(",") if word.strip()]
         drawn, wide = trained.sample_rows(rows, per_class, seed=seed), per_class
-    elif wish.plain and latents is None:
+    elif replace(wish, layers=None).plain and latents is None:
+        if kind(space) == "w":
+            trained.latents_in("w")  # says so where there is none
+        if layers is not None:
+            raise InputError("--layers says which layers --truncation or --mix concern; add one of them, such as --truncation 0.7.")
         drawn, wide = trained.sample(n, seed=seed, **asked), None
     else:
         view = trained.latents_in(kind(space))
         start = None if latents is None else codes_of(view, latents, n, seed, asked)
         drawn, wide = granted(view, wish, n, seed=seed, label=asked or None, start=start)
     name = "walk.gif" if interpolate is not None else "grid.png" if grid else "mix.png" if mix else f"samples-seed{seed}.png"
-    written = save_samples(drawn, out or run / name, columns=columns or wide)
+    written = save_samples(drawn, out or run / name, columns=wide if columns is None else columns)
     line(screen(), "wrote", f"{written} ({len(drawn)} samples, seed {seed}, {trained.weights} weights of round {trained.round:,})")
 
 

@@ -92,6 +92,12 @@ def _parse_csv(raw: bytes, name: str) -> Rows:
         files.append(row[at].strip())
         cells.append([row[k].strip() for k in others])
         places.append(f"row {line}")
+        if any("\udc80" <= letter <= "\udcff" for cell in cells[-1] if not cell.isascii() for letter in cell):
+            # Names of files may hold any bytes; words may not, because unlike letters would become one class.
+            shown = ", ".join(cells[-1])[:60].encode("utf-8", "replace").decode()
+            raise InputError(
+                f"{name} row {line} is not UTF-8: {shown!r}; expected UTF-8 text. Save it so: iconv -f latin1 -t utf-8 OLD > NEW"
+            )
     if not files:
         raise InputError(f"{name} has a header but no rows; add a line 'file,label' an image, or remove it")
     return Rows(tuple(header[k] for k in others), files, cells, places)

@@ -1,0 +1,116 @@
+"""What users type wrong: told at once, in one sentence, with status 2; nothing is trained first and nothing is written elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from agon.cli import main
+
+TINY = (
+    *[
+        "--recipe",
+        "r3gan",
+        "--rounds",
+        "2",
+        "--batch",
+        "4",
+        "--tick",
+        "1",
+        "--score_every",
+        "0",
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--num_samples",
+        "8",
+    ],
+    "--game.net.widths",
+    "[8,8]",
+)
+GAME = """
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+import torch
+from agon import Game, Turn, losses
+from agon.networks.dcgan import DCGAN
+from agon.optim import Adam
+
+@dataclass(frozen=True, kw_only=True)
+class Mine(Game):
+    net: DCGAN = DCGAN(width=4)
+    optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=2e-4) for k in "GD"})
+    def players(self, space): return {"G": self.net.generator(4, space), "D": self.net.critic(space)}
+    def turns(self): return [Turn(self.critic, "D"), Turn(self.generator, "G")]
+    def critic(self, p, real, t): return {"adv": losses.hinge_d(p.D(real["x"]), p.D(self.sample(p, len(real["x"]))))}
+    def generator(self, p, real, t): return {"adv": losses.hinge_g(p.D(self.sample(p, len(real["x"]))))}
+    def sample(self, p, n): return p.G(torch.randn(n, 4, device=p.device))
+"""
+
+
+def agon(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    sys.argv = ["agon", *map(str, words)]
+    try:
+        main()
+        status = 0
+    except SystemExit as end:
+        status = int(end.code or 0)
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for index in range(24):
+        place = folder / ("red", "blue")[index % 2]
+        place.mkdir(exist_ok=True)
+        Image.effect_noise((8, 8), 20 + index).save(place / f"{index}.png")
+    return folder
+
+
+def test_train_with_seeds_is_a_sweep(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    status, told = agon(capsys, "train", pictures, *TINY, "--seeds", 2, "--out", tmp_path / "a")
+    assert status == 0, told
+    assert "as `agon sweep` does" in told and "over 2 of 2 runs" in told
+    assert (tmp_path / "a-s0" / "run.json").is_file() and (tmp_path / "a-s1" / "run.json").is_file() and not (tmp_path / "a").exists()
+    run = tmp_path / "a-s0"
+    for words, expected in (
+        (("train", run, "--seeds", 2), "--seeds trains from data"),
+        (("sample", run, "--space", "w"), "w"),
+        (("sample", run, "--layers", "0-3"), "--layers says"),
+        (("sample", run, "--columns", 0), "--columns is 0"),
+        (("edit", run, "--method", "difference", "--more", 0, "--less", 1, "--name", "../../out"), "--name is '../../out'"),
+        (("edit", tmp_path / "nothing"), "does not exist"),
+        (("train", run, "--metrics", "fdd"), "Did you mean 'fd'?"),
+    ):
+        status, told = agon(capsys, *words)
+        assert status == 2 and expected in told and "Traceback" not in told, (words, told)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_metric_is_checked_before_training(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    status, told = agon(capsys, "train", pictures, *TINY, "--metrics", "fd,prdcc", "--out", tmp_path / "a")
+    assert status == 2 and "Did you mean 'prdc'?" in told
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_game_without_given_says_so_on_labelled_data(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(GAME)
+    status, told = agon(capsys, "train", pictures, "--game", tmp_path / "mine.py", "--rounds", 1, "--out", tmp_path / "a")
+    assert status == 2 and "--labels ignore" in told and not (tmp_path / "a").exists()
+    words = ("--labels", "ignore", "--rounds", 1, "--batch", 4, "--size", 8, "--score_every", 0, "--num_samples", 8)
+    status, told = agon(capsys, "train", pictures, "--game", tmp_path / "mine.py", *words, "--out", tmp_path / "b")
+    assert status == 0, told
+
+
+def test_words_that_are_not_utf8_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for index in range(8):
+        Image.effect_noise((8, 8), 20 + index).save(tmp_path / f"{index}.png")
+    (tmp_path / "labels.csv").write_bytes(b"file,label\n" + "\n".join(f"{i}.png,{'éè'[i % 2]}" for i in range(8)).encode("latin-1"))
+    status, told = agon(capsys, "data", "check", tmp_path)
+    assert status == 2 and "row 2 is not UTF-8" in told
