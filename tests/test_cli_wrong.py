@@ -81,6 +81,7 @@ def test_train_with_seeds_is_a_sweep(capsys: pytest.CaptureFixture[str], picture
     run = tmp_path / "a-s0"
     for words, expected in (
         (("train", run, "--seeds", 2), "--seeds trains from data"),
+        (("sweep", run, "--seeds", 2), "is a run, not data"),
         (("sample", run, "--space", "w"), "w"),
         (("sample", run, "--layers", "0-3"), "--layers says"),
         (("sample", run, "--columns", 0), "--columns is 0"),
@@ -91,6 +92,9 @@ def test_train_with_seeds_is_a_sweep(capsys: pytest.CaptureFixture[str], picture
         status, told = agon(capsys, *words)
         assert status == 2 and expected in told and "Traceback" not in told, (words, told)
     assert not list(tmp_path.glob("out*"))
+    run.rename(tmp_path / "real")
+    status, told = agon(capsys, "study", "make", tmp_path / "real", "--out", tmp_path / "study")
+    assert status == 2 and "rename the folder" in told and not (tmp_path / "study").exists()
 
 
 def test_a_metric_is_checked_before_training(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ def sweep(
 
     if what.startswith("--"):
         raise InputError(f"DATA comes first, settings follow it: agon sweep DATA {what} …")
+    from agon.directory import RunDirectory
+
+    if RunDirectory(Path(what)).is_run():
+        raise InputError(f"'{what}' is a run, not data; a sweep trains from data: agon sweep DATA --seeds {seeds}")
     data, settings = data_settings(what, assignments(context.args))
     console = screen()
     place = out or Path("runs") / (f"{Path(what).stem or 'run'}-{recipe or 'auto'}")

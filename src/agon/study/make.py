@@ -41,6 +41,8 @@ def make_study(
     opened = {Path(run).resolve().name: load(run, weights=weights, trust=trust) for run in runs}
     if len(opened) < max(1, len(runs)):
         raise InputError("two of the runs have the same name, or none was given; expected runs in folders of different names.")
+    if REAL in opened:
+        raise InputError(f"a run's folder is called '{REAL}', which marks real pictures in truth.json; rename the folder.")
     first = _alike(opened)
     sources = [REAL, *opened]
     pairs = list(itertools.combinations(list(opened) if len(opened) > 1 else sources, 2))
