@@ -82,6 +82,8 @@ def test_train_with_seeds_is_a_sweep(capsys: pytest.CaptureFixture[str], picture
     for words, expected in (
         (("train", run, "--seeds", 2), "--seeds trains from data"),
         (("sweep", run, "--seeds", 2), "is a run, not data"),
+        (("eval", run, "--num-samples", 0), "--num-samples is 0"),
+        (("study", "make", run, "--out", tmp_path / "study", "--show-ms", -3), "--show-ms is -3"),
         (("sample", run, "--space", "w"), "w"),
         (("sample", run, "--layers", "0-3"), "--layers says"),
         (("sample", run, "--columns", 0), "--columns is 0"),

@@ -81,6 +81,14 @@ def test_seeds_become_one_line_with_their_spread(made: Path) -> None:
     assert to_json(found)["entries"][1]["scores"]["fd"]["sd"] == 2.0
 
 
+def test_a_start_from_another_run_is_another_line_and_a_seed_twice_is_told(runs: Path) -> None:
+    change(runs / "r3gan-1", lambda content: content.update(start={"sha256": "0" * 64, "path": "elsewhere"}))
+    assert len(compare_runs([runs / "r3gan-0", runs / "r3gan-1"]).entries) == 2
+    change(runs / "r3gan-1", lambda content: content.update(start=None, seed=0))
+    found = compare_runs([runs / "r3gan-0", runs / "r3gan-1"])
+    assert len(found.entries) == 1 and any("the same seed (" in note for note in found.notes)
+
+
 def test_seeds_that_overlap_are_not_told_apart(runs: Path) -> None:
     shutil.copytree(runs / "flow", runs / "flow-1")
     change(runs / "flow-1", lambda run: run.update(seed=1))

@@ -256,6 +256,9 @@ def _refuse(name: str, one: Member, mark: str, other: Member, other_mark: str) -
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs of an entry have in common, as dotted names."""
     content = {key: run.get(key) for key in _SAME}
+    content["start"] = mapping(run.get("start")).get(
+        "sha256", "nothing"
+    )  # what `train --from` took: weights, not a seed, tell such runs apart
     content["data"] = {k: v for k, v in mapping(run.get("data")).items() if k not in ("path", "memory")}
     return dict(flat(content))
 
@@ -347,6 +350,11 @@ def _remarks(entries: Sequence[Entry], names: Sequence[str]) -> list[str]:
     single = [entry.name for entry in entries if len(entry.members) == 1]
     if single:
         said.append(f"One seed only, so no spread is known: {', '.join(single)}. Train again with other values of --seed.")
+    for entry in entries:
+        if len(set(map(str, entry.seeds))) < len(entry.members):
+            said.append(
+                f"{entry.name}: some runs have the same seed ({', '.join(map(str, entry.seeds))}); they are no independent runs, so the spread is too small."
+            )
     pairs = [(e, f) for e in entries if names and (f := e.figures.get(names[0])) is not None]
     if len(pairs) > 1:
         (one, a), (two, b) = pairs[:2]

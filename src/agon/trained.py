@@ -126,6 +126,8 @@ class Trained:
     def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
                  extractor: str | None = None, extractor_weights: str | None = None) -> list[Any]:  # fmt: skip
         """Scores with their floors; `metrics` as in `agon eval`. Needs the run's data."""
+        if num_samples is not None and num_samples < 1:
+            raise InputError(f"--num-samples is {num_samples}; expected 1 or more.")
         run = replace(
             self.run, metrics=tuple(metrics or self.run.metrics), num_samples=num_samples or self.run.num_samples,
             extractor=extractor or self.run.extractor, extractor_weights=extractor_weights or self.run.extractor_weights,

@@ -35,6 +35,8 @@ def make_study(
     """
     if kind not in KINDS:
         raise InputError(f"--kind is '{kind}'; expected {', '.join(KINDS)}.{suggest(kind, KINDS)}")
+    if show_ms is not None and show_ms < 1:
+        raise InputError(f"--show-ms is {show_ms}; expected milliseconds above 0, or nothing for as long as wanted.")
     place = Path(out)
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise InputError(f"'{place}' is there already; expected a new or empty folder for the study.")
