@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from agon.data import Data, open_data
+from agon.data import Data, Loader, open_data
 from agon.directory import RunDirectory
+from agon.engine import Engine
 from agon.health import Doctor, examine
 from agon.health.vitals import refer
 from agon.hooks import Quiet
@@ -431,6 +432,44 @@ def replay(directory: RunDirectory, last: int | None = None) -> dict[str, float]
     return fired
 
 
+def cost(pictures: str, folder: Path) -> None:
+    """Print what a look costs beside the rounds of a tick, at each recipe's default settings, on fresh players."""
+    torch.set_num_threads(1)
+    print("| recipe | data | samples a look | look, ms | tick, ms | once, ms | share of the run |\n|---|---|---|---|---|---|---|")
+    for recipe, path in (
+        ("r3gan", pictures),
+        ("dcgan", pictures),
+        ("gan", pictures),
+        ("wgan-gp", pictures),
+        ("vae", pictures),
+        ("flow", pictures),
+        ("r3gan-points", "ring"),
+    ):
+        directory, data_set = prepare(
+            Data(path=path, size=32 if path == pictures else None), out=folder / recipe, recipe=recipe, settings=LIGHT
+        )
+        content = directory.run()
+        run = run_from_json(content, game_class(directory, content))
+        space = run.game.sees(data_set.space)
+        engine = Engine(run.game, space)
+        doctor = Doctor(engine, data_set, space, content, directory.path, rounds=run.rounds, tick=run.tick, batch=run.batch)
+        loader = Loader(data_set.train, run.batch, 0, batches_per_round=engine.batches_per_round)
+        doctor.look({})
+        once = doctor.seconds
+        for _ in range(3):
+            doctor.look({})
+        look = (doctor.seconds - once) / 3
+        engine.round(loader.round(0))
+        began = time.process_time()
+        for n in range(1, 6):
+            engine.round(loader.round(n))
+        tick = (time.process_time() - began) / 5 * run.tick
+        ticks = run.rounds / run.tick
+        share = (once + look * ticks) / (tick * ticks)
+        cells = (recipe, f"{Path(path).name}", doctor.count, f"{look * 1e3:.0f}", f"{tick * 1e3:,.0f}", f"{once * 1e3:.0f}", f"{share:.2%}")
+        print("|", " | ".join(map(str, cells)), "|", flush=True)
+
+
 def line(row: Mapping[str, Any]) -> str:
     """A row of the table."""
     fired = ", ".join(f"{name} {share:.0%}" for name, share in row["fired"].items()) or "none"
@@ -455,6 +494,10 @@ def main() -> None:
         good, bad = [r for r in rows.values() if not r["expected"]], [r for r in rows.values() if r["expected"]]
         named, alarms = sum(map(passed, bad)), len(good) - sum(map(passed, good))
         print(f"\n{named} of {len(bad)} broken runs named in the first third; {alarms} false alarms in {len(good)} healthy runs.")
+        return
+    if asked.verb == "cost":
+        with tempfile.TemporaryDirectory() as temporary:
+            cost(pictures, Path(temporary))
         return
     for case in cases:
         place = (asked.keep or Path(tempfile.gettempdir())) / case.name.replace(" ", "-").replace(",", "")

@@ -76,6 +76,18 @@ def test_a_game_without_judge(tmp_path: Path) -> None:
     assert "sample/diversity" in seen and not any(name.startswith("D/s") or name == "D/real" for name in seen)
 
 
+def test_a_sampler_of_many_steps_gives_fewer_samples(tmp_path: Path) -> None:
+    class Slow(GAN):
+        def sample(self, p: Any, n: int, *, z: Any = None, given: Any = None) -> Any:
+            z = self.latents(p, n) if z is None else z
+            return sum(p.G(z) for _ in range(16)) / 16
+
+    few, many = doctor_for(Slow(net=NET), Vector(), tmp_path), doctor_for(GAN(net=NET), Vector(), tmp_path)
+    few.look({}), many.look({})
+    assert (few._fakes, many._fakes) == (8, 32)
+    assert not few.engine.players.G._forward_pre_hooks, "the count leaves nothing behind"
+
+
 def test_samples_that_are_no_numbers(tmp_path: Path) -> None:
     doctor = doctor_for(GAN(net=NET), Vector(), tmp_path)
     with torch.no_grad():

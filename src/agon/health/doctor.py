@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from agon.spaces import Space
 
 MOST, LEAST = 256, 32  # samples looked at in a check
 SHARE = 1 / 32  # at most so many samples for one that is trained on; keeps the cost below 2 % of the run, see benchmarks/doctor.py
+PASSES = 1.25  # of a network a sample may take, at most, for that many samples: a sampler of many steps gives fewer
+FEWEST = 8
 ABSENT = 3  # ticks a sign must be gone before it counts as a new one
 
 
@@ -45,10 +48,11 @@ class Doctor:
     history: list[Vitals] = field(default_factory=list)
     present: dict[str, int] = field(default_factory=dict)  # sign -> ticks since it was last seen
     _reference: Reference | None = None
+    _fakes: int = 0
 
     @property
     def count(self) -> int:
-        """Samples a look uses."""
+        """Real samples a look uses, and generated ones where a sample takes one pass of a network."""
         return max(LEAST, min(MOST, int(self.tick * self.batch * SHARE)))
 
     def look(self, stats: Mapping[str, float]) -> Vitals:
@@ -56,6 +60,7 @@ class Doctor:
         began = time.process_time()
         if self._reference is None:
             self._reference = refer(self.data_set, self.space, self.count, self.engine.device)
+            self._fakes = max(FEWEST, min(self.count, int(self.count * PASSES / self._passes())))
         modules = list(self.engine.players.items())
         training = [module.training for _, module in modules]
         for _, module in modules:
@@ -69,13 +74,30 @@ class Doctor:
         self.seconds += time.process_time() - began
         return vitals
 
+    def _passes(self) -> int:
+        """How many times the busiest layer is called for one sample; counted, not timed, so that a run repeats itself."""
+        calls: Counter[int] = Counter()
+        layers = [m for _, player in self.engine.players.items() for m in player.modules() if next(m.parameters(), None) is not None]
+        hooks = [m.register_forward_pre_hook(lambda module, given: calls.update([id(module)])) for m in layers]
+        try:
+            self._draw(1)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return max(1, *calls.values()) if calls else 1
+
     def _samples(self, reference: Reference) -> Tensor:
         """Samples of the generator as it plays now, rounded as the data are, in the players' range."""
-        space, y = self.space, reference.real.get("y")
-        count = min(self.count, len(reference.real["x"]))
-        raw = draw(self.engine.game, self.engine.players, space, count, seed=1, labels=None if y is None else y[:count].cpu(), stored=False)
+        space = self.space
+        raw = self._draw(min(self._fakes, len(reference.real["x"])))
         # What is not finite must stay so: a picture's bytes would hide it.
         return torch.where(raw.isfinite(), space.normalise(space.to_bytes(raw)), raw).to(self.engine.device)
+
+    def _draw(self, count: int) -> Tensor:
+        assert self._reference is not None
+        y = self._reference.real.get("y")
+        labels = None if y is None else y[:count].cpu()
+        return draw(self.engine.game, self.engine.players, self.space, count, seed=1, labels=labels, stored=False)
 
     def judge(self) -> tuple[list[Sign], list[str]]:
         """Signs that appeared at this look, and names of those that are over."""
