@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from agon.errors import InputError
-from agon.networks import SAGAN, BigGAN, FastGAN, Network, SNResNet, StyleGAN2
+from agon.networks import SAGAN, BigGAN, FastGAN, Head, Network, SNResNet, StyleGAN2
 from agon.spaces import Image
 
 TINY: list[Network] = [
@@ -194,3 +194,15 @@ def test_biggan_feeds_every_piece_of_the_latent() -> None:
         other = z.clone()
         other[0, k] += 1
         assert not torch.equal(generator(z), generator(other)), k
+
+
+@pytest.mark.parametrize("head", ["projection", "auxiliary"])
+def test_the_head_of_stylegan2_is_equalised(head: Head) -> None:
+    torch.manual_seed(0)
+    space = Image(channels=1, height=8, width=8, classes=("a", "b"))
+    critic = StyleGAN2().critic(space, head)
+    second = critic.head.guess if head == "auxiliary" else critic.head.embedding
+    for weight in (critic.head.linear.weight, second.weight):  # type: ignore[union-attr]
+        assert 0.7 < weight.std() < 1.3, "weights of one size learn at one speed"
+    logits = critic(torch.randn(64, 1, 8, 8), torch.zeros(64, dtype=torch.long))
+    assert logits.std() < 5, "and the logits are no larger for it"

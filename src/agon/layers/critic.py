@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import Tensor, nn
@@ -23,16 +24,21 @@ def image_shape(space: Space) -> tuple[int, int, int]:
 class Critic(nn.Module):
     """x [n, c, h, w] and y → logits [n]. body: (channels, height, width) → a module to features [n, `width`], with the attribute `width`."""
 
-    def __init__(self, body: Callable[[int, int, int], nn.Module], space: Space, head: Head, *, bias: bool = True) -> None:
+    def __init__(
+        self, body: Callable[[int, int, int], nn.Module], space: Space, head: Head, *, bias: bool = True, equalised: bool = False
+    ) -> None:
+        """equalised: the head's weights start as N(0, 1) and its input is divided by √width instead (Karras et al. 2018, arXiv:1710.10196, sec. 4.1)."""
         super().__init__()
         channels, height, width = image_shape(space)
         self.planes = JoinPlanes(space if head == "concat" else space.unlabelled(), LABEL_PLANES)
         self.body = body(channels + self.planes.extra, height, width)
-        self.head = CriticHead(self.body.width, space, head, bias=bias)  # type: ignore[arg-type]
+        root = math.sqrt(self.body.width) if equalised else 1.0  # type: ignore[arg-type]
+        self.head, self.gain = CriticHead(self.body.width, space, head, bias=bias, scale=root), 1 / root  # type: ignore[arg-type]
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer judges [n, d]."""
-        return self.body(self.planes(x, y))
+        h = self.body(self.planes(x, y))
+        return h if self.gain == 1.0 else h * self.gain
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         return self.head(self.features(x, y), y)

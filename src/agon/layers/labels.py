@@ -105,7 +105,7 @@ class CriticHead(nn.Module):
         self.guess: nn.Linear | None = None
         if head == "auxiliary" and conditioned(space):
             self.guess = nn.Linear(features, space.condition_dim)
-            scaled_normal_(self.guess.weight)
+            scaled_normal_(self.guess.weight, scale=scale)
             nn.init.zeros_(self.guess.bias)
 
     def forward(self, h: Tensor, y: Tensor | None = None) -> Tensor:

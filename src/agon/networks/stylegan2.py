@@ -76,7 +76,7 @@ class StyleGAN2:
         def body(channels: int, height: int, width: int) -> nn.Module:
             return _Body(self, channels, height, width)
 
-        return Critic(body, space, head)
+        return Critic(body, space, head, equalised=True)
 
     @property
     def couples_samples(self) -> bool:
