@@ -36,13 +36,19 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: fl
         return
     directory = RunDirectory(out / name / f"{recipe}-{seed}")
     if not directory.is_run():
-        rounds = max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
+        rounds = planned(name, recipe) or max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
         begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py")
     spend(directory, cpu_seconds)
     result = figures(directory, name, recipe, seed)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
     print(target, result["protocol"], flush=True)
+
+
+def planned(name: str, recipe: str) -> int | None:
+    """The rounds that another seed's schedules were made for, so that seeds differ in nothing else."""
+    found = [json.loads(path.read_text()).get("planned_rounds") for path in sorted((RESULTS / name).glob(f"{recipe}-[0-9]*.json"))]
+    return next((rounds for rounds in found if rounds), None)
 
 
 def everything() -> list[dict[str, Any]]:

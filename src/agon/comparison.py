@@ -256,9 +256,10 @@ def _refuse(name: str, one: Member, mark: str, other: Member, other_mark: str) -
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """What two runs of an entry have in common, as dotted names."""
     content = {key: run.get(key) for key in _SAME}
-    content["start"] = mapping(run.get("start")).get(
-        "sha256", "nothing"
-    )  # what `train --from` took: weights, not a seed, tell such runs apart
+    if run.get("planned_rounds"):  # what the schedules were made for; a budget of time ends such runs a few rounds apart
+        content["rounds"] = run["planned_rounds"]
+    # What `train --from` took: weights, not a seed, tell such runs apart.
+    content["start"] = mapping(run.get("start")).get("sha256", "nothing")
     content["data"] = {k: v for k, v in mapping(run.get("data")).items() if k not in ("path", "memory")}
     return dict(flat(content))
 

@@ -39,6 +39,9 @@ def compare(
     from rich.table import Table
 
     heads, body = rows(found)
+    wide = sum(2 + max(len(line) for cell in column for line in cell.split("\n")) for column in zip(heads, *body, strict=True))
+    if wide > console.width:  # a column a run, which a narrow terminal still shows whole
+        heads, *body = (list(column) for column in zip(heads, *body, strict=True))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for index, head in enumerate(heads):
         table.add_column(head, overflow="fold", no_wrap=index == 1, justify="left")
