@@ -12,7 +12,7 @@ from agon.data import Data
 from agon.games.r3gan import R3GAN
 from agon.run import prepare, run_from_json
 
-FEWEST = Data(path="digits", limit=100)
+FEWEST = Data(path="shapes", size=16, channels=3, limit=100)
 
 
 def chosen(tmp_path: Path, data: Data = FEWEST, **settings: Any) -> tuple[Augment | None, dict[str, str]]:

@@ -59,12 +59,12 @@ class Adaptive:
         Pictures are looked at as they are, where ADA looks at augmented ones. With plenty of data r stays between 0 and 0.5; on 100
         pictures it passes 0.6 after some 250 rounds and goes to 1 (docs/log.md).
     speed: real samples in which p can go from 0 to 1. ADA takes 500,000, a fiftieth of its runs of 25 million. A run on 100 pictures and two
-        cores sees some 32,000 in all, so p must come to 0.6 within 10,000: hence 16,000.
+        cores sees some 40,000 in all and knows them after 8,000: hence 4,000 (FD 1.25 against 1.53 with 16,000, docs/log.md).
     every: rounds between two looks. start: first p. limit: largest p (leaks begin near 0.8, ADA sec. 2.2).
     """
 
     target: float = 0.6
-    speed: float = 16_000
+    speed: float = 4_000
     every: int = 4
     start: float = 0.0
     limit: float = 0.8
