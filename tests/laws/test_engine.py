@@ -184,7 +184,7 @@ def test_turns_check_themselves() -> None:
         Turn()
     with pytest.raises(InputError, match="moves nobody"):
         Turn(lambda p, real, t: {})
-    with pytest.raises(InputError, match="at least 1, got 0 and 1"):
+    with pytest.raises(InputError, match="got 0, 1, 0"):
         Turn(lambda p, real, t: {}, "G", every=0)
 
 

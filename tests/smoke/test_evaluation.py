@@ -64,7 +64,7 @@ def test_rows_tell_interval_and_cost(runs: list[RunDirectory]) -> None:
 
 def test_a_probe_is_seeded_and_leaves_random_state_alone(runs: list[RunDirectory]) -> None:
     trained = load(runs[0].path, device="cpu")
-    probe = open_probe(trained.game, trained.players, trained.space)
+    probe = open_probe(trained.game, trained.players, trained.space, trained.conditions)
     assert probe is not None
     before = torch.get_rng_state()
     z = probe.latents(5, None, 3)
