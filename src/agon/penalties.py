@@ -139,11 +139,11 @@ class Penalty(ABC):
 
     def term(self, view: View) -> Tensor:
         """The scalar to add to the player's loss."""
-        raise NotImplementedError
+        raise AssertionError(f"{self.kind} has no term; set terms = False")
 
     def step(self, p: Players, real: Batch, t: Clock) -> None:
         """Change state after the player's turn; `real` is the turn's blackboard. Runs without gradients."""
-        raise NotImplementedError
+        raise AssertionError(f"{self.kind} has no step; set steps = False")
 
     def props(self) -> Mapping[str, nn.Module]:
         """Saved state that the penalty keeps among the players."""
