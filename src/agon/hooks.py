@@ -95,7 +95,7 @@ class Scene:
         if self._doctor is None:
             run = self.run
             self._doctor = health.Doctor(
-                self.engine, self.data_set, self.space, self.content, self.directory.path, rounds=run.rounds, tick=run.tick, batch=run.batch
+                self.engine, self.data_set, self.space, self.content, self.directory.path, tick=run.tick, batch=run.batch
             )
         return self._doctor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def content(**game: Any) -> dict[str, Any]:
 def patient(facts: dict[str, float] | None = None, **game: Any) -> Patient:
     gamma = game.get("gamma")
     return Patient(
-        train=1000, content=content(**game), out=Path("runs/a"), share=0.5, rates={"G": 2e-4, "D": 2e-4}, gamma=gamma,
+        train=1000, content=content(**game), out=Path("runs/a"), seen=50_000, rates={"G": 2e-4, "D": 2e-4}, gamma=gamma,
         facts={**FACTS, **(facts or {})},
     )  # fmt: skip
 
@@ -65,7 +66,9 @@ FIRES: list[tuple[str, str, dict[str, Any], dict[str, float]]] = [
     ("skips", "non-finite values", {"skipped": [0.0, 8.0]}, {}),
     ("constant", "dead generator", {"sample__diversity": 0.001}, {}),
     ("diversity", "mode collapse", {"sample__diversity": 0.08}, {}),
+    ("diversity lost", "mode collapse", {"ticks": 9, "sample__diversity": [0.08] * 3}, {}),
     ("twins", "mode collapse", {"sample__twins": [0.6] * 3}, {}),
+    ("twins from the first", "mode collapse", {"sample__twins": 0.6}, {}),
     ("classes", "mode collapse", {"sample__classes": [0.3] * 4}, {}),
     ("moved away", "divergence", {"sample__distance": [0.1] * 9 + [0.9] * 3}, {}),
     ("size", "divergence", {"sample__size": [30.0] * 2}, {}),
@@ -106,6 +109,7 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("less diverse, not collapsed", {"sample__diversity": 0.2}, {}),
     ("a collapse that passed", {"sample__diversity": [0.05, 0.05, 0.4]}, {}),
     ("little diversity at first, and coming nearer", {"sample__diversity": 0.05, "sample__distance": [1.5 * 0.95**i for i in range(12)]}, {}),
+    ("little diversity from the first, not long enough to tell", {"ticks": 9, "sample__diversity": 0.05}, {}),
     ("one sample at first, and coming nearer", {"sample__diversity": 0.001, "sample__distance": [1.5 * 0.95**i for i in range(12)]}, {}),
     ("twins as among the reals", {"sample__twins": 0.4, "real__twins": 0.3}, {}),
     ("few classes where the judge is weak", {"sample__classes": [0.3] * 4}, {"labels told": 0.3}),
@@ -134,6 +138,12 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
 @pytest.mark.parametrize(("course", "facts"), [case[1:] for case in QUIET], ids=[case[0] for case in QUIET])
 def test_stays_quiet(course: dict[str, Any], facts: dict[str, float]) -> None:
     assert names(history(**course), patient(facts)) == []
+
+
+def test_poverty_from_the_first_needs_time() -> None:
+    rows = history(sample__diversity=0.08)
+    assert names(rows) == ["mode collapse"]
+    assert names(rows, replace(patient(), seen=10_000)) == []
 
 
 def test_a_player_that_has_not_played_is_not_frozen() -> None:

@@ -34,7 +34,7 @@ def data_set(space: Space, n: int = 60, *, seed: int = 0) -> DataSet:
 
 
 def doctor_for(game: Any, space: Space, path: Path) -> Doctor:
-    return Doctor(Engine(game, game.sees(space), seed=0), data_set(space), game.sees(space), {}, path, rounds=100, tick=10, batch=16)
+    return Doctor(Engine(game, game.sees(space), seed=0), data_set(space), game.sees(space), {}, path, tick=10, batch=16)
 
 
 NET = MLP(width=8, depth=1)

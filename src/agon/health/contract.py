@@ -33,7 +33,7 @@ class Patient:
     train: int  # training samples
     content: Mapping[str, Any]  # run.json: data, recipe, game, settings
     out: Path  # the run's directory
-    share: float = 0.0  # of the run's rounds that are played
+    seen: int = 0  # samples trained on
     rates: Mapping[str, float] = field(default_factory=dict)  # present learning rate of each player
     gamma: float | None = None  # present weight of the gradient penalty, where the game has that field
     pictures: bool = True  # samples are pictures [C, H, W]

@@ -41,7 +41,6 @@ class Doctor:
     space: Space  # as the game sees it
     content: Mapping[str, Any]
     out: Path
-    rounds: int
     tick: int
     batch: int
     seconds: float = 0.0  # processor time spent here
@@ -114,7 +113,7 @@ class Doctor:
         game, clock = self.engine.game, self.engine.clock
         gamma = getattr(game, "gamma", None)
         return Patient(
-            train=len(self.data_set.train), content=self.content, out=self.out, share=clock.round / self.rounds,
+            train=len(self.data_set.train), content=self.content, out=self.out, seen=clock.seen,
             rates={name: at(spec.lr, clock) for name, spec in game.optim.items()},
             gamma=None if gamma is None else at(gamma, clock), pictures=len(self.space.shape) == 3,
             facts=self._reference.facts if self._reference else {},

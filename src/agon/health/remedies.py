@@ -9,14 +9,14 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from agon.config import encode
 from agon.data.request import Data
 from agon.health.contract import Patient
 
-_USUAL = {f.name: f.default for f in fields(Data)}
+_USUAL = encode(Data(path=""))
 
 
 def again(patient: Patient, changes: Mapping[str, Any], *, recipe: str | None = None) -> str:

@@ -9,6 +9,7 @@ from agon.health.contract import Check, History, Patient, Sign, paired, recent
 
 DEAD = 0.01  # of the data's diversity: below, samples do not depend on the latent
 COLLAPSED = 0.25  # of the data's diversity
+BEGINNING = 20_000  # samples trained on before poverty from the first counts as collapse
 TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
 CLASSES = 0.45  # of the held-out samples' effective number of classes
 
@@ -39,7 +40,7 @@ def lost(history: History, patient: Patient) -> Sign | None:
 def dead(history: History, patient: Patient) -> Sign | None:
     """The same sample whatever the latent."""
     shares = _diversity(history, 3)
-    if len(history) < 4 or len(shares) < 3 or max(shares) >= DEAD or _improving(history):
+    if len(history) < 4 or len(shares) < 3 or max(shares) >= DEAD or _improving(history, 4):
         return None
     return Sign(
         "dead generator",
@@ -51,45 +52,51 @@ def dead(history: History, patient: Patient) -> Sign | None:
 
 
 def collapse(history: History, patient: Patient) -> Sign | None:
-    """Few different samples: by spread, by near-copies among them, by classes."""
-    if len(history) < 6 or _improving(history):
+    """Few different samples, by spread, by near-copies among them, by classes: after there were more, or without progress for ten ticks."""
+    if len(history) < 6:
         return None
-    shares, evidence = _diversity(history, 3), ""
-    if len(shares) == 3 and max(shares) < DEAD:
-        return None  # worse: dead
-    twins = paired(history, "sample/twins", "real/twins", 3)
-    classes, told, chance = (
-        recent(history, "sample/classes", 4),
-        patient.facts.get("labels told", 0.0),
-        patient.facts.get("labels chance", 1.0),
+    shares, twins, classes = (
+        _diversity(history, len(history)),
+        [a - b for a, b in paired(history, "sample/twins", "real/twins", len(history))],
+        recent(history, "sample/classes", len(history)),
     )
-    if len(shares) == 3 and max(shares) < COLLAPSED:
+    if len(shares) >= 3 and max(shares[-3:]) < DEAD:
+        return None  # worse: dead
+    told, chance, kinds = (
+        patient.facts.get(name, other) for name, other in (("labels told", 0.0), ("labels chance", 1.0), ("classes", 1.0))
+    )
+    if len(shares) >= 3 and max(shares[-3:]) < COLLAPSED:
+        fallen = max(shares) > 2 * max(shares[-3:])
         evidence = f"sample diversity is {shares[-1]:.0%} of the data's, for three ticks"
-    elif len(twins) == 3 and min(a - b for a, b in twins) > TWINS:
-        evidence = f"{twins[-1][0]:.0%} of the samples have a near-copy among so few others, {twins[-1][1]:.0%} of the real ones do"
-    elif len(classes) == 4 and told > max(0.7, 2 * chance) and max(classes) < CLASSES:
-        evidence = (
-            f"the samples are as varied as {classes[-1] * patient.facts['classes']:.1f} classes, the data as {patient.facts['classes']:.1f}"
-        )
-    if not evidence:
+    elif len(twins) >= 3 and min(twins[-3:]) > TWINS:
+        fallen = min(twins) < TWINS / 3
+        evidence = f"{twins[-1]:.0%} more of the samples than of the real ones have a near-copy among so few others"
+    elif len(classes) >= 4 and told > max(0.7, 2 * chance) and max(classes[-4:]) < CLASSES:
+        fallen = max(classes) > 1.5 * max(classes[-4:])
+        evidence = f"the samples are as varied as {classes[-1] * kinds:.1f} classes, the data as {kinds:.1f}"
+    else:
+        return None
+    if _improving(history, 4) if fallen else patient.seen < BEGINNING or len(history) <= 10 or _improving(history, 10):
         return None
     return Sign(
         "mode collapse",
-        "The samples are few in kind: the generator has given up most of what the data hold.",
+        "The samples are few in kind: the generator has given up most of what the data hold, or never found it.",
         evidence,
-        remedies.some(remedies.penalised(patient, 10), remedies.steadier(patient), remedies.slower(patient, "G"), remedies.reseeded(patient)),
+        remedies.some(
+            remedies.penalised(patient, 10), remedies.steadier(patient), remedies.slower(patient, "G"), remedies.reseeded(patient)
+        ),
         severe=True,
-    )  # fmt: skip
+    )
 
 
 def _diversity(history: History, count: int) -> list[float]:
     return [own / max(usual, 1e-12) for own, usual in paired(history, "sample/diversity", "real/diversity", count)]
 
 
-def _improving(history: History) -> bool:
-    """The samples come nearer to the data: a generator that has just begun is not one that collapsed."""
-    distances = recent(history, "sample/distance", 5)
-    return len(distances) == 5 and distances[-1] < 0.93 * distances[0]
+def _improving(history: History, ticks: int) -> bool:
+    """The samples have come nearer to the data: a generator that has just begun is not one that collapsed."""
+    distances = recent(history, "sample/distance", ticks + 1)
+    return len(distances) == ticks + 1 and distances[-1] < 0.93 * distances[0]
 
 
 def divergence(history: History, patient: Patient) -> Sign | None:
