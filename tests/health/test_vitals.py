@@ -44,12 +44,13 @@ NET = MLP(width=8, depth=1)
     ("game", "space"),
     [
         (GAN(net=NET), Image(channels=1, height=16, width=20)),
+        (GAN(net=NET), Image(channels=1, height=8, width=8, classes=("a", "b"))),
         (R3GAN(net=NET), Image(channels=3, height=8, width=8, classes=("a", "b", "c"))),
         (R3GAN(net=NET), Image(channels=1, height=8, width=8, tags=("a", "b"))),
         (R3GAN(net=NET), Vector(dim=3, numbers=("a",))),
         (GAN(net=NET), Vector(dim=1)),
     ],
-    ids=["picture", "classes", "tags", "numbers", "points"],
+    ids=["picture", "unseen classes", "classes", "tags", "numbers", "points"],
 )
 def test_every_space_and_condition(game: Any, space: Space, tmp_path: Path) -> None:
     doctor = doctor_for(game, space, tmp_path)
@@ -65,6 +66,7 @@ def test_every_space_and_condition(game: Any, space: Space, tmp_path: Path) -> N
     assert seen == doctor.look({}), "the same moment, the same figures"
     assert ("D/labels" in seen) == bool(game.sees(space).condition_dim)
     assert ("sample/agreement" in seen) == bool(game.sees(space).classes)
+    assert ("sample/classes" in seen) == bool(space.classes), "seen or not"
 
 
 def test_a_game_without_judge(tmp_path: Path) -> None:

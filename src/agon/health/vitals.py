@@ -58,7 +58,7 @@ class Reference:
     sketches: Tensor  # [n, k] of `real`
     inner: Tensor  # [n, n] distances between them
     training: Tensor  # [m, k] of up to 2,000 training samples
-    classes: Tensor | None  # int64 [m] of these, where the space has exclusive classes
+    classes: Tensor | None  # int64 [m] of these, where the data have exclusive classes, whether the game sees them or not
     axes: Tensor  # [4, k] leading directions of the training samples, of length 1
     centre: Tensor  # [k]
     scale: Tensor  # [4] standard deviations along them
@@ -73,9 +73,8 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
     size = max(1, real["x"][0].numel())
     training = _sketches(train.x, _spread(len(train), min(NEIGHBOURS, max(256, _BYTES // size))), space)
     chosen = _spread(len(train), len(training))
-    y = real.get("y")
-    exclusive = y is not None and not y.is_floating_point()
-    classes = train.y[chosen] if exclusive and train.y is not None else None
+    # Classes tell how varied samples are even where the game does not see them.
+    classes = train.y[chosen] if data_set.space.classes and train.y is not None else None
     sketches = sketch(real["x"])
     inner = torch.cdist(sketches, sketches)
     x = real["x"].float()
@@ -92,12 +91,12 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
         distances = torch.cdist(sketch(unseen["x"]), training)
         facts["looked at"] = float(len(distances))
         facts["held copies"] = copies(distances)
-        if classes is not None:
-            found = classes[distances.argmin(1)]
-            facts["labels told"] = (found == unseen["y"].cpu()).float().mean().item()
-            shares = torch.bincount(classes, minlength=space.num_classes) / len(classes)
+        if classes is not None and held.y is not None:
+            found, count_classes = classes[distances.argmin(1)], len(data_set.space.classes)
+            facts["labels told"] = (found == held.y[_spread(len(held), count)]).float().mean().item()
+            shares = torch.bincount(classes, minlength=count_classes) / len(classes)
             facts["labels chance"] = shares.square().sum().item()
-            facts["classes"] = effective(found, space.num_classes)
+            facts["classes"] = effective(found, count_classes)
     centre = training.mean(0)
     _, lengths, axes = torch.linalg.svd(training - centre, full_matrices=False)
     scale = lengths[:AXES] / max(1, len(training) - 1) ** 0.5
