@@ -332,12 +332,12 @@ def healthy(pictures: str) -> tuple[Case, ...]:
     """Short runs of the shipped recipes on small networks, three seeds each; all of them learn (looked at: distance to the data)."""
     size = 16 if "mnist" in pictures else None
     plans: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        ("r3gan", pictures, {"rounds": 600, **SMALL}),
-        ("dcgan", pictures, {"rounds": 400, "game.net.width": 16}),
-        ("lsgan", pictures, {"rounds": 400, "game.net.width": 16}),
-        ("gan", pictures, {"rounds": 1600, **NARROW}),
-        ("vae", pictures, {"rounds": 600, "batch": 32, "game.net.widths": [32, 16]}),
-        ("r3gan-points", "ring", {"rounds": 1000}),
+        ("r3gan", pictures, {"rounds": 400, **SMALL}),
+        ("dcgan", pictures, {"rounds": 400, "game.net.width": 8}),
+        ("lsgan", pictures, {"rounds": 400, "game.net.width": 8}),
+        ("gan", pictures, {"rounds": 1000, **NARROW}),
+        ("vae", pictures, {"rounds": 400, "batch": 32, "game.net.widths": [32, 16]}),
+        ("r3gan-points", "ring", {"rounds": 600}),
     )
     return tuple(
         Case(
