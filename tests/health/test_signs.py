@@ -17,7 +17,7 @@ FACTS = {
     "labels told": 0.9, "labels chance": 0.1, "looked at": 200.0, "classes": 10.0, "samples": 1000.0,
 }  # fmt: skip
 WELL = {
-    "sample/finite": 1.0, "sample/diversity": 0.5, "real/diversity": 0.5, "sample/twins": 0.05, "real/twins": 0.0, "sample/classes": 0.9,
+    "sample/finite": 1.0, "sample/diversity": 0.5, "real/diversity": 0.5, "sample/twins": 0.05, "real/twins": 0.0, "sample/classes": 0.9, "sample/remote": 1.0,
     "sample/agreement": 0.9, "sample/distance": 0.1, "sample/size": 1.0, "sample/saturation": 0.35, "sample/copies": 0.02,
     "sample/told apart": 0.9, "D/real": 1.0, "D/fake": -1.0, "D/held": 0.9, "D/held error": 0.05, "D/separation": 0.85, "D/labels": 0.8,
     "G/grad": 0.5, "D/grad": 1.0, "G/weights": 30.0, "D/weights": 30.0, "sample/axis 1": 0.1, "sample/axis 2": 0.0, "skipped": 0.0,
@@ -113,6 +113,7 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("one sample at first, and coming nearer", {"sample__diversity": 0.001, "sample__distance": [1.5 * 0.95**i for i in range(12)]}, {}),
     ("twins as among the reals", {"sample__twins": 0.4, "real__twins": 0.3}, {}),
     ("few classes where the judge is weak", {"sample__classes": [0.3] * 4}, {"labels told": 0.3}),
+    ("few classes, of what looks like no sample", {"sample__classes": [0.3] * 4, "sample__remote": 1.5}, {}),
     ("a setback of two ticks", {"sample__distance": [0.1] * 9 + [0.9, 0.9, 0.2]}, {}),
     ("dark pictures", {"sample__saturation": [0.95] * 2}, {"saturation": 0.94}),
     ("points have no ends", {"sample__saturation": [0.99] * 2}, {"bounded": 0.0}),

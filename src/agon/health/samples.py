@@ -11,6 +11,7 @@ DEAD = 0.01  # of the data's diversity: below, samples do not depend on the late
 COLLAPSED = 0.25  # of the data's diversity
 BEGINNING = 20_000  # samples trained on before poverty from the first counts as collapse
 TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
+REMOTE = 1.15  # of the held-out samples' distance to their nearest training sample
 CLASSES = 0.45  # of the held-out samples' effective number of classes
 
 
@@ -62,6 +63,7 @@ def collapse(history: History, patient: Patient) -> Sign | None:
     )
     if len(shares) >= 3 and max(shares[-3:]) < DEAD:
         return None  # worse: dead
+    remote = recent(history, "sample/remote", 4)  # what looks like no sample has no class
     told, chance, kinds = (
         patient.facts.get(name, other) for name, other in (("labels told", 0.0), ("labels chance", 1.0), ("classes", 1.0))
     )
@@ -71,7 +73,7 @@ def collapse(history: History, patient: Patient) -> Sign | None:
     elif len(twins) >= 3 and min(twins[-3:]) > TWINS:
         fallen = min(twins) < TWINS / 3
         evidence = f"{twins[-1]:.0%} more of the samples than of the real ones have a near-copy among so few others"
-    elif len(classes) >= 4 and told > max(0.7, 2 * chance) and max(classes[-4:]) < CLASSES:
+    elif len(classes) >= 4 and told > max(0.7, 2 * chance) and max(classes[-4:]) < CLASSES and max(remote, default=9.0) < REMOTE:
         fallen = max(classes) > 1.5 * max(classes[-4:])
         evidence = f"the samples are as varied as {classes[-1] * kinds:.1f} classes, the data as {kinds:.1f}"
     else:

@@ -49,7 +49,8 @@ class Reference:
     share of values at the ends of the range; "identical": share of training samples with an equal one; "nearest": median distance of a
     sample to its nearest among as many; "labels told": share of the "looked at" held-out samples whose nearest training sample has their class, and
     "labels chance": the same by chance; "held copies": share of held-out samples whose nearest training sample is at less than half the
-    distance of the second; "classes": effective number of classes the nearest neighbours give the held-out samples; "bounded": 1 where
+    distance of the second; "held remote": their median distance to it; "classes": effective number of classes the nearest neighbours give the
+    held-out samples; "bounded": 1 where
     the range is known to be [-1, 1].
     """
 
@@ -91,6 +92,7 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
         distances = torch.cdist(sketch(unseen["x"]), training)
         facts["looked at"] = float(len(distances))
         facts["held copies"] = copies(distances)
+        facts["held remote"] = distances.amin(1).median().item()
         if classes is not None and held.y is not None:
             found, count_classes = classes[distances.argmin(1)], len(data_set.space.classes)
             facts["labels told"] = (found == held.y[_spread(len(held), count)]).float().mean().item()
@@ -196,7 +198,8 @@ def _of_samples(reference: Reference, fake: Tensor) -> Vitals:
     what is usual among reals (after the birthday test of Arora et al. 2018, arXiv:1706.08224); "sample/told apart": accuracy of a
     leave-one-out nearest neighbour at telling samples from reals, 0.5 at best (Lopez-Paz and Oquab 2017, arXiv:1610.06545);
     "sample/distance": energy distance over the mean distance of reals, 0 at best (Székely and Rizzo 2013); "sample/copies": share whose
-    nearest training sample is at less than half the distance of the second (after Yoon et al. 2023); "sample/classes": effective number of
+    nearest training sample is at less than half the distance of the second (after Yoon et al. 2023); "sample/remote": median distance to the
+    nearest training sample, over that of held-out samples; "sample/classes": effective number of
     classes that nearest training samples give, as a share of the held-out samples'; "sample/agreement": share given the class that was
     asked for; "sample/axis 1"…: the mean's place along the data's leading directions, in standard deviations; "sample/saturation",
     "sample/size": root mean square of values over that of the data.
@@ -222,6 +225,8 @@ def _of_samples(reference: Reference, fake: Tensor) -> Vitals:
         "sample/told apart": told_apart(own, cross, inner),
         "sample/copies": copies(to_training),
     }
+    if "held remote" in reference.facts:
+        vitals["sample/remote"] = to_training.amin(1).median().item() / max(reference.facts["held remote"], 1e-12)
     if reference.classes is not None:
         found = reference.classes[to_training.argmin(1)]
         known = int(reference.classes.max()) + 1
