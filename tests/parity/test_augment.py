@@ -275,7 +275,7 @@ def test_strength_is_reported_and_rises_within_a_third_of_a_small_run() -> None:
         engine.round([Batch(x=x)])
     figures = engine.stats.flush()
     assert {"augment/p", "augment/sign"} <= figures.keys()
-    assert 0.4 < engine.players.strength.p.item() <= 0.8
+    assert 0.4 < engine.players.strength.p.item() < 0.8 + 1e-6  # 0.8 in single precision lies above 0.8
 
 
 def test_a_schedule_of_the_strength_is_followed() -> None:
