@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import TypeAdapter
 
+from agon.config import encode as as_json
 from agon.errors import InputError
-from agon.spaces import Image, Unreadable, Vector, open_picture
+from agon.spaces import Image, Unreadable, Vector, Video, open_picture, space_from_json
 
 
 def encode(picture: Pillow.Image, kind: str = "PNG", **how: object) -> bytes:
@@ -251,11 +253,42 @@ def test_render_refuses_with_reasons(tmp_path: Path) -> None:
 def test_a_full_disk_is_told(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    from agon import spaces
+    from agon.spaces import drawing
 
     def write(_: Path) -> None:
         with open("/dev/full", "wb") as full:
             full.write(b"x" * 100_000)
 
     with pytest.raises(InputError, match="No space left"):
-        spaces._replace_file(tmp_path / "x.png", write)
+        drawing._replace_file(tmp_path / "x.png", write)
+
+
+def test_a_space_is_read_back_from_what_was_written() -> None:
+    for space in (
+        Image(channels=1, classes=("a", "b")),
+        Vector(dim=3),
+        Video(frames=5, height=20, width=30, words=("red",), caption_length=4),
+    ):
+        assert space_from_json(json.loads(json.dumps(as_json(space)))) == space
+
+
+def test_clips_are_written_as_sheets_and_animations(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
+    space = Video(frames=5, height=21, width=31, fps=10.0)
+    x = torch.arange(6 * 5, dtype=torch.uint8).mul(8).reshape(6, 5, 1, 1, 1).expand(6, *space.shape)
+    with Pillow.open(space.render(x, tmp_path / "sheet.png", scale=1)) as sheet:
+        assert sheet.size == (5 * 33 - 2, 6 * 23 - 2)
+        assert sheet.getpixel((2 * 33, 23)) == (7 * 8,) * 3  # clip 1, frame 2
+    for name in ("a.gif", "a.webp"):
+        with Pillow.open(space.render(x, tmp_path / name)) as film:
+            assert film.n_frames == 5
+    with av.open(str(space.render(x, tmp_path / "a.mp4", scale=1, columns=3))) as film:
+        stream = film.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(stream)]
+        assert (stream.average_rate, len(frames)) == (10, 5)
+        assert frames[2].shape == (44, 98, 3)  # a side of 3 × 31 + 4 is made even
+        assert abs(int(frames[2][30, 5].mean()) - (3 * 5 + 2) * 8) <= 3
+    with pytest.raises(InputError, match=r"expected \[N, T, C, H, W\]"):
+        space.render(x[0], tmp_path / "b.png")
+    with pytest.raises(InputError, match="expected a name ending in"):
+        space.render(x, tmp_path / "b.avi")

@@ -25,12 +25,7 @@ from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, draw, has_latents
 from agon.scoring import open_extractor, take_scores
-from agon.spaces import Image, Space, Vector
-
-
-def space_from_json(content: Mapping[str, Any]) -> Space:
-    """The space of run.json."""
-    return decode(Vector if content.get("kind") == "vector" else Image, dict(content), "space")
+from agon.spaces import space_from_json
 
 
 class Trained:
