@@ -194,6 +194,37 @@ def test_refusals(tmp_path, make, opened, line, options, why):
         opened(beside(make, tmp_path, "labels.csv", rows("file,age", line)), **options)
 
 
+@pytest.mark.parametrize("cell", ["old", "inf", "-Infinity", "1e999"])
+@pytest.mark.parametrize("options", [{}, {"condition": "numbers"}, {"columns": ("age",)}, {"labels": "use"}])
+@pytest.mark.parametrize("header", ["file,age", "file,label", "file,height,age"])
+def test_a_cell_that_is_no_number_is_named(tmp_path, make, opened, cell, options, header):
+    column = header.split(",")[-1]
+    if options.get("columns"):
+        options = {"columns": (column,)}
+    before = "1.5," if header.count(",") == 2 else ""
+    folder = beside(make, tmp_path, "labels.csv", rows(header, lambda k: f"{before}{cell if k == 5 else k + 0.5}"))
+    with pytest.raises(InputError) as told:
+        opened(folder, **options)
+    for part in ("labels.csv row 7 (005.png)", f"'{column}' is '{cell}'", "expected a finite number, or nothing", "--condition classes"):
+        assert part in str(told.value)
+
+
+def test_a_slip_in_a_table_that_is_not_called_labels_is_noted(tmp_path, make, opened):
+    folder = beside(make, tmp_path, "metadata.csv", rows("file,age", lambda k: "old" if k == 5 else k))
+    data_set = opened(folder)
+    assert data_set.train.y is None
+    assert any("metadata.csv row 7 (005.png): 'age' is 'old'" in note for note in data_set.card["notes"])
+
+
+def test_nan_is_a_value_that_is_not_known_and_words_among_class_numbers_are_classes(tmp_path, make, opened):
+    assert (
+        "1 of 24 images have no label"
+        in opened(beside(make, tmp_path, "labels.csv", rows("file,age", lambda k: "nan" if k == 5 else k))).reasons["labels"]
+    )
+    folder = beside(make, tmp_path / "q", "labels.csv", rows("file,label", lambda k: "other" if k % 4 == 0 else k % 4))
+    assert opened(folder).space.classes == ("1", "2", "3", "other")
+
+
 def test_two_rows_that_differ_are_refused(tmp_path, make, opened):
     text = rows("file,age", lambda k: k) + "003.png,99\n"
     with pytest.raises(InputError, match="two values of 'age': '3' and '99'"):
@@ -225,7 +256,11 @@ _cell = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.
 @given(st.lists(st.lists(_cell, min_size=12, max_size=12), min_size=1, max_size=4))
 def test_any_cells_become_a_sound_condition_or_none(columns):
     made = table(**{f"c{k}": cells for k, cells in enumerate(columns)})
-    found = infer(made)
+    try:
+        found = infer(made)
+    except InputError as error:
+        assert "expected a finite number" in str(error)
+        return
     if found is None:
         return
     assert len(found.values) == 12

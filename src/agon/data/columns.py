@@ -24,6 +24,7 @@ from agon.errors import InputError, suggest
 
 Kind = Literal["classes", "tags", "numbers"]
 ColumnKind = Literal["binary", "number", "lists", "words", "empty"]
+MOSTLY = 0.75  # a column of words with this share of numbers was meant to hold numbers
 LEAST_A_TAG = 4  # a word on fewer samples than this is no tag: nothing could be learnt of it
 MOST_TAGS = 512
 _NOTHING = frozenset(("", "nan", "na", "n/a", "null"))
@@ -58,11 +59,15 @@ class Condition:
 
 @dataclass(frozen=True)
 class Column:
-    """A column that has been looked at. values: one a sample: float (binary, number), list of words, a word; None unknown."""
+    """A column that has been looked at. values: one a sample: float (binary, number), list of words, a word; None unknown.
+
+    spoilt: it is words only because of a few cells among numbers, which `as_numbers` names.
+    """
 
     name: str
     kind: ColumnKind
     values: list[Any]
+    spoilt: bool = False
 
 
 def known(values: np.ndarray) -> np.ndarray:
@@ -94,11 +99,15 @@ def read_column(table: Table, name: str) -> Column:
     if None not in spoken.values() and not {"0", "-1"} <= signs:
         return Column(name, "binary", [spoken.get(cell) for cell in cells])
     read = {cell: _number(cell) for cell in seen}
-    if all(value is not None and math.isfinite(value) for value in read.values()):
+    finite = {cell for cell, value in read.items() if value is not None and math.isfinite(value)}
+    if finite == seen:
         return Column(name, "number", [read.get(cell) for cell in cells])
     if any(";" in cell or "|" in cell for cell in seen if isinstance(cell, str)):
         return Column(name, "lists", [_words(cell) for cell in cells])
-    return Column(name, "words", [_text(cell) if cell in seen else None for cell in cells])
+    said = [cell for cell in cells if cell in seen]
+    # Infinite values alone are no words; of words, few among many numbers are taken for slips.
+    spoilt = None not in read.values() or sum(cell in finite for cell in said) >= MOSTLY * len(said)
+    return Column(name, "words", [_text(cell) if cell in seen else None for cell in cells], spoilt)
 
 
 def as_classes(table: Table, column: Column) -> Condition:
@@ -171,7 +180,8 @@ def as_numbers(table: Table, columns: Sequence[Column]) -> Condition:
                 value = None if isinstance(plain, tuple) else _number(plain)
                 if not _unsaid(plain) and (value is None or not math.isfinite(value)):
                     raise InputError(
-                        f"{table.where(row)}: '{column.name}' is {str(cell)[:60]!r}; expected a finite number, or nothing where it is unknown"
+                        f"{table.where(row)}: '{column.name}' is {str(cell)[:60]!r}; expected a finite number, or nothing where it is "
+                        f"unknown. Correct the cell, or take the column for words: --columns {column.name} --condition classes"
                     )
         cells = [_plain(cell) for cell in table.cells(column.name)]
         planes.append([math.nan if _unsaid(cell) else float(cell) for cell in cells])

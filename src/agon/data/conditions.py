@@ -27,8 +27,14 @@ def choose_condition(source: Source, data: Data) -> tuple[Source, bool, str]:
     if asked:
         source = _with(source, _asked(source, data))
     elif source.labels is None or source.table_first:
-        for table in source.tables():
-            found = infer(table)
+        for place, table in enumerate(source.tables()):
+            try:
+                found = infer(table)
+            except InputError as error:
+                if place == 0 and source.table_first:
+                    raise  # the table is there to condition on: to train without it is no guess to make
+                source = replace(source, notes=[*source.notes, f"not used: {error}"])
+                continue
             if found is not None:
                 source = _with(source, found)
                 break
@@ -38,7 +44,10 @@ def choose_condition(source: Source, data: Data) -> tuple[Source, bool, str]:
 
 
 def infer(table: Table) -> Condition | None:
-    """What a table suggests: its label column; else its tags; else its 0/1 columns; else its numbers; else its one column of words."""
+    """What a table suggests: its label column; else its tags; else its 0/1 columns; else its numbers; else its one column of words.
+
+    Raises InputError, with the place, for a cell that is no number in the numbers it would suggest.
+    """
     label = find_word(table.names, LABEL_WORDS)
     if label is not None:
         column = read_column(table, label)
@@ -46,6 +55,8 @@ def infer(table: Table) -> Condition | None:
             return _as_tags([column], table)
         if column.kind == "number" and any(value is not None and value != int(value) for value in column.values):
             return as_numbers(table, [column])
+        if column.spoilt and _measured(column):
+            return as_numbers(table, [column])  # says which cell
         return None if column.kind == "empty" else as_classes(table, column)
     columns = [read_column(table, name) for name in table.names]
     if table.says is not None:
@@ -122,7 +133,7 @@ def _build(table: Table, data: Data) -> Condition:
 
 
 def _kind_of(table: Table, columns: Sequence[Column]) -> str:
-    kinds = {column.kind for column in columns} - {"empty"}
+    kinds = {"number" if column.spoilt else column.kind for column in columns} - {"empty"}
     if kinds <= {"binary"}:
         return "tags" if exclusive(columns, table.origin) is None else "classes"
     if kinds <= {"binary", "number"}:
@@ -131,8 +142,8 @@ def _kind_of(table: Table, columns: Sequence[Column]) -> str:
         return "classes"
     if kinds <= {"binary", "lists", "words"}:
         return "tags"
-    number = next(column.name for column in columns if column.kind == "number")
-    word = next(column.name for column in columns if column.kind in ("words", "lists"))
+    number = next(column.name for column in columns if column.kind == "number" or column.spoilt)
+    word = next(column.name for column in columns if column.kind in ("words", "lists") and not column.spoilt)
     raise InputError(f"columns '{number}' (numbers) and '{word}' (words) of {table.origin} do not go together; name columns of one kind")
 
 
@@ -154,7 +165,19 @@ def _suitable(table: Table, kind: str) -> list[Column]:
 
 
 def _numbers(columns: Sequence[Column]) -> list[Column]:
-    return [column for column in columns if column.kind == "number" and column.name.strip().lower() not in _NO_NUMBER]
+    return [column for column in columns if (column.kind == "number" or column.spoilt) and column.name.strip().lower() not in _NO_NUMBER]
+
+
+def _measured(column: Column) -> bool:
+    """Whether its numbers are measurements, not the numbers of classes: one is infinite or not whole."""
+    return any(value is not None and _fractional(value) for value in column.values)
+
+
+def _fractional(word: str) -> bool:
+    try:
+        return not float(word).is_integer()
+    except ValueError:
+        return False
 
 
 def _varied(columns: Sequence[Column]) -> list[Column]:
