@@ -17,19 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from agon.cli import main
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Run a verb in this process; return its status and everything it printed."""
-    sys.argv = ["agon", *map(str, arguments)]
-    try:
-        main()
-        status = 0
-    except SystemExit as end:
-        status = int(end.code or 0)
-    captured = capsys.readouterr()
-    return status, captured.out + captured.err
+from commandline import printed
 
 
 def picture(seed: int, size: tuple[int, int] = (12, 9)) -> Image.Image:
@@ -192,7 +180,7 @@ def test_bad_data(
 ) -> None:  # fmt: skip
     out = tmp_path / "run"
     extra = ["--out", out] if verb == ("train",) else []
-    status, text = run(capsys, *verb, make(tmp_path), *extra)
+    status, text = printed(capsys, *verb, make(tmp_path), *extra)
     assert status == 2, text
     assert re.search(word, text.replace("\n", " ")), text
     assert "Traceback" not in text
@@ -217,11 +205,11 @@ def test_bad_files_among_good_ones_are_skipped_and_named(tmp_path: Path, capsys:
     (folder / "loop").symlink_to(folder, target_is_directory=True)
     with open(os.fsencode(folder) + b"/\xff\xfe.png", "wb") as file:
         file.write(png_bytes(60))
-    status, text = run(capsys, "data", "check", folder)
+    status, text = printed(capsys, "data", "check", folder)
     assert status == 0, text
     for name in ("cut.png", "zero.jpg", "text.jpg"):
         assert name in text
-    status, text = run(capsys, "train", folder, "--rounds", 2, "--batch", 8, "--size", 8, "--metrics", "[]", "--out", tmp_path / "run")
+    status, text = printed(capsys, "train", folder, "--rounds", 2, "--batch", 8, "--size", 8, "--metrics", "[]", "--out", tmp_path / "run")
     assert status == 0, text
     card = json.loads((tmp_path / "run" / "data.json").read_text())
     assert {Path(name).name for name, _ in card["unreadable"]} >= {"cut.png", "zero.jpg", "text.jpg"}
@@ -233,7 +221,7 @@ def test_zip_slip_touches_nothing_outside(tmp_path: Path, capsys: pytest.Capture
         for index in range(20):
             archive.writestr(f"../../evil{index}.png", png_bytes(index))
     before = sorted(tmp_path.rglob("*"))
-    status, text = run(capsys, "data", "check", tmp_path / "inner" / "d.zip")
+    status, text = printed(capsys, "data", "check", tmp_path / "inner" / "d.zip")
     assert "Traceback" not in text
     assert status in (0, 2)
     assert sorted(tmp_path.rglob("*")) == before
@@ -269,7 +257,7 @@ WRONG_WORDS = [
 @pytest.mark.parametrize(("words", "message"), WRONG_WORDS, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
 def test_wrong_words(words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     defaults = () if "--rounds" in words else ("--rounds", "2")
-    status, text = run(capsys, "train", "digits", "--out", tmp_path / "run", *defaults, *words)
+    status, text = printed(capsys, "train", "digits", "--out", tmp_path / "run", *defaults, *words)
     assert status == 2, text
     assert re.search(message, text.replace("\n", " ")), text
     assert "Traceback" not in text
@@ -277,7 +265,7 @@ def test_wrong_words(words: tuple[str, ...], message: str, tmp_path: Path, capsy
 
 def test_unwritable_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
-    status, text = run(capsys, "train", "digits", "--rounds", 2, "--out", tmp_path / "file" / "run")
+    status, text = printed(capsys, "train", "digits", "--rounds", 2, "--out", tmp_path / "file" / "run")
     assert status == 2
     assert "cannot write to" in text
     assert "--out" in text
@@ -285,11 +273,11 @@ def test_unwritable_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = ("train", "ring", "--rounds", 2, "--limit", 300, "--metrics", "[]")
-    assert run(capsys, *train, "--out", tmp_path / "run")[0] == 0
-    status, text = run(capsys, *train, "--out", tmp_path / "run")
+    assert printed(capsys, *train, "--out", tmp_path / "run")[0] == 0
+    status, text = printed(capsys, *train, "--out", tmp_path / "run")
     assert status == 2
     assert "already holds a run" in text
-    status, text = run(capsys, "train", tmp_path / "run", "--batch", 3)
+    status, text = printed(capsys, "train", tmp_path / "run", "--batch", 3)
     assert status == 2
     assert "another experiment" in text
     for arguments, message in (
@@ -303,7 +291,7 @@ def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[
         (("report", tmp_path), "is not a run"),
         (("eval", tmp_path / "run", "-m", "fdd"), "fdd"),
     ):
-        status, text = run(capsys, *arguments)
+        status, text = printed(capsys, *arguments)
         assert status == 2, text
         assert message in text.replace("\n", " ")
         assert "Traceback" not in text
@@ -311,19 +299,19 @@ def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_class_out_of_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ("--game.net.widths", "[8, 8]", "--metrics", "[]", "--tick", 1000)
-    assert run(capsys, "train", "digits", "--rounds", 1, "--batch", 8, *small, "--out", tmp_path / "run")[0] == 0
-    status, text = run(capsys, "sample", tmp_path / "run", "--class", "10")
+    assert printed(capsys, "train", "digits", "--rounds", 1, "--batch", 8, *small, "--out", tmp_path / "run")[0] == 0
+    status, text = printed(capsys, "sample", tmp_path / "run", "--class", "10")
     assert status == 2
     assert "class 10 is out of range; this run has 10 classes, 0 to 9" in text
-    status, text = run(capsys, "sample", tmp_path / "run", "--class", "three")
+    status, text = printed(capsys, "sample", tmp_path / "run", "--class", "three")
     assert status == 2
     assert "class 'three' is unknown" in text
 
 
 def test_damaged_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "train", "ring", "--rounds", 2, "--limit", 300, "--metrics", "[]", "--out", tmp_path / "run")[0] == 0
+    assert printed(capsys, "train", "ring", "--rounds", 2, "--limit", 300, "--metrics", "[]", "--out", tmp_path / "run")[0] == 0
     (tmp_path / "run" / "run.json").write_text("{ torn")
-    status, text = run(capsys, "sample", tmp_path / "run")
+    status, text = printed(capsys, "sample", tmp_path / "run")
     assert status == 2
     assert "damaged" in text
 
@@ -333,13 +321,13 @@ def test_foreign_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     source = Path(sys.modules["agon"].__file__ or "").parent / "games" / "gan.py"
     game.write_text(source.read_text("utf-8"))
     train = ("train", "ring", "--game", game, "--rounds", 2, "--limit", 300, "--metrics", "[]", "--out", tmp_path / "run")
-    assert run(capsys, *train)[0] == 0
-    assert run(capsys, "sample", tmp_path / "run")[0] == 0
+    assert printed(capsys, *train)[0] == 0
+    assert printed(capsys, "sample", tmp_path / "run")[0] == 0
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "elsewhere"))
-    status, text = run(capsys, "sample", tmp_path / "run")
+    status, text = printed(capsys, "sample", tmp_path / "run")
     assert status == 2
     assert "carries its own code" in text
-    assert run(capsys, "sample", tmp_path / "run", "--trust")[0] == 0
+    assert printed(capsys, "sample", tmp_path / "run", "--trust")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -352,6 +340,6 @@ def test_foreign_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
 )
 def test_bad_game_files(source: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.py").write_text(source)
-    status, text = run(capsys, "train", "ring", "--limit", 300, "--game", tmp_path / "mine.py", "--out", tmp_path / "run")
+    status, text = printed(capsys, "train", "ring", "--limit", 300, "--game", tmp_path / "mine.py", "--out", tmp_path / "run")
     assert status == 2
     assert re.search(message, text.replace("\n", " ")), text

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from agon.cli import main
+from commandline import printed
 
 TINY = (
     *[
@@ -52,17 +51,6 @@ class Mine(Game):
 """
 
 
-def agon(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
-    sys.argv = ["agon", *map(str, words)]
-    try:
-        main()
-        status = 0
-    except SystemExit as end:
-        status = int(end.code or 0)
-    captured = capsys.readouterr()
-    return status, captured.out + captured.err
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
@@ -74,7 +62,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_train_with_seeds_is_a_sweep(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
-    status, told = agon(capsys, "train", pictures, *TINY, "--seeds", 2, "--out", tmp_path / "a")
+    status, told = printed(capsys, "train", pictures, *TINY, "--seeds", 2, "--out", tmp_path / "a")
     assert status == 0, told
     assert "as `agon sweep` does" in told and "over 2 of 2 runs" in told
     assert (tmp_path / "a-s0" / "run.json").is_file() and (tmp_path / "a-s1" / "run.json").is_file() and not (tmp_path / "a").exists()
@@ -91,26 +79,26 @@ def test_train_with_seeds_is_a_sweep(capsys: pytest.CaptureFixture[str], picture
         (("edit", tmp_path / "nothing"), "does not exist"),
         (("train", run, "--metrics", "fdd"), "Did you mean 'fd'?"),
     ):
-        status, told = agon(capsys, *words)
+        status, told = printed(capsys, *words)
         assert status == 2 and expected in told and "Traceback" not in told, (words, told)
     assert not list(tmp_path.glob("out*"))
     run.rename(tmp_path / "real")
-    status, told = agon(capsys, "study", "make", tmp_path / "real", "--out", tmp_path / "study")
+    status, told = printed(capsys, "study", "make", tmp_path / "real", "--out", tmp_path / "study")
     assert status == 2 and "rename the folder" in told and not (tmp_path / "study").exists()
 
 
 def test_a_metric_is_checked_before_training(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
-    status, told = agon(capsys, "train", pictures, *TINY, "--metrics", "fd,prdcc", "--out", tmp_path / "a")
+    status, told = printed(capsys, "train", pictures, *TINY, "--metrics", "fd,prdcc", "--out", tmp_path / "a")
     assert status == 2 and "Did you mean 'prdc'?" in told
     assert not (tmp_path / "a").exists()
 
 
 def test_a_game_without_given_says_so_on_labelled_data(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(GAME)
-    status, told = agon(capsys, "train", pictures, "--game", tmp_path / "mine.py", "--rounds", 1, "--out", tmp_path / "a")
+    status, told = printed(capsys, "train", pictures, "--game", tmp_path / "mine.py", "--rounds", 1, "--out", tmp_path / "a")
     assert status == 2 and "--labels ignore" in told and not (tmp_path / "a").exists()
     words = ("--labels", "ignore", "--rounds", 1, "--batch", 4, "--size", 8, "--score_every", 0, "--num_samples", 8)
-    status, told = agon(capsys, "train", pictures, "--game", tmp_path / "mine.py", *words, "--out", tmp_path / "b")
+    status, told = printed(capsys, "train", pictures, "--game", tmp_path / "mine.py", *words, "--out", tmp_path / "b")
     assert status == 0, told
 
 
@@ -118,5 +106,5 @@ def test_words_that_are_not_utf8_are_refused(capsys: pytest.CaptureFixture[str],
     for index in range(8):
         Image.effect_noise((8, 8), 20 + index).save(tmp_path / f"{index}.png")
     (tmp_path / "labels.csv").write_bytes(b"file,label\n" + "\n".join(f"{i}.png,{'éè'[i % 2]}" for i in range(8)).encode("latin-1"))
-    status, told = agon(capsys, "data", "check", tmp_path)
+    status, told = printed(capsys, "data", "check", tmp_path)
     assert status == 2 and "row 2 is not UTF-8" in told

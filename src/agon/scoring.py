@@ -6,7 +6,7 @@ number of processes: the others wait, so a score costs a run on many devices its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agon.conditions import Conditions
 from agon.data import DataSet
+from agon.errors import InputError
 from agon.game import Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
 from agon.sampling import draw
@@ -36,9 +37,9 @@ def open_extractor(run: Run, data_set: DataSet, *, device: torch.device | str = 
 
 def take_scores(
     run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], extractor: Extractor | None, *, weights: str = "ema", seed: int = 0,
-    say: Any = None,
+    say: Any = None, left_out: Callable[[str, InputError], None] | None = None,
 ) -> list[Score]:  # fmt: skip
-    """The run's metrics on fresh samples of these players, each with its floor; none without an extractor."""
+    """The run's metrics on fresh samples of these players, each with its floor; none without an extractor. left_out as in `evaluate`."""
     if extractor is None:
         return []
     space = run.game.sees(data_set.space)
@@ -54,7 +55,7 @@ def take_scores(
 
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
-        probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes),
+        probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), left_out=left_out,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -119,8 +119,12 @@ class Trained:
         return granted(self.latents, Wish(interpolate=stops, frames=frames, spherical=spherical), stops, seed=seed, label=label)[0]
 
     def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
-                 extractor: str | None = None, extractor_weights: str | None = None) -> list[Any]:  # fmt: skip
-        """Scores with their floors; `metrics` as in `agon eval`. Needs the run's data."""
+                 extractor: str | None = None, extractor_weights: str | None = None,
+                 left_out: Callable[[str, InputError], None] | None = None) -> list[Any]:  # fmt: skip
+        """Scores with their floors; `metrics` as in `agon eval`. Needs the run's data.
+
+        left_out(names, why) hears of metrics that do not apply to this run, and the others are taken. Raises InputError without it, or if none does.
+        """
         if num_samples is not None and num_samples < 1:
             raise InputError(f"--num-samples is {num_samples}; expected 1 or more.")
         run = replace(
@@ -131,7 +135,7 @@ class Trained:
         if data_set.content_hash != self.content["content_hash"]:
             raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
         found = open_extractor(run, data_set, device=self.players.device, say=say)
-        return take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say)
+        return take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say, left_out=left_out)
 
 
 def amended(game: Game, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Game]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,15 +19,12 @@ from agon.scoring import FREE_S, Budget, open_probe
 from agon.study import make_study, read_study
 from agon.sweep import finished, spread, sweep
 from agon.trained import load
+from commandline import printed
 
 SMALL = {
     "rounds": 4, "batch": 8, "device": "cpu", "tensorboard": False, "score_every": 2, "num_samples": 60, "extractor": "pixels",
     "metrics": ["fd", "ppl"],
 }  # fmt: skip
-
-
-def agon(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "agon", *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +71,7 @@ def test_a_probe_is_seeded_and_leaves_random_state_alone(runs: list[RunDirectory
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_a_study_from_runs(runs: list[RunDirectory], tmp_path: Path) -> None:
+def test_a_study_from_runs(runs: list[RunDirectory], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [run.path for run in runs]
     made = make_study(paths, tmp_path / "a", trials=12, seed=1)
     assert read_study(tmp_path / "a") == made
@@ -90,24 +85,42 @@ def test_a_study_from_runs(runs: list[RunDirectory], tmp_path: Path) -> None:
         make_study(paths, tmp_path / "c", kind="preferences")
     answers = [{"participant": p, "trial": t.id, "answer": "fake", "ms": 5} for p in ("p", "q") for t in made.trials]
     (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, answers)))
-    told = agon("study", "score", tmp_path / "a", tmp_path / "r.jsonl", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
-    assert "x-s0: HYPE error rate 0.500" in told.stdout
+    status, text = printed(capsys, "study", "score", tmp_path / "a", tmp_path / "r.jsonl")
+    assert status == 0, text
+    assert "x-s0: HYPE error rate 0.500" in text
 
 
-def test_eval_of_a_run_that_cannot_be_written(runs: list[RunDirectory], tmp_path: Path) -> None:
+def test_eval_of_a_run_that_cannot_be_written(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:
     metrics = runs[1].path / "metrics.jsonl"
     kept = metrics.read_bytes()
     metrics.unlink()
     metrics.mkdir()
     try:
-        told = agon("eval", runs[1].path, "-m", "fd", cwd=tmp_path)
+        status, text = printed(capsys, "eval", runs[1].path, "-m", "fd")
     finally:
         metrics.rmdir()
         metrics.write_bytes(kept)
-    assert told.returncode == 0, told.stderr
-    assert "score  fd" in told.stdout
-    assert "note  not kept in" in told.stdout
+    assert status == 0, text
+    assert "score  fd" in text
+    assert "note  not kept in" in text
+
+
+def test_eval_takes_the_metrics_that_apply_and_names_the_others(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:
+    run, rows = runs[0].path, len(runs[0].scores())
+    status, text = printed(capsys, "eval", run, "-m", "class_accuracy", "-m", "fd", "-m", "stacked_modes")
+    assert status == 0, text
+    assert "left out  class_accuracy: metric 'class_accuracy' needs a class-conditional generator" in text
+    assert "left out  stacked_modes: metric" in text
+    assert text.count("score  ") == text.count("score  fd ") == 1
+    assert len(runs[0].scores()) == rows + 1
+    for words, expected in (
+        (("-m", "class_accuracy"), "agon: metric 'class_accuracy' needs"),
+        (("-m", "class_accuracy", "-m", "stacked_modes"), "agon: none of the metrics can be taken here: metric"),
+        (("-m", "fd", "-m", "prdcc"), "Did you mean 'prdc'?"),
+    ):
+        status, text = printed(capsys, "eval", run, *words)
+        assert status == 2 and expected in text, (words, text)
+    assert len(runs[0].scores()) == rows + 1
 
 
 def test_stacked_digits(tmp_path: Path) -> None:

@@ -15,17 +15,14 @@ from PIL import Image
 
 import agon
 from agon import recipes
-from agon.cli import main
 from agon.directory import RunDirectory, read_state
+from commandline import typed
 
 
-def agon_cli(*arguments: object) -> None:
+def agon_cli(*words: object) -> None:
     """Run a verb in this process; fail with its status."""
-    sys.argv = ["agon", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        assert not end.code, f"agon {' '.join(map(str, arguments))} left with status {end.code}"
+    status = typed(*words)
+    assert status == 0, f"agon {' '.join(map(str, words))} left with status {status}"
 
 
 SMALL = ("--game.net.widths", "[16, 8]", "--tick", "4", "--save-every", "4", "--score-every", "8", "--num-samples", "64")

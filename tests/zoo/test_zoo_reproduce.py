@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from agon import catalogue, reproduce
 from agon.catalogue import Row, gather, write_rows
-from agon.cli import main
 from agon.data import Data, open_data
 from agon.directory import RunDirectory, read_state
-
-
-def agon_cli(*arguments: object) -> int:
-    """Run a verb in this process; its status."""
-    sys.argv = ["agon", *map(str, arguments)]
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    return 0
+from commandline import typed
 
 
 @pytest.fixture
@@ -57,17 +46,17 @@ def test_a_row_repeated_gives_the_same_score(
     assert dict(again.lines())["difference"] == "-0.71 of the published standard deviation"
     # By the command line, quick and on other data.
     monkeypatch.setattr(catalogue, "rows", lambda path=None: [published])
-    assert agon_cli("reproduce", "digits/r3gan", "--data", "shapes", "--quick", "--seeds", "3", "--out", tmp_path / "quick") == 0
+    assert typed("reproduce", "digits/r3gan", "--data", "shapes", "--quick", "--seeds", "3", "--out", tmp_path / "quick") == 0
     out = capsys.readouterr().out
     assert "the data at 'shapes' differ" in out and "a share of 0.02" in out and "not comparable" in out
     assert "seed 3" in out and "this seed was not published" in out and "of the published standard deviation" not in out
     for options, words in ((("--seeds", "0", "a"), "seed 'a' is no whole number"), (("--quick", "--budget-scale", "0.5"), "give one of"),
                            (("--budget-scale", "2"), "--budget-scale is 2.0")):  # fmt: skip
-        assert agon_cli("reproduce", "digits/r3gan", "--data", "digits", *options) == 2
+        assert typed("reproduce", "digits/r3gan", "--data", "digits", *options) == 2
         assert words in capsys.readouterr().err
-    assert agon_cli("reproduce", "digits/r3gam", "--data", "digits") == 2
+    assert typed("reproduce", "digits/r3gam", "--data", "digits") == 2
     assert "Did you mean 'digits/r3gan'" in capsys.readouterr().err
-    assert agon_cli("recipes") == 0
+    assert typed("recipes") == 0
     assert "digits/r3gan" in capsys.readouterr().out
 
 

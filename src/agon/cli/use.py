@@ -98,7 +98,10 @@ def evaluate(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:  # fmt: skip
-    """Score a run; every figure is printed with its protocol and the real-against-real floor. Sampling can be changed as in `agon sample`."""
+    """Score a run; every figure is printed with its protocol and the real-against-real floor. Sampling can be changed as in `agon sample`.
+
+    Of several metrics, those that do not apply to the run are named with the reason, and the others are taken.
+    """
     from agon.records import append_jsonl
     from agon.trained import load
 
@@ -106,7 +109,7 @@ def evaluate(
     trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     scores = trained.evaluate(
         metrics, num_samples=num_samples, seed=seed, say=lambda n, t: line(console, n, t), extractor=extractor,
-        extractor_weights=extractor_weights,
+        extractor_weights=extractor_weights, left_out=lambda names, why: line(console, "left out", f"{names}: {why}"),
     )  # fmt: skip
     sampling = {"sampling": trained.sampling} if trained.sampling else {}
     for score in scores:

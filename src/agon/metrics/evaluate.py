@@ -32,7 +32,7 @@ Sampler = Callable[[int], "Tensor | tuple[Tensor, Tensor | None]"]
 def evaluate(
     sampler: Sampler, data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None, seed: int = 0,
     weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
-    labelled: bool = False, lpips: Path | str | None = None,
+    labelled: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
 ) -> list[Score]:  # fmt: skip
     """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or float32 [n, d].
 
@@ -40,7 +40,9 @@ def evaluate(
     metrics that choose latents. `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
-    Random state is not touched. Raises InputError: unknown metric, one that data, extractor or generator cannot give, samples of the wrong shape.
+    A metric that data, extractor or generator cannot give is told to `left_out(names, why)` and the others are taken.
+    Random state is not touched. Raises InputError: unknown metric, one that cannot be given if there is no `left_out` or no other metric,
+    samples of the wrong shape.
     """
     wanted = registry.expand(metrics)
     if num_samples is not None and num_samples < 2:
@@ -48,6 +50,9 @@ def evaluate(
     setting = Setting(data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips)
     families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
     known = registry.families()
+    if left_out is not None and len(families) > 1:
+        families = _possible(families, wanted, setting, left_out)
+        wanted = [name for name in wanted if registry.family_of(name).name in families]
     held = len(data_set.held)
     usual = max([known[f].usual or 0 for f in families] + [NUM_POINTS if isinstance(data_set.space, Vector) else NUM_SAMPLES])
     count = num_samples or (min(usual, held) if held >= 2 else usual)
@@ -96,6 +101,23 @@ def evaluate(
             cost_s=round(cost[source.name], 2),
         ))  # fmt: skip
     return scores
+
+
+def _possible(
+    families: Sequence[str], wanted: Sequence[str], setting: Setting, left_out: Callable[[str, InputError], None]
+) -> list[str]:  # fmt: skip
+    """The families that can be had here; the others are told, or raised if that is all of them."""
+    refused: dict[str, InputError] = {}
+    for family in families:
+        try:
+            registry.families()[family].build(setting, NUM_SAMPLES)
+        except InputError as error:
+            refused[family] = error
+    if len(refused) == len(families):
+        raise InputError("none of the metrics can be taken here: " + " ".join(str(error) for error in refused.values()))
+    for family, error in refused.items():
+        left_out(", ".join(name for name in wanted if registry.family_of(name).name == family), error)
+    return [family for family in families if family not in refused]
 
 
 def _drawn(sampler: Sampler, count: int, batch: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor | None]]:
