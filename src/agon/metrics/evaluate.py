@@ -115,8 +115,8 @@ def _possible(
             refused[family] = error
     if len(refused) == len(families):
         raise InputError("none of the metrics can be taken here: " + " ".join(str(error) for error in refused.values()))
-    for family, error in refused.items():
-        left_out(", ".join(name for name in wanted if registry.family_of(name).name == family), error)
+    for family, why in refused.items():
+        left_out(", ".join(name for name in wanted if registry.family_of(name).name == family), why)
     return [family for family in families if family not in refused]
 
 
