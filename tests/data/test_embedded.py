@@ -20,6 +20,7 @@ FROZEN = {
     "ring": "8d16607b0bfe7576",
     "grid": "b17299dc51bf795c",
     "spirals": "b2ffcc0fe6b711cc",
+    "moving-shapes": "ff1124f0270d19d3",
 }
 
 
@@ -102,7 +103,7 @@ def test_toy_labels_on_request():
 
 
 def test_refusals():
-    with pytest.raises(InputError, match="mirror, size and channels are for images"):
+    with pytest.raises(InputError, match="mirror, size, channels, frames and fps are for images"):
         open_data(Data(path="ring", mirror=True))
     with pytest.raises(InputError, match=r"not for 'rings'\. Did you mean 'ring'\?"):
         modes("rings")

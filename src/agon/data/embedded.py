@@ -7,6 +7,7 @@ shapes   drawn here: 5 shapes × 6 colours × 2 sizes × 9 places on light groun
 ring     8 Gaussians on a circle of radius 2, sd 0.02. The two Gaussian sets are those of VEEGAN (arXiv:1705.07761) and PacGAN.
 grid     25 Gaussians, 5×5 with spacing 2, sd 0.05.
 spirals  2 arms of one and a half turns, sd 0.05.
+Clips, moving-shapes, are in `moving.py`.
 
 Each has columns to condition on beside its label: digits ink (share of full brightness); shapes shape, colour, size, place (words), and x, y,
 radius (shares of the side); the toys mode, angle (degrees, from -22.5 on) and radius.
@@ -23,10 +24,11 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
-from agon.data.columns import Table, known
+from agon.data.columns import known
 from agon.data.conditions import choose_condition
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
-from agon.data.request import Data
+from agon.data.moving import DIRECTIONS, open_shapes, table_of
+from agon.data.request import MOVING, Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few, sample_hashes
 from agon.data.source import Source
 from agon.errors import InputError, suggest
@@ -49,7 +51,7 @@ _SEED = 20140610  # any number would do; this one never changes, so the sets nev
 def open_embedded(data: Data) -> DataSet:
     """The embedded set `data.path`; the options of `Data` apply as far as they mean something. Raises InputError."""
     reasons: dict[str, str] = {"data": ""}  # first, filled below
-    captions = None
+    captions = cells = None
     space: Space
     columns: dict[str, list[Any]]
     if data.path in TOYS:
@@ -59,8 +61,17 @@ def open_embedded(data: Data) -> DataSet:
         classes = tuple(str(k) for k in range(int(y.max()) + 1))
         angle = (np.degrees(np.arctan2(points[:, 1], points[:, 0])) + 22.5) % 360 - 22.5
         columns = {"mode": y.tolist(), "angle": angle.round(3).tolist(), "radius": np.hypot(*points.T.astype(np.float64)).round(4).tolist()}
-        if data.mirror or data.size or data.channels:
-            raise InputError(f"{data.path} holds points in the plane; mirror, size and channels are for images: leave them out")
+        if data.mirror or data.size or data.channels or data.frames or data.fps:
+            raise InputError(
+                f"{data.path} holds points in the plane; mirror, size, channels, frames and fps are for images: leave them out"
+            )
+    elif data.path in MOVING:
+        space, scene, rows, cells = open_shapes(data, reasons)
+        y, classes = scene.direction, tuple(DIRECTIONS)
+        columns = scene.columns()
+        captions = columns["caption"]
+    elif data.frames or data.fps:
+        raise InputError(f"{data.path} holds still pictures; frames and fps are for clips: leave them out, or take {MOVING[0]}")
     elif data.path == "digits":
         pictures, y = load_digits()
         space = _image_space(data, 16, 1, "bicubic" if data.filter == "lanczos" else data.filter, reasons)
@@ -81,7 +92,7 @@ def open_embedded(data: Data) -> DataSet:
         reasons["resize"] = "none: drawn at the size asked for"
     if Path(data.path).exists():
         reasons["data"] += f" (not the {data.path} in this folder: write ./{data.path} for that)"
-    table = Table(tuple(columns), columns.__getitem__, data.path, lambda item: f"{data.path} {item}")
+    table = table_of(columns, data.path)
     source = Source(
         kind="embedded set", path=data.path, names=[f"{data.path} {k}" for k in range(len(rows))], read=rows.__getitem__, identity=str,
         labels=y, classes=classes, label_origin="embedded", tables=lambda: [table],
@@ -93,7 +104,7 @@ def open_embedded(data: Data) -> DataSet:
         source, use, told = choose_condition(source, data)
         default = "used: the mode of each point, asked for" if data.path in TOYS else f"used: {len(classes)} classes"
         reasons["labels"] = default if use and not asked else told
-    return _assemble(data, space, rows, source, use, captions, reasons)
+    return _assemble(data, space, rows, source, use, captions, cells, reasons)
 
 
 def _image_space(data: Data, side: int, channels: int, sampling: Any, reasons: dict[str, str]) -> Image:
@@ -106,8 +117,10 @@ def _image_space(data: Data, side: int, channels: int, sampling: Any, reasons: d
 
 
 def _assemble(
-    data: Data, space: Any, rows: np.ndarray, source: Source, use: bool, captions: list[str] | None, reasons: dict[str, str]
-) -> DataSet:
+    data: Data, space: Any, rows: np.ndarray, source: Source, use: bool, captions: list[str] | None, cells: np.ndarray | None,
+    reasons: dict[str, str],
+) -> DataSet:  # fmt: skip
+    """Split, count and describe. cells uint64 [N]: rows with equal ones stay on one side of the split; None: those with equal content do."""
     assert source.labels is not None
     y, index = source.labels, np.arange(len(rows))
     if use and not known(y).all():
@@ -118,9 +131,10 @@ def _assemble(
         reasons["limit"] = f"{data.limit} of {len(rows)}: spread evenly, asked for"
         rows, y, index = rows[chosen], y[chosen], index[chosen]
     hashes = sample_hashes(rows)
-    held = held_out(hashes, data.holdout)
+    alike = hashes if cells is None else cells[index]
+    held = held_out(alike, data.holdout)
     if data.holdout > 0 and min(held.sum(), (~held).sum()) < 2:
-        held = held_out_few(hashes, data.holdout, 2)
+        held = held_out_few(alike, data.holdout, 2)
     if use:
         space = with_condition(space, source.label_kind, source.classes)
     parts = {"train": y[~held], "held": y[held]}
@@ -132,11 +146,14 @@ def _assemble(
         return Samples(torch.from_numpy(rows[mask]), stored, told, index[mask])
 
     train, kept = samples(~held), samples(held)
-    reasons["split"] = f"{len(train)} to train, {len(kept)} held back: by content hash, holdout {data.holdout:g}"
+    by = "content hash" if cells is None else "what moves where, so that no clip has a near twin on the other side"
+    reasons["split"] = f"{len(train)} to train, {len(kept)} held back: by {by}, holdout {data.holdout:g}"
     reasons["memory"] = "in memory: embedded sets are small"
     if data.balance:
         reasons["balance"] = check_balance(space)
-    mark = hashlib.sha256(rows.tobytes() + y.astype("<i8" if y.ndim == 1 else "<f8").tobytes() + held.tobytes()).hexdigest()[:16]
+    running = hashlib.sha256(np.ascontiguousarray(rows).data)
+    running.update(y.astype("<i8" if y.ndim == 1 else "<f8").tobytes() + held.tobytes())
+    mark = running.hexdigest()[:16]
     card: dict[str, Any] = {
         "path": data.path,
         "kind": "embedded set",
@@ -146,8 +163,8 @@ def _assemble(
         "num_train": len(train),
         "num_held": len(kept),
         "split": reasons["split"],
-        "size": list(space.shape[1:]) if isinstance(space, Image) else None,
-        "channels": space.shape[0] if isinstance(space, Image) else None,
+        "size": list(space.shape[-2:]) if len(space.shape) > 1 else None,
+        "channels": space.shape[-3] if len(space.shape) > 1 else None,
         "resize": data.resize,
         "filter": getattr(space, "filter", None),
         "mirror": data.mirror,

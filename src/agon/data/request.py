@@ -7,17 +7,21 @@ from typing import Literal
 
 from agon.errors import InputError, suggest
 
-EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals")
+EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes")
+MOVING = ("moving-shapes",)  # those of EMBEDDED that are clips
 SIZE_LIMITS = (4, 2048)  # pixels a side
+FRAME_LIMITS = (2, 1024)  # frames of a clip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Which data, and how to bring it to the network. What is None or "auto" is chosen from the data, with a reason."""
 
-    path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals
+    path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals moving-shapes
     size: int | tuple[int, int] | None = None  # pixels: a square's side, or (height, width)
     channels: int | None = None  # 1 grey, 3 RGB, 4 RGBA
+    frames: int | None = None  # length of a clip
+    fps: float | None = None  # frames a second
     resize: Literal["cover", "contain", "stretch"] = "cover"  # fill and crop, fit and pad, or distort
     filter: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"  # antialiased resampling
     labels: Literal["auto", "use", "ignore"] = "auto"
@@ -42,6 +46,10 @@ def checked(data: Data) -> Data:
         raise InputError(f"size got {data.size}; expected one number or (height, width)")
     if data.channels not in (None, 1, 3, 4):
         raise InputError(f"channels got {data.channels}; expected 1 (grey), 3 (RGB) or 4 (RGBA)")
+    if data.frames is not None and not FRAME_LIMITS[0] <= data.frames <= FRAME_LIMITS[1]:
+        raise InputError(f"frames got {data.frames}; expected {FRAME_LIMITS[0]} to {FRAME_LIMITS[1]} frames a clip")
+    if data.fps is not None and not 0 < data.fps <= 1000:
+        raise InputError(f"fps got {data.fps}; expected more than 0 and at most 1000 frames a second")
     choices = {
         "resize": ("cover", "contain", "stretch"),
         "filter": ("lanczos", "bicubic", "bilinear", "box"),
