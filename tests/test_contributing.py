@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -12,13 +13,18 @@ from typing import Any
 import pytest
 import torch
 
+from agon.config import decode, encode
 from agon.engine import Engine
+from agon.errors import InputError
+from agon.game import Game
 from agon.games import find_in_file
 from agon.games.gan import GAN
 from agon.metrics.contract import Features, reduce
 from agon.networks.mlp import MLP
+from agon.optim import Adam, Average
 from agon.spaces import Image, Vector
-from agon.testing import check_movers, check_resume, random_batch
+from agon.testing import check_json, check_movers, check_resume, random_batch
+from commandline import printed
 
 PAGE = Path(__file__).resolve().parent.parent / "CONTRIBUTING.md"
 SOURCE = PAGE.parent / "src" / "agon"
@@ -77,11 +83,76 @@ def test_the_example_metric_works(tmp_path: Path) -> None:
     assert metric.compute()["spread"] == pytest.approx(float((x - x.mean(0)).square().sum(1).mean().sqrt()))
 
 
+def hinge_game(folder: Path, **changes: str) -> Path:
+    """The page's example game as a file, with some of its text changed: `optim="dict[str, Adam]"` for its type."""
+    found = re.search(r"```python\n(\"\"\"Hinge GAN.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert found
+    source = (
+        found[1]
+        .replace("width=32", "width=4")
+        .replace("from dataclasses", "from typing import Any\nfrom collections.abc import Mapping\nfrom dataclasses")
+    )
+    for name, kind in changes.items():
+        source, count = re.subn(rf"    {name}: \w+ = ", f"    {name}{kind} = ", source)
+        assert count == 1
+    path = folder / "sngan.py"
+    path.write_text(source, "utf-8")
+    return path
+
+
 def test_the_example_game_works(tmp_path: Path) -> None:
-    source = re.search(r"```python\n(\"\"\"Hinge GAN.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert source
-    (tmp_path / "sngan.py").write_text(source[1])
-    game = find_in_file(tmp_path / "sngan.py")()
+    game = find_in_file(hinge_game(tmp_path))()
     space = Image(channels=1, height=16, width=16)
+    check_json(game)
     check_movers(game, space)
     check_resume(game, space, rounds=3)
+
+
+def test_the_example_game_trains_goes_on_and_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    data = ("digits", "--limit", 40, "--labels", "ignore", "--metrics", "[]", "--batch", 4, "--threads", 1)
+    for words in (
+        (
+            "train",
+            *data,
+            "--game",
+            hinge_game(tmp_path),
+            "--rounds",
+            1,
+            "--game.optim.G.lr",
+            1e-3,
+            "--game.ema.G.half-life",
+            50,
+            "--out",
+            run,
+        ),
+        ("train", run, "--rounds", 2),
+        ("sample", run, "-n", 4, "--out", tmp_path / "x.png"),
+    ):
+        status, text = printed(capsys, *words)
+        assert status == 0, (words, text)
+    settings = json.loads((run / "run.json").read_text())["game"]
+    assert (settings["optim"]["G"]["lr"], settings["optim"]["D"]["lr"], settings["ema"]["G"]["half_life"]) == (1e-3, 2e-4, 50)
+
+
+@pytest.mark.parametrize(
+    "kind", ["dict", "dict[str, {}]", "Mapping", "Mapping[str, {}]", "Mapping[str, Any]", "'dict'", "'dict[str, Any]'"]
+)
+def test_optim_and_ema_may_be_typed_in_any_way(kind: str, tmp_path: Path) -> None:
+    game = find_in_file(hinge_game(tmp_path, optim=": " + kind.format("Adam"), ema=": " + kind.format("Average")))()
+    check_json(game)
+    again = decode(type(game), encode(game))
+    assert again.optim["G"] == Adam(lr=2e-4, betas=(0.0, 0.9))
+    assert again.ema["G"] == Average(half_life=10_000)
+    with pytest.raises(InputError, match="unknown name 'game.optim.G.lrr'; expected one of lr, "):
+        decode(type(game), {**encode(game), "optim": {"G": {"lrr": 1, "kind": "adam"}}}, "game")
+
+
+def test_an_optim_that_cannot_work_says_what_to_write(tmp_path: Path) -> None:
+    game = find_in_file(hinge_game(tmp_path))
+    with pytest.raises(InputError, match=r"Bare.optim is set without a type, .* write `optim: dict = field"):
+        type("Bare", (Game,), {"optim": {"G": Adam()}})
+    with pytest.raises(InputError, match=r"optim` is 0.1; expected Adam, RMSprop or SGD"):
+        Engine(game(optim={"G": 0.1, "D": Adam()}), SPACE.unlabelled())
+    with pytest.raises(InputError, match=r"ema of 'G' is 0.999; expected an Average"):
+        Engine(game(ema={"G": 0.999}), SPACE.unlabelled())

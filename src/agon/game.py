@@ -7,7 +7,9 @@ state in the engine, so the same rules run on averaged weights, on a microbatch 
 from __future__ import annotations
 
 import copy
+import inspect
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -110,6 +112,10 @@ class Players:
         for name in averaged:
             if name not in modules:
                 raise InputError(f"ema names '{name}', which is no player; players are {', '.join(modules)}.{suggest(name, modules)}")
+            if not isinstance(averaged[name], Average):
+                raise InputError(
+                    f"ema of '{name}' is {averaged[name]!r}; expected an Average, such as {{'{name}': Average(half_life=10_000)}}."
+                )
             averages[name] = copy.deepcopy(modules[name]).eval()
         return cls(modules, averages)
 
@@ -241,9 +247,25 @@ def needs_pictures(net: Any, space: Any, instead: str) -> str | None:
     return f"'{net.kind}' is made of convolutions over pictures, and the data are {space.describe()}; take the network '{instead}'."
 
 
+def _says_nothing(annotation: Any) -> bool:
+    """Whether a field's type names a mapping, or anything, but not what is in it, so that a saved run could not be read back."""
+    text = (
+        annotation
+        if isinstance(annotation, str)
+        else getattr(annotation, "__name__", "")
+        if isinstance(annotation, type)
+        else str(annotation)
+    )
+    words = [word.split(".")[-1] for word in re.findall(r"[\w.]+", text)]
+    return bool(words) and set(words) <= {"dict", "Dict", "Mapping", "MutableMapping", "str", "Any", "object"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Game(ABC):
-    """Rules and hyperparameters. Subclasses are frozen dataclasses and must have the fields `optim` and `ema`."""
+    """Rules and hyperparameters. Subclasses are frozen dataclasses and must have the fields `optim` and `ema`.
+
+    A subclass may write `optim: dict` for short; it means `Mapping[str, Adam | RMSprop | SGD]`, as `ema: dict` means `Mapping[str, Average]`.
+    """
 
     conditional: ClassVar[bool] = True  # False: labels are never shown to this game; it may also be a field
     sampling: ClassVar[tuple[str, ...]] = ()  # fields that change how a trained game samples, not what it learns
@@ -251,6 +273,18 @@ class Game(ABC):
     augment: Augment | None = None  # what those pictures go through inside a turn; samples never do
     optim: Mapping[str, Optimiser] = field(default_factory=dict)
     ema: Mapping[str, Average] = field(default_factory=dict)
+
+    def __init_subclass__(cls, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        written = inspect.get_annotations(cls)
+        for name, meant in (("optim", Mapping[str, Optimiser]), ("ema", Mapping[str, Average])):
+            if name not in written and isinstance(vars(cls).get(name), Mapping):
+                raise InputError(
+                    f"{cls.__name__}.{name} is set without a type, so it is no field and would be left aside; "
+                    f"write `{name}: dict = field(default_factory=lambda: {{…}})`."
+                )
+            if name in written and _says_nothing(written[name]):
+                cls.__annotations__ = written = {**written, name: meant}
 
     def sees(self, space: SpaceT) -> SpaceT:
         """The space as this game sees it: without classes if it is not conditional."""

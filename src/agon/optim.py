@@ -13,6 +13,7 @@ from typing import Any, Literal, Union
 import torch
 from torch import Tensor
 
+from agon.errors import InputError
 from agon.schedule import Clock, Value, at
 
 
@@ -78,6 +79,11 @@ def build(spec: Optimiser, parameters: Iterable[Tensor], device: torch.device) -
         return kind(parameters, lr=1e-3, betas=(0.0, 0.9), eps=spec.eps, weight_decay=spec.weight_decay, fused=fused)
     if isinstance(spec, RMSprop):
         return torch.optim.RMSprop(parameters, lr=1e-3, alpha=spec.alpha, eps=spec.eps)
+    if not isinstance(spec, SGD):
+        raise InputError(
+            f"an optimiser of the game's `optim` is {spec!r}; expected Adam, RMSprop or SGD, such as Adam(lr=2e-4). "
+            "In a game of your own write `optim: Mapping[str, Adam] = field(default_factory=lambda: {…})`."
+        )
     return torch.optim.SGD(parameters, lr=1e-3, momentum=spec.momentum)
 
 
