@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
-from agon.comparison import compare_runs, figure_text, rows, to_json
+from agon.comparison import compare_runs, to_json
 from agon.errors import InputError
 from agon.records import append_jsonl, read_jsonl
+from agon.report.columns import figure_text, laid_out, rows
 from agon.report.versus import write_comparison
+from agon.sweep import spread
 from chromium import CHROMIUM, WANTED, Browser
+from commandline import printed
 from recorded_run import make_run
 
 
@@ -81,12 +84,34 @@ def test_seeds_become_one_line_with_their_spread(made: Path) -> None:
     assert to_json(found)["entries"][1]["scores"]["fd"]["sd"] == 2.0
 
 
-def test_a_start_from_another_run_is_another_line_and_a_seed_twice_is_told(runs: Path) -> None:
+def test_a_start_from_another_run_is_another_line_and_a_seed_twice_counts_once(runs: Path) -> None:
     change(runs / "r3gan-1", lambda content: content.update(start={"sha256": "0" * 64, "path": "elsewhere"}))
     assert len(compare_runs([runs / "r3gan-0", runs / "r3gan-1"]).entries) == 2
     change(runs / "r3gan-1", lambda content: content.update(start=None, seed=0))
-    found = compare_runs([runs / "r3gan-0", runs / "r3gan-1"])
-    assert len(found.entries) == 1 and any("the same seed (" in note for note in found.notes)
+    found = compare_runs([runs / "r3gan-0", runs / "r3gan-1", runs / "r3gan-2"])
+    assert len(found.entries) == 1 and found.entries[0].seeds == [0, 2]
+    assert any("r3gan-1': the same seed (0) and settings as" in note and "counts once" in note for note in found.notes)
+    figure = found.entries[0].figures["fd"]
+    assert (figure.values, figure.mean) == ((10.0, 14.0), 12.0), "the run named first"
+
+
+def test_a_copied_run_is_no_other_seed(runs: Path) -> None:
+    shutil.copytree(runs / "r3gan-1", runs / "copy")
+    names = ["r3gan-0", "copy", "r3gan-1", "flow"]
+    found = compare_runs([runs / name for name in names])
+    entry = next(entry for entry in found.entries if entry.name == "r3gan")
+    assert [member.path.name for member in entry.members] == ["r3gan-0", "copy"]
+    assert sum("counts once" in note for note in found.notes) == 1
+    assert next(row for row in rows(found)[1] if row[0] == "r3gan")[1] == "2"
+    told = next(row for row in spread([runs / name for name in names[:3]]) if row.name == "fd")
+    assert told.values == (10.0, 12.0)
+    # The one that went further, whichever is named first.
+    rescore(runs / "copy", lambda row: row.update(value=99.0))
+    (runs / "copy" / "events.jsonl").write_text(
+        (runs / "copy" / "events.jsonl").read_text().replace('"round": 600', '"round": 599').replace('"round":600', '"round":599')
+    )
+    entry = next(e for e in compare_runs([runs / name for name in names]).entries if e.name == "r3gan")
+    assert [member.path.name for member in entry.members] == ["r3gan-0", "r3gan-1"]
 
 
 def test_seeds_that_overlap_are_not_told_apart(runs: Path) -> None:
@@ -139,6 +164,28 @@ def test_another_way_of_sampling_is_another_line(runs: Path) -> None:
     assert entries["flow (steps when sampling 1)"].figures["fd"].mean == 30.0
     assert entries["flow (steps when sampling 1)"].speed == 90.0
     assert next(e for name, e in entries.items() if name.startswith("flow") and not e.sampling).speed == 20.0
+
+
+@pytest.mark.parametrize("width", [44, 60, 80, 110, 160, 250])
+def test_the_table_fits_the_terminal(
+    made: Path, tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every run's cells are told once, whatever the width; no line of the table or of a protocol is wider than the terminal."""
+    heads, body = rows(compare_runs(sorted(made.iterdir())))
+    body = [[line[0] + " (a very long telling of settings)", *line[1:]] for line in body]
+    tables = laid_out(heads, body, width)
+    told = [cell for head, lines in tables for cell in (*head, *(cell for line in lines for cell in line))]
+    for line in body:
+        for head, cell in zip(heads[1:], line[1:], strict=True):
+            assert cell == "—" or (cell in told and head in told), (head, cell)
+    assert "samples/CPU-s" not in told, "no run has it"
+    assert len(tables) == {44: 2, 110: 2}.get(width, 1)
+    monkeypatch.setenv("COLUMNS", str(width))
+    status, text = printed(capsys, "compare", *sorted(made.iterdir()), "--out", tmp_path / "page.html")
+    assert status == 0
+    table = text.split("note  ")[0]
+    assert max(map(len, table.splitlines())) <= width, table
+    assert table.count("precision, recall, density, coverage:") == 1, "one protocol, one line"
 
 
 def test_wrong_input_says_what_to_do(runs: Path) -> None:

@@ -1,6 +1,7 @@
 """Runs side by side: what each reached, over seeds, and what it cost. Reads records only and never imports torch.
 
-Runs that are alike but for the seed are one entry: mean ± standard deviation. Scores stand in one row only if they were taken by one
+Runs that are alike but for the seed are one entry: mean ± standard deviation. A run with the same seed too is the same run again, a copy of
+its folder or its repetition, and counts once. Scores stand in one row only if they were taken by one
 protocol (metric, extractor, resize, reference, number of samples, weights, settings); otherwise `compare_runs` refuses, says what differs
 and which command mends it.
 """
@@ -20,7 +21,7 @@ from typing import Any
 from agon.errors import InputError, suggest
 from agon.records import read_jsonl
 from agon.report.journal import SCORES, Journal, mapping, read_journal, stamp_text
-from agon.report.markup import finite, flat, number_text
+from agon.report.markup import finite, flat
 
 # Fields of a protocol that must agree, each with the reason why figures differ where it differs.
 WHY = {
@@ -133,11 +134,13 @@ def compare_runs(paths: Sequence[Path | str], metrics: Sequence[str] = ()) -> Co
     groups: dict[str, Entry] = {}
     chosen = {name: _common(name, [(m, label, rows[name]) for m, label, rows in taken if name in rows]) for name in names}
     for member, label, rows in taken:
-        entry = groups.setdefault(_likeness(member.run) + label, Entry("", [], json.loads(label)))
+        entry = groups.setdefault(likeness(member.run) + label, Entry("", [], json.loads(label)))
         own = Member(member.path, member.journal, {n: rows[n][chosen[n]] for n in names if n in rows and chosen[n] in rows[n]})
         if own.rows:
             entry.members.append(own)
     entries = [entry for entry in groups.values() if entry.members]
+    for entry in entries:
+        entry.members = _once(entry.members, notes)
     for name in names:
         first = next(entry.members[0].rows[name][-1] for entry in entries if name in entry.members[0].rows)
         protocols[name] = stamp_text({k: v for k, v in mapping(first.get("protocol")).items() if k != "seed"})
@@ -264,8 +267,27 @@ def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     return dict(flat(content))
 
 
-def _likeness(run: Mapping[str, Any]) -> str:
+def likeness(run: Mapping[str, Any]) -> str:
+    """What runs that differ by their seed alone have in common, of run.json."""
     return json.dumps(_settings(run), sort_keys=True)
+
+
+def _once(members: Sequence[Member], notes: list[str]) -> list[Member]:
+    """Runs with one seed are one run: of those the one with the most scores, then the one that went furthest, is kept, and it is said."""
+    by_seed: dict[str, list[Member]] = {}
+    for number, member in enumerate(members):
+        seed = member.run.get("seed")
+        by_seed.setdefault(f"unknown {number}" if seed is None else str(seed), []).append(member)
+    kept = []
+    for same in by_seed.values():
+        best = max(same, key=lambda member: (len(member.rows), finite(member.tick.get("round")) or 0.0))
+        kept.append(best)
+        others = [f"'{member.path}'" for member in same if member is not best]
+        if others:
+            note = f"{' and '.join(others)}: the same seed ({best.run.get('seed')}) and settings as '{best.path}', so the same run; it counts once."
+            if note not in notes:
+                notes.append(note)
+    return kept
 
 
 def _name(entries: Sequence[Entry]) -> None:
@@ -351,11 +373,6 @@ def _remarks(entries: Sequence[Entry], names: Sequence[str]) -> list[str]:
     single = [entry.name for entry in entries if len(entry.members) == 1]
     if single:
         said.append(f"One seed only, so no spread is known: {', '.join(single)}. Train again with other values of --seed.")
-    for entry in entries:
-        if len(set(map(str, entry.seeds))) < len(entry.members):
-            said.append(
-                f"{entry.name}: some runs have the same seed ({', '.join(map(str, entry.seeds))}); they are no independent runs, so the spread is too small."
-            )
     pairs = [(e, f) for e in entries if names and (f := e.figures.get(names[0])) is not None]
     if len(pairs) > 1:
         (one, a), (two, b) = pairs[:2]
@@ -373,52 +390,6 @@ def _remarks(entries: Sequence[Entry], names: Sequence[str]) -> list[str]:
     if any(entry.speed is None for entry in entries):
         said.append("Samples per CPU-second are measured by adding --measure.")
     return said
-
-
-# -- the table -----------------------------------------------------------------------------------------------------------------------
-
-
-def figure_text(figure: Figure | None) -> str:
-    """Mean ± standard deviation; "—" for none."""
-    if figure is None:
-        return "—"
-    return number_text(figure.mean) + (f" ± {number_text(float(f'{figure.spread:.2g}'))}" if figure.spread is not None else "")
-
-
-def count_text(count: float | None) -> str:
-    """A large number in thousands or millions."""
-    if count is None:
-        return "—"
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:.3g}"
-
-
-def rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """The table as text: heads and rows."""
-    from agon.report.markup import duration_text
-
-    heads = ["run", "seeds"]
-    for name in comparison.names:
-        heads += [name, "floor"] if name == comparison.names[0] else [name]
-    heads += ["samples/CPU-s", "parameters", "seen", "CPU time", "wall time", "memory"]
-    made = []
-    for entry in comparison.entries:
-        cells = [entry.name, str(len(entry.members))]
-        for name in comparison.names:
-            figure = entry.figures.get(name)
-            cells.append(figure_text(figure))
-            if name == comparison.names[0]:
-                cells.append(number_text(figure.floor) if figure else "—")
-        parameters = " ".join(f"{player} {count_text(count)}" for player, count in entry.parameters.items())
-        memory = entry.cost("memory_mb")
-        cells += [
-            number_text(float(f"{entry.speed:.3g}")) if entry.speed is not None else "—", parameters or "—", count_text(entry.cost("seen")),
-            duration_text(entry.cost("cpu_seconds")), duration_text(entry.cost("seconds")), f"{memory:,.0f} MiB" if memory else "—",
-        ]  # fmt: skip
-        made.append(cells)
-    return heads, made
 
 
 def to_json(comparison: Comparison) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agon.comparison import likeness
 from agon.config import encode
 from agon.data import Data
 from agon.directory import RunDirectory
@@ -122,9 +123,15 @@ def last_scores(directory: RunDirectory) -> dict[tuple[str, str], Score]:
 def spread(runs: Sequence[RunDirectory | Path | str]) -> list[Spread]:
     """Mean and sd of every figure that at least one of the runs has, one row for each protocol, in the first run's order.
 
-    Figures under unlike protocols are never averaged: they make rows of their own, with nan for the runs that lack them.
+    Figures under unlike protocols are never averaged: they make rows of their own, with nan for the runs that lack them. A run with the
+    settings and the seed of an earlier one is that run again, and is left out.
     """
-    directories = [run if isinstance(run, RunDirectory) else RunDirectory.open(run) for run in runs]
+    opened = [run if isinstance(run, RunDirectory) else RunDirectory.open(run) for run in runs]
+    contents = [directory.run() for directory in opened]
+    first: dict[tuple[str, str], RunDirectory] = {}
+    for directory, content in zip(opened, contents, strict=True):
+        first.setdefault((likeness(content), str(content.get("seed"))), directory)
+    directories = list(first.values())
     each = [last_scores(directory) for directory in directories]
     rows = []
     for key in dict.fromkeys(key for scores in each for key in scores):

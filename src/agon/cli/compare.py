@@ -22,7 +22,8 @@ def compare(
     """Set runs side by side: scores over seeds, floor, speed, size, cost; as a table and as one HTML page."""
     import json
 
-    from agon.comparison import compare_runs, rows, to_json
+    from agon.comparison import compare_runs, to_json
+    from agon.report.columns import GAP, laid_out, rows
     from agon.report.versus import write_comparison
 
     console = screen(quiet=as_json)
@@ -36,20 +37,25 @@ def compare(
     if as_json:
         typer.echo(json.dumps({**to_json(found), "page": str(page)}, indent=1, ensure_ascii=False))
         return
+    import textwrap
+
+    from rich.markup import escape
     from rich.table import Table
 
-    heads, body = rows(found)
-    wide = sum(2 + max(len(line) for cell in column for line in cell.split("\n")) for column in zip(heads, *body, strict=True))
-    if wide > console.width:  # a column a run, which a narrow terminal still shows whole
-        heads, *body = (list(column) for column in zip(heads, *body, strict=True))
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for index, head in enumerate(heads):
-        table.add_column(head, overflow="fold", no_wrap=index == 1, justify="left")
-    for cells in body:
-        table.add_row(*cells)
-    console.print(table)
-    for name, protocol in found.protocols.items():
-        line(console, name, protocol)
+    for number, (heads, body) in enumerate(laid_out(*rows(found), console.width)):
+        if number:
+            console.print()
+        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
+        for head, *cells in zip(heads, *body, strict=True):
+            table.add_column(head, overflow="fold", min_width=max(map(len, cells)))
+        for cells in body:
+            table.add_row(*map(escape, cells))
+        console.print(table)
+    console.print()
+    for protocol in dict.fromkeys(found.protocols.values()):
+        names = ", ".join(name for name, text in found.protocols.items() if text == protocol)
+        told = f"{names}: {protocol}"
+        console.print(textwrap.fill(told, console.width, subsequent_indent="  ", break_long_words=False), highlight=False, markup=False)
     for note in found.notes:
         line(console, "note", note)
     line(console, "wrote", str(page))

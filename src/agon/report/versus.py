@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agon.comparison import Comparison, Entry, Member, rows
+from agon.comparison import Comparison, Entry, Member
+from agon.report.columns import rows
 from agon.report.curves import number
 from agon.report.film import Frame, still
 from agon.report.frame import chart, chart_tools, document, picture, write_page
