@@ -128,10 +128,10 @@ def spread(runs: Sequence[RunDirectory | Path | str]) -> list[Spread]:
     """
     opened = [run if isinstance(run, RunDirectory) else RunDirectory.open(run) for run in runs]
     contents = [directory.run() for directory in opened]
-    first: dict[tuple[str, str], RunDirectory] = {}
+    once: dict[tuple[str, str], RunDirectory] = {}
     for directory, content in zip(opened, contents, strict=True):
-        first.setdefault((likeness(content), str(content.get("seed"))), directory)
-    directories = list(first.values())
+        once.setdefault((likeness(content), str(content.get("seed"))), directory)
+    directories = list(once.values())
     each = [last_scores(directory) for directory in directories]
     rows = []
     for key in dict.fromkeys(key for scores in each for key in scores):
