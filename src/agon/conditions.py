@@ -207,23 +207,25 @@ class Conditions:
     def gallery(self) -> tuple[int, int, Tensor | None, list[str]]:
         """The fixed grid of a run: how many samples, in how many columns, their conditions, and a caption a column.
 
-        A class a column where there are 2 to 12; of tags the 8 commonest combinations; of numbers 8 real rows in order of the first of
-        them. [] of captions where columns mean nothing.
+        A class a column where there are 2 to 12; of tags and captions the 8 commonest combinations; of numbers 8 real rows in order of the
+        first of them. [] of captions where columns mean nothing. 8 samples a column, of clips 2.
         """
-        k = self.space.num_classes
+        k, clips = self.space.num_classes, len(self.space.shape) == 4
         if 2 <= k <= 12:
-            rows = 8 if k <= 10 else 6
+            rows = 2 if clips else 8 if k <= 10 else 6
             return rows * k, k, torch.arange(rows * k) % k, list(self.space.classes)
         if not len(self.rows):
-            return 64, 8, self.draw(64), []
-        if self.space.tags:
+            n, columns = (16, 4) if clips else (64, 8)
+            return n, columns, self.draw(n), []
+        if self.space.tags or self.space.words:
             kinds, counts = torch.unique(self.rows, dim=0, return_counts=True)
             chosen = kinds[counts.argsort(descending=True, stable=True)[:8]]
         else:
             order = self.rows[:, 0].argsort(stable=True)
             chosen = self.rows[order[torch.linspace(0.02, 0.98, 8).mul(len(order) - 1).round().long()]]
         columns = len(chosen)
-        return 8 * columns, columns, chosen.repeat(8, 1), [self.caption(y) for y in chosen]
+        rows = 2 if clips else 8
+        return rows * columns, columns, chosen.repeat(rows, 1), [self.caption(y) for y in chosen]
 
 
 def some_rows(y: Tensor, most: int = ROWS) -> Tensor:
@@ -243,7 +245,8 @@ def nearest_rows(y: Tensor, wanted: Tensor) -> Tensor:
             of_class = (y == one).nonzero().flatten()
             found.append(int(of_class[nth % len(of_class)]) if len(of_class) else 0)
         else:
-            found.append(int((y - one).square().sum(1).argsort(stable=True)[nth % len(y)]))
+            apart = (y - one).square().sum(1) if y.is_floating_point() else (y != one).sum(1)  # of captions: words that differ
+            found.append(int(apart.argsort(stable=True)[nth % len(y)]))
     return torch.tensor(found)
 
 

@@ -50,7 +50,8 @@ class Engine:
         modules = {name: module.to(self.device).train() for name, module in game.cast(space).items()}
         self.channels_last = channels_last and any(isinstance(m, nn.Conv2d) for net in modules.values() for m in net.modules())
         if self.channels_last:
-            modules = {name: net.to(memory_format=torch.channels_last) for name, net in modules.items()}  # type: ignore[call-overload]
+            for net in modules.values():
+                _channels_last(net)
         self.players = Players.build(modules, game.ema)
         ranks.broadcast_([t for net in self.players._modules.values() for t in (*net.parameters(), *net.buffers())])
         for name, average in self.players.averages.items():
@@ -334,3 +335,10 @@ class Engine:
         """Whether every weight is finite; only such a state is worth saving."""
         sums = [p.detach().sum() for parameters in self._parameters.values() for p in parameters]
         return bool(torch.stack(sums).sum().isfinite()) if sums else True
+
+
+def _channels_last(net: nn.Module) -> None:
+    """Bring what is four-dimensional to channels-last memory; `Module.to` would refuse five-dimensional weights of 3-D convolutions."""
+    for tensor in (*net.parameters(), *net.buffers()):
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)

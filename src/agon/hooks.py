@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from agon import health, ranks
+from agon import firsts, health, ranks
 from agon.conditions import Conditions, nearest_rows
 from agon.data import DataSet
 from agon.device import memory_mb
@@ -23,7 +23,7 @@ from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
 from agon.metrics import Extractor, Score
 from agon.records import atomic_path, truncate_after
-from agon.sampling import draw
+from agon.sampling import draw, needs_first
 from agon.scoring import Budget, open_extractor, take_scores
 from agon.spaces import Space
 from agon.stats import Log
@@ -161,7 +161,8 @@ class Scene:
         if len(space.shape) == 1:
             n = 2000
             labels = conditions.draw(n)
-        x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels)
+        first = firsts.frames_of(self.data_set, n, labels) if needs_first(self.run.game) else None
+        x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
         self._render(x, self.directory.picture(self.engine.clock.round), columns)
         beside = self.directory.path / "samples" / "real.png"
         if not beside.exists():
@@ -171,9 +172,11 @@ class Scene:
             self._render(train.x[index], beside, columns)
 
     def _render(self, x: Tensor, path: Path, columns: int) -> None:
-        with atomic_path(path) as temporary:
-            picture = self.space.render(x, temporary.with_name(temporary.name + ".png"), columns=columns)
-            picture.replace(temporary)
+        """A grid; of clips a contact sheet, and beside it the same clips playing."""
+        for target in (path, path.with_suffix(".webp"))[: 2 if len(self.space.shape) == 4 else 1]:
+            with atomic_path(target) as temporary:
+                picture = self.space.render(x, temporary.with_name(temporary.name + target.suffix), columns=columns)
+                picture.replace(temporary)
 
     # -- scores ------------------------------------------------------------------------------------------------------------------
 
@@ -245,8 +248,8 @@ class Scene:
                 left.unlink(missing_ok=True)
         for name in ("events.jsonl", "metrics.jsonl"):
             truncate_after(self.directory.path / name, round)
-        for path in (self.directory.path / "samples").glob("[0-9]*.png"):
-            if path.stem.isdigit() and int(path.stem) > round:
+        for path in (self.directory.path / "samples").glob("[0-9]*.*"):
+            if path.suffix in (".png", ".webp") and path.stem.isdigit() and int(path.stem) > round:
                 path.unlink()
 
     def ended(self, round: int) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import torch
 
-from agon import games, hooks, ranks, recipes, recovery, transfer, trust
+from agon import firsts, games, hooks, ranks, recipes, recovery, transfer, trust
 from agon.conditions import FILE as conditions_file
 from agon.conditions import Conditions
 from agon.config import choose_kinds, decode, encode, override
@@ -32,6 +32,7 @@ from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
 from agon.metrics.registry import expand
+from agon.sampling import needs_first
 from agon.scoring import Budget
 from agon.spaces import Space
 from agon.stats import Log
@@ -189,6 +190,8 @@ def prepare(
         space = run.game.sees(data_set.space)
         conditions = Conditions.of(space, data_set.train.y, data_set.card.get("labels", {}))
         conditions.write(directory)
+        if needs_first(run.game):
+            firsts.keep(directory, data_set)
         directory.write("data.json", data_set.card)
         directory.write("run.json", {
             "format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **run_to_json(run, game_name), "game": game_entry,
@@ -429,7 +432,7 @@ def copy_of(directory: RunDirectory, target: Path) -> RunDirectory:
     """Copy settings and data card of a run to a new directory, to repeat it: `agon train run.json`."""
     new = RunDirectory(target)
     new.make()
-    for name in ("data.json", "game.py", transfer.FILE, conditions_file):
+    for name in ("data.json", "game.py", transfer.FILE, conditions_file, firsts.FILE):
         if (directory.path / name).is_file():
             shutil.copyfile(directory.path / name, target / name)
     new.write("run.json", {**directory.run(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})

@@ -1,4 +1,4 @@
-"""Samples to a file: a grid, a folder of single pictures, a walk, an npz."""
+"""Samples to a file: a grid, a folder of single pictures or clips, a walk, an npz."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from agon.errors import InputError
 from agon.records import atomic_path
 from agon.sampling import Drawn
-from agon.spaces import Image
+from agon.spaces import Image, Video
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".npz")
 
@@ -38,11 +37,10 @@ def save_samples(drawn: Drawn, target: Path, *, columns: int | None = None) -> P
 
 def _folder(drawn: Drawn, target: Path) -> Path:
     space = drawn.space
-    if not isinstance(space, Image):
+    if not isinstance(space, (Image, Video)):
         raise InputError("points cannot be written as single pictures; use --out plot.png or points.npz.")
     target.mkdir(parents=True, exist_ok=True)
-    width = len(str(len(drawn) - 1))
+    width, suffix = len(str(len(drawn) - 1)), ".png" if isinstance(space, Image) else ".mp4"
     for index in range(len(drawn)):
-        x = torch.from_numpy(np.ascontiguousarray(np.asarray(drawn[index : index + 1]))).permute(0, 3, 1, 2)
-        space.render(x, target / f"{index:0{width}d}.png", columns=1, scale=1)
+        space.render(drawn[index : index + 1].stored(), target / f"{index:0{width}d}{suffix}", columns=1, scale=1)
     return Path(os.fspath(target))

@@ -21,7 +21,7 @@ CHUNK = 128  # samples per forward pass; part of what a seed means
 
 
 class Drawn(np.ndarray):
-    """Samples as users meet them: pictures are uint8 [n, H, W, C], points float32 [n, d]. `save(path)` renders them."""
+    """Samples as users meet them: pictures are uint8 [n, H, W, C], clips uint8 [n, T, H, W, C], points float32 [n, d]. `save(path)` renders."""
 
     space: Space | None = None
 
@@ -29,36 +29,43 @@ class Drawn(np.ndarray):
         self.space = getattr(source, "space", None)
 
     def save(self, path: Path | str, *, columns: int | None = None) -> Path:
-        """Write a grid (.png, .jpg, .webp) or, frame by frame, a walk (.gif, .mp4)."""
+        """Write a grid (.png, .jpg, .webp) or, frame by frame, a walk (.gif, .mp4); of clips a contact sheet (.png) or a playing grid."""
         if self.space is None:
             raise InputError("these samples have lost their space; draw them again with sample().")
+        return self.space.render(self.stored(), path, columns=columns)
+
+    def stored(self) -> Tensor:
+        """The same in stored form: uint8 [n, C, H, W] pictures, uint8 [n, T, C, H, W] clips, float [n, d] points."""
         x = torch.from_numpy(np.ascontiguousarray(np.asarray(self)))
-        return self.space.render(x.permute(0, 3, 1, 2) if x.dim() == 4 else x, path, columns=columns)
+        return x.movedim(-1, -3) if x.dim() >= 4 else x
 
 
 def as_drawn(space: Space, x: Tensor) -> Drawn:
-    """Stored-form samples (uint8 [n, C, H, W] or float [n, d]) as `Drawn`."""
-    array = (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).contiguous().cpu().numpy().view(Drawn)
+    """Stored-form samples (uint8 [n, C, H, W] or [n, T, C, H, W], or float [n, d]) as `Drawn`."""
+    array = (x.movedim(-3, -1) if x.dim() >= 4 else x).contiguous().cpu().numpy().view(Drawn)
     array.space = space
     return array
 
 
 def draw(
     game: Game, p: Players, space: Space, n: int, *, seed: int = 0, labels: Tensor | None = None, latents: Tensor | None = None,
-    stored: bool = True,
+    stored: bool = True, first: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
     """n samples in stored form (uint8 pictures, float points) on the CPU, or as the game gives them.
 
-    labels: for conditional spaces, classes int64 [n] or tags or numbers float [n, k]; latents: [n, …].
+    labels: for conditional spaces, classes int64 [n] or tags or numbers float [n, k] or words int64 [n, L]; latents: [n, …]; first: uint8
+    [n, C, H, W], the frames that clips begin with.
     """
 
     def part(low: int, high: int) -> Tensor:
         given, size = Batch() if labels is None else Batch(y=labels[low:high].to(p.device)), high - low
+        if first is not None:
+            given["first"] = space.normalise(first[low:high].to(p.device))
         if latents is not None:
-            return _sample(game, p, size, latents[low:high].to(p.device), given)
+            return _in_bites(game, p, latents[low:high].to(p.device), given, space)
         if has_latents(game):
             # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
-            return _sample(game, p, size, game.latents(p, CHUNK)[:size], given)
+            return _in_bites(game, p, game.latents(p, CHUNK)[:size], given, space)
         whole = Batch({k: torch.cat([v, v.new_zeros(CHUNK - size, *v.shape[1:])]) for k, v in given.items()})
         return _sample(game, p, CHUNK, None, whole)[:size]
 
@@ -86,6 +93,11 @@ def in_chunks(
     return torch.cat(parts) if parts else torch.empty(0)
 
 
+def needs_first(game: Game) -> bool:
+    """Whether the game's clips begin with a frame that is given."""
+    return bool(getattr(game, "first_frame", False))
+
+
 def has_latents(game: Game) -> bool:
     """Whether the game has a latent space of its own to draw from."""
     return type(game).latents is not Game.latents
@@ -99,6 +111,14 @@ def fresh_latents(game: Game, p: Players, n: int, *, seed: int = 0) -> Tensor:
             torch.manual_seed(mix(seed, index))
             parts.append(game.latents(p, CHUNK)[: min(CHUNK, n - low)].cpu())
     return torch.cat(parts)
+
+
+def _in_bites(game: Game, p: Players, z: Tensor, given: Batch, space: Space) -> Tensor:
+    """Samples of these latents; of clips a few at a time, as a chunk of them would fill the memory of a small machine."""
+    bite = CHUNK if len(space.shape) < 4 else max(1, CHUNK // space.shape[0])
+    starts = range(0, len(z), bite)
+    parts = [_sample(game, p, len(z[k : k + bite]), z[k : k + bite], Batch({n: v[k : k + bite] for n, v in given.items()})) for k in starts]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _sample(game: Game, p: Players, n: int, z: Tensor | None, given: Batch) -> Tensor:
@@ -143,6 +163,8 @@ def labels_for(
         generator = torch.Generator().manual_seed(mix(seed, 7))
         if rows is not None and len(rows):
             return rows[torch.randint(len(rows), (n,), generator=generator)]
+        if space.words:
+            return torch.randint(1, len(space.words) + 1, (n, getattr(space, "caption_length", 0) or 1), generator=generator)
         noise = torch.randn(n, space.condition_dim, generator=generator)
         return (noise > 0).float() if space.tags else noise
     if only is not None:
@@ -150,15 +172,6 @@ def labels_for(
     weights = torch.tensor(share) if share else torch.ones(space.num_classes)
     generator = torch.Generator().manual_seed(mix(seed, 7))
     return torch.multinomial(weights, n, replacement=True, generator=generator) if n else torch.empty(0, dtype=torch.int64)
-
-
-def gallery_labels(space: Space) -> tuple[int, int, Tensor | None]:
-    """How many samples the fixed grid of a run shows, in how many columns, and their classes: a class a column where there are few."""
-    k = space.num_classes
-    if 2 <= k <= 12:
-        rows = 8 if k <= 10 else 6
-        return rows * k, k, torch.arange(rows * k) % k
-    return 64, 8, labels_for(space, 64, seed=0)
 
 
 def _listing(names: Sequence[str]) -> str:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
+from agon import firsts
 from agon.conditions import Conditions
 from agon.data import DataSet
 from agon.errors import InputError
 from agon.game import Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
-from agon.sampling import draw
+from agon.sampling import draw, needs_first
 from agon.spaces import Space
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def take_scores(
         part = mix(seed, 11, drawn)
         drawn += n
         labels = conditions.draw(n, seed=part)
-        return draw(run.game, p, space, n, seed=part, labels=labels), labels if space.num_classes else None
+        first = firsts.frames_of(data_set, n, labels) if needs_first(run.game) else None
+        return draw(run.game, p, space, n, seed=part, labels=labels, first=first), labels if space.num_classes else None
 
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,

@@ -26,7 +26,7 @@ from agon.config import decode, encode
 from agon.engine import Engine
 from agon.game import Batch, Game, Turn
 from agon.layers.norms import MinibatchStd
-from agon.sampling import draw, labels_for
+from agon.sampling import draw, labels_for, needs_first
 from agon.spaces import Space
 
 COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, MinibatchStd)
@@ -113,16 +113,17 @@ def check_sampling(game: Game, space: Space) -> None:
     """Samples have the space's shape, depend on the seed alone, and leave the random state as it was."""
     engine = _engine(game, space)
     y = torch.arange(5) % space.num_classes if space.num_classes else labels_for(space, 5)
+    begun = random_batch(space, 5, seed=1)["x"][:, 0] if needs_first(game) else None
     state = torch.get_rng_state()
-    first = draw(game, engine.players.ema, space, 5, seed=3, labels=y)
+    first = draw(game, engine.players.ema, space, 5, seed=3, labels=y, first=begun)
     assert torch.equal(state, torch.get_rng_state()), "sampling changed the random state of training"
     assert tuple(first.shape) == (5, *space.shape), f"samples have shape {tuple(first.shape)}, expected {(5, *space.shape)}"
     torch.rand(7)
-    again = draw(game, engine.players.ema, space, 5, seed=3, labels=y)
+    again = draw(game, engine.players.ema, space, 5, seed=3, labels=y, first=begun)
     assert torch.equal(first, again), "two samplings with one seed differ"
-    fewer = draw(game, engine.players.ema, space, 2, seed=3, labels=None if y is None else y[:2])
+    fewer = draw(game, engine.players.ema, space, 2, seed=3, labels=None if y is None else y[:2], first=None if begun is None else begun[:2])
     assert (first[:2].float() - fewer.float()).abs().max() <= 1, "the first two of five samples differ from two samples of the same seed"
-    other = draw(game, engine.players.ema, space, 5, seed=4, labels=y)
+    other = draw(game, engine.players.ema, space, 5, seed=4, labels=y, first=begun)
     assert not torch.equal(first, other), "two seeds gave the same samples"
 
 

@@ -18,7 +18,7 @@ from agon.engine import Engine
 from agon.health.contract import Patient, Sign, Vitals
 from agon.health.signs import examine
 from agon.health.vitals import Reference, measure, refer
-from agon.sampling import draw
+from agon.sampling import draw, needs_first
 from agon.schedule import at
 from agon.spaces import Space
 
@@ -26,6 +26,7 @@ MOST, LEAST = 256, 32  # samples looked at in a check
 SHARE = 1 / 32  # at most so many samples for one that is trained on; keeps the cost below 2 % of the run, see benchmarks/doctor.py
 PASSES = 1.25  # of a network a sample may take, at most, for that many samples: a sampler of many steps gives fewer
 FEWEST = 8
+NUMBERS = 1 << 24  # values of the samples looked at, at most: 64 MiB as players see them
 ABSENT = 3  # ticks a sign must be gone before it counts as a new one
 
 
@@ -52,7 +53,8 @@ class Doctor:
     @property
     def count(self) -> int:
         """Real samples a look uses, and generated ones where a sample takes one pass of a network."""
-        return max(LEAST, min(MOST, int(self.tick * self.batch * SHARE)))
+        room = max(LEAST, NUMBERS // math.prod(self.space.shape))  # clips are long
+        return max(LEAST, min(MOST, room, int(self.tick * self.batch * SHARE)))
 
     def look(self, stats: Mapping[str, float]) -> Vitals:
         """Measure the present moment and remember it beside the tick's statistics."""
@@ -96,7 +98,9 @@ class Doctor:
         assert self._reference is not None
         y = self._reference.real.get("y")
         labels = None if y is None else y[:count].cpu()
-        return draw(self.engine.game, self.engine.players, self.space, count, seed=1, labels=labels, stored=False)
+        real = self._reference.real["x"]
+        first = self.space.to_bytes(real[:count, 0]).cpu() if needs_first(self.engine.game) else None
+        return draw(self.engine.game, self.engine.players, self.space, count, seed=1, labels=labels, stored=False, first=first)
 
     def judge(self) -> tuple[list[Sign], list[str]]:
         """Signs that appeared at this look, and names of those that are over."""
