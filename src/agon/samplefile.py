@@ -41,6 +41,7 @@ def _folder(drawn: Drawn, target: Path) -> Path:
         raise InputError("points cannot be written as single pictures; use --out plot.png or points.npz.")
     target.mkdir(parents=True, exist_ok=True)
     width, suffix = len(str(len(drawn) - 1)), ".png" if isinstance(space, Image) else ".mp4"
+    stored = drawn.stored()
     for index in range(len(drawn)):
-        space.render(drawn[index : index + 1].stored(), target / f"{index:0{width}d}{suffix}", columns=1, scale=1)
+        space.render(stored[index : index + 1], target / f"{index:0{width}d}{suffix}", columns=1, scale=1)
     return Path(os.fspath(target))

@@ -121,7 +121,9 @@ def check_sampling(game: Game, space: Space) -> None:
     torch.rand(7)
     again = draw(game, engine.players.ema, space, 5, seed=3, labels=y, first=begun)
     assert torch.equal(first, again), "two samplings with one seed differ"
-    fewer = draw(game, engine.players.ema, space, 2, seed=3, labels=None if y is None else y[:2], first=None if begun is None else begun[:2])
+    fewer = draw(
+        game, engine.players.ema, space, 2, seed=3, labels=None if y is None else y[:2], first=None if begun is None else begun[:2]
+    )
     assert (first[:2].float() - fewer.float()).abs().max() <= 1, "the first two of five samples differ from two samples of the same seed"
     other = draw(game, engine.players.ema, space, 5, seed=4, labels=y, first=begun)
     assert not torch.equal(first, other), "two seeds gave the same samples"
