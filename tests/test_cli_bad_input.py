@@ -280,6 +280,16 @@ def test_a_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[
     status, text = printed(capsys, "train", tmp_path / "run", "--batch", 3)
     assert status == 2
     assert "another experiment" in text
+    before = {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()}
+    status, text = printed(capsys, "train", tmp_path / "run", "--rounds", 1)
+    assert status == 2
+    assert (
+        "--rounds is 1, but" in text
+        and "has played 2 rounds already" in text
+        and "--rounds 4, or use the run as it is: agon sample" in text
+    )
+    assert {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()} == before
+    assert printed(capsys, "train", tmp_path / "run" / "run.json", "--rounds", 1, "--out", tmp_path / "shorter")[0] == 0
     for arguments, message in (
         (("sample", tmp_path / "run", "--class", "3"), "unconditional"),
         (("sample", tmp_path / "run", "-n", "0"), "expected 1 or more"),

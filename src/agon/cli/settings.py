@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from agon.errors import InputError, suggest
@@ -81,6 +82,13 @@ def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool 
     amended = run_from_json(content, game_class(directory, content, trusted=trusted))
     if "metrics" in settings and amended.metrics:
         expand(amended.metrics)  # an unknown name is told now, not at the first score
+    played = 0 if dry else max((round for round, _ in directory.states()), default=0)  # dry: a repetition, which may be shorter
+    if "rounds" in settings and amended.rounds < played:
+        place = shlex.quote(str(directory.path))
+        raise InputError(
+            f"--rounds is {amended.rounds:,}, but '{directory.path}' has played {played:,} rounds already, and none can be taken back. "
+            f"Give a larger number to train on, agon train {place} --rounds {2 * played}, or use the run as it is: agon sample {place}."
+        )
     if not dry:
         directory.write("run.json", content)
 
