@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from agon import ranks
 from agon.comparison import likeness
 from agon.config import encode
 from agon.data import Data
@@ -51,8 +52,8 @@ def sweep(
     """Train OUT-s0 … OUT-s(seeds − 1), going on with those that are there, and return them.
 
     settings as in `prepare`, without a seed. watch(directory): a context that gives a Show while that run is trained. cpu_budget: CPU-seconds
-    of training for each run. Stops early, returning what there is, when a run is stopped by a signal. Raises InputError: fewer than 2 seeds,
-    a run of that name from another experiment.
+    of training for each run. Stops early, returning what there is, when a run is stopped by a signal. Under torchrun every process calls it,
+    and they train each run together. Raises InputError: fewer than 2 seeds, a run of that name from another experiment.
     """
     if seeds < 2:
         raise InputError(f"--seeds is {seeds}; expected 2 or more, 3 for a first idea of the spread.")
@@ -62,7 +63,8 @@ def sweep(
     made: list[RunDirectory] = []
     for seed in range(seeds):
         directory = RunDirectory(Path(f"{out}-s{seed}"))
-        if directory.is_run():
+        # Of many processes the first looks for all: another could look when the run has just been made.
+        if ranks.any_true(ranks.is_main() and directory.is_run()):
             _same_experiment(directory, data, seed, recipe, settings)
         else:
             directory, _ = prepare(
@@ -70,7 +72,7 @@ def sweep(
                 say=say if seed == 0 else None,
             )  # fmt: skip
         made.append(directory)
-        if finished(directory):
+        if ranks.any_true(ranks.is_main() and finished(directory)):
             continue
         if watch is None:
             end = play(directory, cpu_budget=cpu_budget, trusted=trusted or game_file is not None).end

@@ -198,16 +198,18 @@ def test_shapes_with_every_choice_of_resize(tmp_path: Path) -> None:
 
 
 def test_torchrun_two_ranks(tmp_path: Path) -> None:
-    """The launcher, as documented: two processes on gloo, one run directory."""
+    """The launcher, as documented: two processes on gloo train one run after the other together; the first of them prints."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", "0", "--rdzv-backend", "c10d",
         "--rdzv-endpoint", "127.0.0.1:0", "-m", "agon",
-        "train", "ring", "--limit", "400", "--rounds", "6", "--batch", "16", "--metrics", "[]", "--out", str(tmp_path / "two"),
+        "train", "ring", "--limit", "400", "--rounds", "6", "--batch", "16", "--metrics", "[]", "--seeds", "2", "--out", str(tmp_path / "two"),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stdout + done.stderr
+    assert [done.stdout.count(words) for words in ("2 seeds, as `agon sweep` does", "two-s0", "two-s1")] == [1, 1, 1], done.stdout
+    assert json.loads((tmp_path / "two-s1" / "run.json").read_text())["seed"] == 1
     agon_cli("train", "ring", "--limit", 400, "--rounds", 6, "--batch", 16, "--metrics", "[]", "--out", tmp_path / "one")
-    one, two = (read_state(RunDirectory(tmp_path / p).states()[-1][1])[0] for p in ("one", "two"))
+    one, two = (read_state(RunDirectory(tmp_path / p).states()[-1][1])[0] for p in ("one", "two-s0"))
     gap = torch.cat([(one[k] - two[k]).abs().flatten() for k in one if k.startswith("players/")]).mean().item()
     assert gap < 1e-6, "two ranks with half the batch match one with the whole, to rounding"
 

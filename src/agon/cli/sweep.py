@@ -29,7 +29,9 @@ def sweep(
     trust: Trust = False,
 ) -> None:
     """Train under several seeds and print mean ± sd of every score; a stopped sweep goes on by the same command."""
+    from agon import ranks
     from agon.data import Data
+    from agon.device import choose_device
     from agon.progress import Terminal
     from agon.sweep import spread
     from agon.sweep import sweep as run_sweep
@@ -41,7 +43,8 @@ def sweep(
     if RunDirectory(Path(what)).is_run():
         raise InputError(f"'{what}' is a run, not data; a sweep trains from data: agon sweep DATA --seeds {seeds}")
     data, settings = data_settings(what, assignments(context.args))
-    console = screen()
+    ranks.start(choose_device(str(settings.get("device") or "auto")).value)
+    console = screen(quiet=not ranks.is_main())
     place = out or Path("runs") / (f"{Path(what).stem or 'run'}-{recipe or 'auto'}")
 
     def watch(directory: RunDirectory) -> Any:
@@ -52,7 +55,8 @@ def sweep(
         Data(**data), seeds=seeds, out=place, recipe=recipe, game_file=game, settings=settings, command=shlex.join(["agon", *sys.argv[1:]]),
         say=lambda name, text: line(console, name, text), watch=watch, cpu_budget=cpu_seconds, trusted=trust,
     )  # fmt: skip
-    for row in spread(runs):
+    for row in spread(runs) if ranks.is_main() else ():
         line(console, "score", str(row))
+    ranks.stop()
     if len(runs) < seeds:
         line(console, "stopped", f"after {len(runs)} of {seeds} runs; the same command goes on.")

@@ -63,7 +63,6 @@ def train(
             )
         line(console, "sweep", f"{seeds} seeds, as `agon sweep` does; the runs are OUT-s0, OUT-s1, …")
         sweep(context, what, seeds=seeds, recipe=recipe, game=game, out=out, cpu_seconds=cpu_seconds, trust=trust)
-        ranks.stop()
         return
     if resumed or path.name == "run.json":
         if recipe or game:
