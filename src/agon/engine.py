@@ -152,14 +152,7 @@ class Engine:
         seed = mix(self.seed, self.attempt, clock.round, index, play)
         loss = self._losses[index]
         if loss is None:
-            players.dice = Dice(seed, rank * n, rank * n + len(next(iter(chunks[0].values()))), n * world, self.device)
-            with torch.no_grad():
-                figures = turn.step(players, chunks[0], clock)  # type: ignore[misc]
-            players.dice = None
-            # Each rank saw its own batch; what a prop keeps of it must be alike on all of them.
-            ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
-            for name, figure in (figures or {}).items():
-                self.stats.report(f"{turn.name}/{name}", figure)
+            self._change(turn, seed, chunks, n, rank, world)
             return
         self._freeze_all_but(turn.moves)
         movers = [self._optimisers[name] for name in turn.moves]
@@ -178,6 +171,32 @@ class Engine:
         players.dice = None
         for name, optimiser in zip(turn.moves, movers, strict=True):
             self._step(name, optimiser)
+
+    @torch.no_grad()
+    def _change(self, turn: Turn, seed: int, chunks: list[Batch], n: int, rank: int, world: int) -> None:
+        """Play a turn that has no loss: a microbatch is to its buffers what a rank is, each starts from the same and the mean is kept."""
+        players, low = self.players, rank * n
+        assert turn.step is not None
+        kept = [b for _, net in players.items() if not getattr(net, "per_rank", False) for b in net.buffers()] if len(chunks) > 1 else []
+        before = [b.clone() for b in kept]
+        change = [torch.zeros_like(b) for b in kept]
+        for chunk in chunks:
+            size = len(next(iter(chunk.values())))
+            for b, old in zip(kept, before, strict=True):
+                b.copy_(old)
+            players.dice = Dice(seed, low, low + size, n * world, self.device)
+            low += size
+            for name, figure in (turn.step(players, chunk, self.clock) or {}).items():
+                self.stats.report(f"{turn.name}/{name}", figure, size / n)
+            for b, old, sum_ in zip(kept, before, change, strict=True):
+                if b.is_floating_point():
+                    sum_.add_(b - old, alpha=size / n)
+        for b, old, sum_ in zip(kept, before, change, strict=True):
+            if b.is_floating_point():
+                b.copy_(old + sum_)
+        players.dice = None
+        # Each rank saw its own batch; what a prop keeps of it must be alike on all of them.
+        ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
 
     def _total(self, turn: Turn, terms: Any, weight: float) -> Tensor:
         if not isinstance(terms, dict) or not terms:

@@ -201,8 +201,10 @@ class Turn:
     start, stop: first round, and first round no more, in which the turn is played (pre-training, delayed critics).
     lazy: the gain makes up for `every`, and the optimiser is corrected for it; made by `lazily`.
     step: instead of a loss, a function (players, batch, clock) run without gradients, for updates that are not one scalar per
-        mover (weight clipping, a prop). It sees the first microbatch only, and may return {name: scalar} to be logged. Where there are
-        several ranks, floating-point buffers of props are averaged over them afterwards; parameters must be changed alike on all.
+        mover (weight clipping, a prop). It may return {name: scalar} to be logged. Where a batch is cut into microbatches, it is called for
+        each of them from the same buffers, and the mean of what the floating-point buffers became is kept; over several ranks those of props
+        are averaged likewise. So a buffer must be linear in what it takes in for halves to equal the whole; `p.dice.total / p.dice.width`
+        makes a sum over the batch of one over its part. Parameters must be changed alike by every call.
     """
 
     loss: Callable[[Players, Batch, Clock], Terms] | None = None

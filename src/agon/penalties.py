@@ -279,7 +279,8 @@ class WeightClip(Penalty):
 class LeCam(Penalty):
     """λ times `lecam` with running means of the logits as anchors (Tseng et al. 2021, arXiv:2104.03310); for few data.
 
-    The anchors are those of the rounds before; the first round has none (they are 0). A `Warmup` as weight starts it gently.
+    The anchors are those of the rounds before; the first round has none (they are 0). A `Warmup` as weight starts it gently. They take in the
+    mean logits of the whole batch, over its microbatches and ranks.
     """
 
     weight: Value = 0.3
@@ -304,7 +305,10 @@ class LeCam(Penalty):
 
 @dataclass(frozen=True, kw_only=True)
 class PathLength(Penalty):
-    """weight · E(‖Jᵀ y‖ − a)², a the running mean of the lengths (Karras et al. 2020, arXiv:1912.04958, eq. 4), for style-based generators."""
+    """weight · E(‖Jᵀ y‖ − a)², a the running mean of the lengths (Karras et al. 2020, arXiv:1912.04958, eq. 4), for style-based generators.
+
+    The mean takes in the lengths of the whole batch, over its microbatches and ranks.
+    """
 
     weight: Value = 2.0
     decay: float = 0.99

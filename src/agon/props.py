@@ -1,6 +1,7 @@
 """Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them.
 
-With several ranks the engine averages a prop's floating-point buffers after every turn that steps, unless it has `per_rank = True`.
+With several microbatches or ranks the engine averages a prop's floating-point buffers after every turn that steps, unless it has
+`per_rank = True`: what a prop takes in must be a mean over samples for halves of a batch to equal the whole.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class Strength(nn.Module):
         """Take in the logits [n] of training reals and of fakes; return r = E[sign(D(x) - m)] of this batch, in [-1, 1].
 
         m lies midway between the two means: a relativistic critic's logits have no zero of their own. The mean runs over about four looks.
+        Each microbatch and each rank looks from its own midpoint, and the mean of their looks is kept: close to a look at the whole, not it.
         """
         real, fake = on_real.float(), on_fake.float()
         now = torch.sign(real - (real.mean() + fake.mean()) / 2).mean()

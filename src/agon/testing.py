@@ -26,6 +26,7 @@ from agon.config import decode, encode
 from agon.engine import Engine
 from agon.game import Batch, Game, Turn
 from agon.layers.norms import MinibatchStd
+from agon.props import Strength
 from agon.sampling import draw, labels_for, needs_first
 from agon.spaces import Space
 
@@ -100,13 +101,23 @@ def check_resume(game: Game, space: Space, *, batch: int = 8, rounds: int = 6) -
 
 
 def check_microbatch(game: Game, space: Space, *, batch: int = 8, tolerance: float = 1e-2) -> None:
-    """Two halves of a batch move the players as the whole does. Not asked of players that couple samples (batch statistics) or drop units."""
+    """Two halves of a batch move the players, and what props keep of it, as the whole does.
+
+    Not asked of players that couple samples (batch statistics) or drop units, nor of augmentation's strength, which looks at each part of a
+    batch from that part's own midpoint.
+    """
     if _coupled(game, space):
         return
     whole, halves = _engine(game, space), _engine(game, space, microbatch=batch // 2)
     for engine in (whole, halves):
         engine.round(_batches(engine, space, batch, 0))
     _assert_close(whole, _weights(halves), tolerance, "two halves of a batch", _engine(game, space))
+    one, two, begin = (_kept(engine) for engine in (whole, halves, _engine(game, space)))
+    for name in one:
+        moved, gap = (float((a - b).abs().mean()) for a, b in ((one[name], begin[name]), (one[name], two[name])))
+        assert gap <= max(tolerance * moved, 1e-6), (
+            f"two halves of a batch left the buffer '{name}' {gap:.2g} from the whole, which moved it {moved:.2g}"
+        )
 
 
 def check_sampling(game: Game, space: Space) -> None:
@@ -160,6 +171,7 @@ def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: 
             for number in range(rounds):
                 alone.round(_batches(alone, space, batch, number))
             _assert_close(alone, weights[0], tolerance, "two ranks", _engine(game, space))
+            _assert_kept(alone, weights[0], tolerance, "two ranks", _engine(game, space))
 
 
 def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], batch: int, rounds: int) -> None:
@@ -174,7 +186,7 @@ def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], ba
             engine.round([Batch({k: v[rank * half : (rank + 1) * half] for k, v in b.items()}) for b in whole])
         props = {name: net for name, net in engine.players.items() if name not in game.optim and not getattr(net, "per_rank", False)}
         kept = {f"{name}/{k}": v.clone() for name, net in props.items() for k, v in net.named_buffers()}
-        torch.save(_weights(engine) | kept, Path(folder) / f"{index}-{rank}.pt")
+        torch.save(_weights(engine) | kept | _kept(engine), Path(folder) / f"{index}-{rank}.pt")
     ranks.stop()
 
 
@@ -195,6 +207,12 @@ def _weights(engine: Engine) -> dict[str, Tensor]:
     return {f"{name}/{k}": v.detach().clone() for name, net in engine.players.items() for k, v in net.named_parameters()}
 
 
+def _kept(engine: Engine) -> dict[str, Tensor]:
+    """Numbers that no optimiser moves: what props and networks keep of the batches they saw."""
+    nets = {n: net for n, net in engine.players.items() if not isinstance(net, Strength) and not getattr(net, "per_rank", False)}
+    return {f"{n}/{k}": b.clone() for n, net in nets.items() for k, b in net.named_buffers() if b.is_floating_point() and b.numel()}
+
+
 def _coupled(game: Game, space: Space) -> bool:
     return any(isinstance(m, COUPLED) for net in game.cast(space).values() for m in net.modules())
 
@@ -209,3 +227,10 @@ def _assert_close(whole: Engine, other: dict[str, Tensor], tolerance: float, wha
         moved = torch.cat([(one[k] - begin[k]).abs().flatten() for k in keys]).mean().item()
         gap = torch.cat([(one[k] - other[k]).abs().flatten() for k in keys]).mean().item()
         assert gap <= max(tolerance * moved, 1e-8), f"{what} moved '{name}' {gap:.2g} away from the whole, which moved it {moved:.2g}"
+
+
+def _assert_kept(whole: Engine, other: dict[str, Tensor], tolerance: float, what: str, start: Engine) -> None:
+    one, begin = _kept(whole), _kept(start)
+    for name in one:
+        moved, gap = (float((one[name] - b[name]).abs().mean()) for b in (begin, other))
+        assert gap <= max(tolerance * moved, 1e-6), f"{what} left the buffer '{name}' {gap:.2g} from the whole, which moved it {moved:.2g}"

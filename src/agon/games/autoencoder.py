@@ -59,7 +59,8 @@ class Autoencoder(Game):
 
     def fit(self, p: Players, real: Batch, t: Clock) -> None:
         p.G.refresh()  # type: ignore[operator]
-        p.G.take_in(p.E(real["x"], label_of(real)), label_of(real), self.memory)  # type: ignore[operator]
+        parts = 1.0 if p.dice is None else p.dice.total / p.dice.width  # the mean over microbatches and ranks is then the sum over all
+        p.G.take_in(p.E(real["x"], label_of(real)), label_of(real), self.memory, parts)  # type: ignore[operator]
 
     def latents(self, p: Players, n: int) -> Tensor:
         return p.randn(n, self.z_dim)
@@ -71,8 +72,8 @@ class Autoencoder(Game):
 class Sampler(nn.Module):
     """Standard normal z [n, d] and y → samples, through the Gaussian of the codes. Its moments are buffers: saved, and equal on all ranks.
 
-    The moments are plain sums, whose mean over ranks is that of the whole batch; `refresh` makes μ and L of those the ranks agreed on
-    after the round before, so that every rank samples alike.
+    The moments are plain sums, so that microbatches and ranks add up to the whole batch; `refresh` makes μ and L of those the ranks agreed
+    on after the round before, so that every rank samples alike.
     """
 
     count: Tensor
@@ -92,15 +93,15 @@ class Sampler(nn.Module):
         self.register_buffer("factor", torch.eye(z_dim).repeat(k, 1, 1))
 
     @torch.no_grad()
-    def take_in(self, codes: Tensor, y: Tensor | None, memory: float) -> None:
-        """Add codes [n, d] of classes y to the moments."""
+    def take_in(self, codes: Tensor, y: Tensor | None, memory: float, parts: float = 1.0) -> None:
+        """Add codes [n, d] of classes y to the moments, `parts` times: as many as such batches make the whole one."""
         codes = codes.float()
         whose = (
             nn.functional.one_hot(y, len(self.count)).float() if y is not None and len(self.count) > 1 else codes.new_ones(len(codes), 1)
         )
-        self.count.mul_(memory).add_(whose.sum(0))
-        self.first.mul_(memory).add_(whose.T @ codes)
-        self.second.mul_(memory).add_(torch.einsum("nk,ni,nj->kij", whose, codes, codes))
+        self.count.mul_(memory).add_(whose.sum(0), alpha=parts)
+        self.first.mul_(memory).add_(whose.T @ codes, alpha=parts)
+        self.second.mul_(memory).add_(torch.einsum("nk,ni,nj->kij", whose, codes, codes), alpha=parts)
 
     @torch.no_grad()
     def refresh(self) -> None:
