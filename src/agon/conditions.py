@@ -1,6 +1,6 @@
-"""What samples can be asked to be: classes, tags or numbers, drawn as the training set has them or named by a person in their own units.
+"""What samples can be asked to be: classes, tags, numbers or captions, drawn as the training set has them or named by a person in own units.
 
-A run keeps up to 1,024 rows of its training set's tags or numbers (conditions.json; of classes, their shares in run.json). So scores draw
+A run keeps up to 1,024 rows of its training set's tags, numbers or captions (conditions.json; of classes, shares in run.json). So scores draw
 from the joint distribution of the data, and sampling needs no data. What a wish leaves open is taken from the rows nearest to it.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agon.data.captions import decode, encode
 from agon.directory import RunDirectory
 from agon.errors import InputError, suggest
 from agon.game import mix
@@ -22,7 +23,7 @@ from agon.sampling import class_id, labels_for
 from agon.spaces import Space
 
 FILE = "conditions.json"
-ROWS = 1024  # rows of tags or numbers kept of a training set
+ROWS = 1024  # rows of tags, numbers or captions kept of a training set
 NEAREST = 32  # rows an open wish is filled from
 
 Tags = str | Sequence[str] | Mapping[str, bool]
@@ -31,7 +32,8 @@ Numbers = Mapping[str, "float | tuple[float, float]"]
 
 @dataclass(frozen=True)
 class Conditions:
-    """The conditions of a run. rows: float32 [m, k] as players see them (numbers less `mean`, by `sd`); share: of each class."""
+    """The conditions of a run. rows: as players see them, float32 [m, k] (numbers less `mean`, by `sd`) or captions int64 [m, L]; share: of
+    each class. The vocabulary of captions is the space's."""
 
     space: Space
     share: tuple[float, ...] | None = None
@@ -58,8 +60,10 @@ class Conditions:
         kept = directory.read(FILE)
         try:
             made = cls(space, mean=tuple(map(float, kept.get("mean") or ())), sd=tuple(map(float, kept.get("sd") or ())))
+            if space.words:
+                return cls(space, rows=torch.stack([encode(str(text), space.words, _length(space)) for text in kept["rows"]]))
             rows = torch.tensor(kept["rows"], dtype=torch.float64).reshape(-1, space.condition_dim)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, InputError) as error:
             raise InputError(f"'{directory.path / FILE}' is damaged ({error}); copy it from another copy of the run.") from None
         return cls(space, rows=made._standard(rows), mean=made.mean, sd=made.sd)
 
@@ -67,10 +71,21 @@ class Conditions:
         """Keep the rows, in the data's own units, one a line; of classes there is nothing to keep."""
         if not len(self.rows):
             return
-        space, rows = self.space, self._plain(self.rows)
-        digits = [[float(f"{value:.9g}") if space.numbers else int(value) for value in row] for row in rows.tolist()]
-        head = {"kind": "tags" if space.tags else "numbers", "names": list(space.tags or space.numbers), "mean": self.mean, "sd": self.sd}
-        lines = ",\n  ".join(json.dumps(row) for row in digits)
+        space = self.space
+        head: dict[str, Any]
+        told: list[Any]
+        if space.words:
+            head, told = {"kind": "captions", "words": len(space.words)}, [decode(row, space.words) for row in self.rows.tolist()]
+        else:
+            head = {
+                "kind": "tags" if space.tags else "numbers",
+                "names": list(space.tags or space.numbers),
+                "mean": self.mean,
+                "sd": self.sd,
+            }
+            rows = self._plain(self.rows).tolist()
+            told = [[float(f"{value:.9g}") if space.numbers else int(value) for value in row] for row in rows]
+        lines = ",\n  ".join(json.dumps(row, ensure_ascii=False) for row in told)
         atomic_write(directory.path / FILE, json.dumps(head, ensure_ascii=False)[:-1] + f', "rows": [\n  {lines}\n]}}\n')
 
     def _standard(self, rows: Tensor) -> Tensor:
@@ -94,18 +109,19 @@ class Conditions:
 
     def ask(
         self, n: int, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
-        numbers: Numbers | None = None, alike: bool = False,
+        numbers: Numbers | None = None, text: str | Sequence[str] | None = None, alike: bool = False,
     ) -> Tensor | None:  # fmt: skip
-        """Conditions of n samples as wished: a class (or one a sample), tags that are on ("!hat": off), numbers in their own units.
+        """Conditions of n samples as wished: a class or a text (or one a sample), tags that are on ("!hat": off), numbers in own units.
 
         A number may be a pair (from, to), which is walked through over the n samples. Tags and numbers that are not named are those of
         training samples near the wish, so that they go together as they do in the data. alike: all n are asked the same.
         Raises InputError, with a suggestion.
         """
         if alike:
-            one = self.ask(1, seed=seed, label=label, tags=tags, numbers=numbers)
+            one = self.ask(1, seed=seed, label=label, tags=tags, numbers=numbers, text=text)
             return None if one is None else one.expand(n, *one.shape[1:])
-        given = [name for name, wish in (("class", label), ("tags", tags), ("numbers", numbers)) if wish is not None]
+        wishes = (("class", label), ("tags", tags), ("numbers", numbers), ("text", text))
+        given = [name for name, wish in wishes if wish is not None]
         if len(given) > 1:
             raise InputError(f"{' and '.join(given)} were asked for together; a run knows one kind of condition: {self.describe()}.")
         if label is not None:
@@ -118,6 +134,11 @@ class Conditions:
             return self._tags(n, seed, tags)
         if numbers is not None:
             return self._numbers(n, seed, numbers)
+        if text is not None:
+            words, texts = self._is("text", self.space.words, text), [text] * n if isinstance(text, str) else list(text)
+            if len(texts) != n:
+                raise InputError(f"{len(texts)} texts were given for {n} samples; expected one text, or one a sample.")
+            return torch.stack([encode(one, words, _length(self.space)) for one in texts])
         return self.draw(n, seed=seed)
 
     def _tags(self, n: int, seed: int, wish: Tags) -> Tensor:
@@ -177,6 +198,8 @@ class Conditions:
             return f"Use --tags, such as --tags {self.space.tags[0]}."
         if self.space.numbers:
             return f"Use --numbers, such as --numbers {self.space.numbers[0]}={self.mean[0]:.3g}."
+        if self.space.words:
+            return f'Use --text, such as --text "{self.caption(self.rows[0]) if len(self.rows) else self.space.words[0]}".'
         return "Sample without it, or train on labelled data."
 
     def _place(self, what: str, names: Sequence[str], name: str) -> int:
@@ -187,10 +210,12 @@ class Conditions:
     # -- telling -----------------------------------------------------------------------------------------------------------------
 
     def describe(self) -> str:
-        """ "10 classes", "3 tags (smile, hat, glasses)", "2 numbers (age, height)" or "no condition: it is unconditional"."""
+        """ "10 classes", "3 tags (smile, hat, glasses)", "2 numbers (age, height)", "captions (17 words: a, …)" or "no condition: …"."""
         if self.space.classes:
             return f"{self.space.num_classes} classes"
         names = self.space.tags or self.space.numbers
+        if self.space.words:
+            return f"captions ({len(self.space.words)} words: {_listing(self.space.words)})"
         if not names:
             return "no condition: it is unconditional"
         return f"{len(names)} {'tags' if self.space.tags else 'numbers'} ({_listing(names)})"
@@ -201,6 +226,8 @@ class Conditions:
             return self.space.classes[int(y)]
         if self.space.tags:
             return " + ".join(name for name, value in zip(self.space.tags, y.tolist(), strict=True) if value > 0.5) or "no tag"
+        if self.space.words:
+            return decode(y.tolist(), self.space.words)
         own = self._plain(y[None])[0].tolist()
         return ", ".join(f"{name} {value:.3g}" for name, value in zip(self.space.numbers, own, strict=True))
 
@@ -250,13 +277,17 @@ def nearest_rows(y: Tensor, wanted: Tensor) -> Tensor:
     return torch.tensor(found)
 
 
-def read_wish(known: Conditions, label: str | None, tags: str | None, numbers: str | None) -> tuple[dict[str, Any], list[str]]:
-    """The command line's --class, --tags and --numbers as `ask` takes them ({} for none), and what to warn of."""
+def read_wish(
+    known: Conditions, label: str | None, tags: str | None, numbers: str | None, text: str | None = None
+) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
+    """The command line's --class, --tags, --numbers and --text as `ask` takes them ({} for none), and what to warn of."""
     asked: dict[str, Any] = {} if label is None else {"label": label}
     if tags is not None:
         asked["tags"] = read_tags(tags)
     if numbers is not None:
         asked["numbers"] = read_numbers(numbers)
+    if text is not None:
+        asked["text"] = text
     return asked, known.outside(asked.get("numbers", {}))
 
 
@@ -278,6 +309,11 @@ def read_numbers(text: str) -> dict[str, float | tuple[float, float]]:
             raise InputError(f"--numbers got '{part}'; expected name=value or name=from:to, such as age=30 or age=20:60.")
         wishes[name.strip()] = ends[0] if len(ends) == 1 else (ends[0], ends[1])
     return wishes
+
+
+def _length(space: Space) -> int:
+    """Words of the longest caption of a space."""
+    return int(getattr(space, "caption_length", 0))
 
 
 def _pick(count: int, n: int, seed: int) -> Tensor:

@@ -155,7 +155,8 @@ def labels_for(
     """Conditions for n samples; None for an unconditional space.
 
     Classes int64 [n]: `only` this one, or drawn by the training set's `share`. Tags or numbers float32 [n, k]: drawn from `rows` of the
-    training set; without rows, each tag is on in half of the samples, and numbers are standard normal.
+    training set; without rows, each tag is on in half of the samples, and numbers are standard normal. Captions int64 [n, L] likewise; without
+    rows, words at random.
     """
     if not space.condition_dim:
         return None

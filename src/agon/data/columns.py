@@ -1,11 +1,11 @@
-"""Columns of a table beside the samples, and what they can condition on: exclusive classes, tags, or numbers.
+"""Columns of a table beside the samples, and what they can condition on: exclusive classes, tags, numbers, or the words of captions.
 
 A cell is text (CSV), or a JSON value. What a column is follows from all of its cells:
 
 binary  0/1, -1/1, true/false, yes/no         -> one tag
 number  every cell is a finite number         -> one number
 lists   JSON lists, or words joined by ; or | -> a tag for each distinct word
-words   anything else                         -> classes, or a tag for each distinct word
+words   anything else                         -> classes, a tag for each distinct word, or captions
 empty   no cell says anything
 """
 
@@ -20,9 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from agon.data.captions import encode_known, vocabulary
 from agon.errors import InputError, suggest
 
-Kind = Literal["classes", "tags", "numbers"]
+Kind = Literal["classes", "tags", "numbers", "words"]
 ColumnKind = Literal["binary", "number", "lists", "words", "empty"]
 MOSTLY = 0.75  # a column of words with this share of numbers was meant to hold numbers
 LEAST_A_TAG = 4  # a word on fewer samples than this is no tag: nothing could be learnt of it
@@ -49,10 +50,10 @@ class Condition:
     """What samples are conditioned on."""
 
     kind: Kind
-    names: tuple[str, ...]  # of the classes, the tags or the numbers
-    values: (
-        np.ndarray
-    )  # classes int64 [N], -1 unknown; tags float64 [N, k] of 0 and 1, numbers float64 [N, k] in their own units, NaN unknown
+    names: tuple[str, ...]  # of the classes, the tags or the numbers; the vocabulary of captions
+    # classes int64 [N], -1 unknown; float64, NaN unknown: tags [N, k] of 0 and 1, numbers [N, k] in their own units, captions [N, L] of
+    # word numbers (captions.py)
+    values: np.ndarray
     origin: str
     notes: tuple[str, ...] = ()  # what was left out, and why
 
@@ -186,6 +187,20 @@ def as_numbers(table: Table, columns: Sequence[Column]) -> Condition:
         cells = [_plain(cell) for cell in table.cells(column.name)]
         planes.append([math.nan if _unsaid(cell) else float(cell) for cell in cells])
     return Condition("numbers", tuple(column.name for column in columns), np.array(planes, dtype=np.float64).T, table.origin)
+
+
+def as_captions(table: Table, column: Column) -> Condition:
+    """The words of one sentence a sample, the first where a cell has several. Raises InputError for numbers and where there is no word."""
+    if column.kind in ("number", "binary", "empty"):
+        raise InputError(f"column '{column.name}' of {table.origin} holds no sentences ({column.kind}); expected a caption a sample")
+    cells = [_plain(cell) for cell in table.cells(column.name)]
+    several = sum(isinstance(cell, tuple) and len(cell) > 1 for cell in cells)
+    first = [(cell[0] if cell else None) if isinstance(cell, tuple) else None if _unsaid(cell) else _text(cell) for cell in cells]
+    words = vocabulary(caption for caption in first if caption)
+    if not words:
+        raise InputError(f"column '{column.name}' of {table.origin} has no words; expected a caption a sample")
+    notes = (f"{several} samples have several captions; the first of each is used",) if several else ()
+    return Condition("words", words, encode_known(first, words), table.origin, notes)
 
 
 def exclusive(columns: Sequence[Column], origin: str) -> Condition | None:

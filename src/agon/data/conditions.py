@@ -7,7 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from agon.data.columns import Column, Condition, Table, as_classes, as_numbers, as_tags, exclusive, find_column, known, read_column
+from agon.data.captions import CAPTION_WORDS
+from agon.data.columns import (
+    Column,
+    Condition,
+    Table,
+    as_captions,
+    as_classes,
+    as_numbers,
+    as_tags,
+    exclusive,
+    find_column,
+    known,
+    read_column,
+)
 from agon.data.request import Data
 from agon.data.source import Source
 from agon.data.tablefile import LABEL_WORDS, find_word
@@ -111,6 +124,13 @@ def _build(table: Table, data: Data) -> Condition:
         raise InputError(f"column '{empty}' of {table.origin} is empty; expected a value a sample: choose another")
     if kind == "tags":
         return as_tags(columns, table.origin)
+    if kind == "captions":
+        if len(columns) > 1:
+            listed = ", ".join(column.name for column in columns[:8])
+            raise InputError(
+                f"captions from {len(columns)} columns ({listed}) of {table.origin}; name the one column that holds the sentences"
+            )
+        return as_captions(table, columns[0])
     if kind == "numbers":
         found = as_numbers(table, columns)
         spread = np.nanmax(found.values, axis=0) - np.nanmin(found.values, axis=0) if known(found.values).any() else np.zeros(0)
@@ -133,6 +153,8 @@ def _build(table: Table, data: Data) -> Condition:
 
 
 def _kind_of(table: Table, columns: Sequence[Column]) -> str:
+    if len(columns) == 1 and columns[0].name.strip().lower() in CAPTION_WORDS and columns[0].kind == "words" and not _few(columns[0]):
+        return "captions"
     kinds = {"number" if column.spoilt else column.kind for column in columns} - {"empty"}
     if kinds <= {"binary"}:
         return "tags" if exclusive(columns, table.origin) is None else "classes"
@@ -150,7 +172,10 @@ def _kind_of(table: Table, columns: Sequence[Column]) -> str:
 def _suitable(table: Table, kind: str) -> list[Column]:
     """The columns of a table that can be of the kind asked for. Raises InputError saying what is there."""
     every = [read_column(table, name) for name in table.names]
-    if kind == "numbers":
+    if kind == "captions":
+        named = find_word(table.names, CAPTION_WORDS)
+        found = [c for c in every if c.name == named and c.kind in ("words", "lists")]
+    elif kind == "numbers":
         found = _varied(_numbers(every)) or [c for c in every if c.kind == "binary"]
     elif kind == "tags":
         found = [c for c in every if c.kind in ("binary", "lists")] or [c for c in every if c.kind == "words" and _few(c)]
@@ -243,6 +268,9 @@ def _told(source: Source, present: np.ndarray) -> tuple[str, str]:
     if source.label_kind == "tags":
         found = f"{_plural(len(source.classes), 'tag')} ({_listed(source.classes)}) from {origin}"
         return found, "" if (present != present[0]).any() else f"every image has the same tags ({origin})"
+    if source.label_kind == "words":
+        told = f"captions of {_plural(len(source.classes), 'word')} ({_listed(source.classes)}) from {origin}"
+        return told, "" if (present != present[0]).any() else f"every sample has the same caption ({origin})"
     low, high = present.min(axis=0), present.max(axis=0)
     ranges = [f"{name} {a:g} to {b:g}" for name, a, b in zip(source.classes, low, high, strict=True)]
     return f"{_plural(len(source.classes), 'number')} ({_listed(ranges)}) from {origin}", ""

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from agon.data.captions import decode
 from agon.data.columns import Kind, known
 from agon.errors import InputError
 from agon.spaces import Space, SpaceT
 
+_COMMONEST = 8  # captions in the card
 _PARTS = {"train": "counts", "held": "held_counts"}
 
 
 def describe_labels(kind: Kind, names: Sequence[str], y: Mapping[str, np.ndarray], *, used: bool, origin: str) -> dict[str, Any]:
-    """The card's word on labels. y: "train" and "held", classes int64 [N] or tags or numbers float64 [N, k] in their own units.
+    """The card's word on labels. y: "train" and "held", classes int64 [N] or tags, numbers in their own units or captions float64 [N, k].
 
-    Classes and tags are counted; numbers have "mean" and "sd" over the training samples, by which they are standardised, their range and
-    quartiles.
+    Classes and tags are counted; so are captions ("captions": the commonest and how often, "distinct"), whose "names" are the vocabulary
+    and whose "length" is that of the longest; numbers have "mean" and "sd" over the training samples, by which they are standardised,
+    their range and quartiles.
     """
     card: dict[str, Any] = {
         "used": used,
@@ -41,6 +45,14 @@ def describe_labels(kind: Kind, names: Sequence[str], y: Mapping[str, np.ndarray
     if kind == "tags":
         return {**card, **{key: there[part].sum(axis=0).astype(int).tolist() for part, key in _PARTS.items()}}
     rows = there["train"]
+    if kind == "words":
+        counts = Counter(decode(row, names) for row in rows)
+        return {
+            **card,
+            "length": y["train"].shape[1],
+            "distinct": len(counts),
+            "captions": [list(item) for item in counts.most_common(_COMMONEST)],
+        }
     if len(rows) == 0:
         return card
     sd = rows.std(axis=0)
@@ -51,15 +63,24 @@ def describe_labels(kind: Kind, names: Sequence[str], y: Mapping[str, np.ndarray
     }  # fmt: skip
 
 
-def with_condition(space: SpaceT, kind: Kind, names: Sequence[str]) -> SpaceT:
-    """The space with these classes, tags or numbers."""
+def with_condition(space: SpaceT, kind: Kind, names: Sequence[str], length: int = 0) -> SpaceT:
+    """The space with these classes, tags or numbers, or with this vocabulary of captions of at most `length` words. Raises InputError."""
+    if kind == "words":
+        if "words" not in {field.name for field in fields(space)}:  # type: ignore[arg-type]
+            raise InputError(
+                f"captions condition clips, and this data is {space.describe()}; use condition=tags or classes, or labels=ignore"
+            )
+        return replace(space, words=tuple(names), caption_length=length)  # type: ignore[type-var]
     return replace(space, **{kind: tuple(names)})  # type: ignore[type-var]
 
 
 def as_stored(kind: Kind, y: np.ndarray, card: Mapping[str, Any]) -> Tensor:
-    """Labels as players see them: classes int64 [N], tags float32 [N, k] of 0 and 1, numbers float32 [N, k] less mean, by sd."""
+    """Labels as players see them: classes int64 [N], tags float32 [N, k] of 0 and 1, numbers float32 [N, k] less mean, by sd,
+    captions int64 [N, L]."""
     if kind == "classes":
         return torch.from_numpy(y)
+    if kind == "words":
+        return torch.from_numpy(y.astype(np.int64))
     if kind == "numbers" and len(y):
         y = (y - np.array(card["mean"])) / np.array(card["sd"])
     return torch.from_numpy(y.astype(np.float32))

@@ -136,7 +136,7 @@ def _assemble(
     if data.holdout > 0 and min(held.sum(), (~held).sum()) < 2:
         held = held_out_few(alike, data.holdout, 2)
     if use:
-        space = with_condition(space, source.label_kind, source.classes)
+        space = with_condition(space, source.label_kind, source.classes, y.shape[-1])
     parts = {"train": y[~held], "held": y[held]}
     labels = describe_labels(source.label_kind, source.classes, parts, used=use, origin=source.label_origin)
 

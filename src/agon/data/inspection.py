@@ -57,6 +57,11 @@ class Report:
         rows.append(("labels", self.reasons["labels"]))
         if labels.get("kind") in ("tags", "numbers"):
             rows += _condition_rows(labels, card)
+        elif labels.get("kind") == "words":
+            rows.append(
+                ("captions", f"{labels['distinct']} different ones, of {len(labels['names'])} words, at most {labels['length']} each")
+            )
+            rows += [("  caption", f"{count} × {caption}") for caption, count in labels["captions"][:LISTED_LINES]]
         elif labels.get("counts"):
             together = {name: n + h for name, n, h in zip(labels["classes"], labels["counts"], labels["held_counts"], strict=True)}
             rows.append(("classes", _counted(together, len(together)) + f"; balance {labels['balance']:g} (smallest / largest)"))

@@ -60,8 +60,8 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     if len(readable) == 0:
         raise InputError(_all_unreadable(source, looked))
     space = choose_space(data, looked, max_size, reasons)
-    if use_labels:
-        space = with_condition(space, source.label_kind, source.classes)
+    if use_labels and source.labels is not None:
+        space = with_condition(space, source.label_kind, source.classes, source.labels.shape[-1])
     for choice in reasons:
         if choice != "data":
             say(choice, reasons[choice])

@@ -25,7 +25,9 @@ class Data:
     resize: Literal["cover", "contain", "stretch"] = "cover"  # fill and crop, fit and pad, or distort
     filter: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"  # antialiased resampling
     labels: Literal["auto", "use", "ignore"] = "auto"
-    condition: Literal["auto", "classes", "tags", "numbers"] = "auto"  # what to make of labels or columns; auto: what they look like
+    condition: Literal["auto", "classes", "tags", "numbers", "captions"] = (
+        "auto"  # what to make of labels or columns; auto: what they look like
+    )
     columns: tuple[str, ...] = ()  # of the table beside the samples, such as ("smile", "hat"); (): chosen by their names and values
     balance: bool = False  # training draws every class equally often, however rare it is
     mirror: bool = False  # horizontal flips in training, seeded by sample and epoch
@@ -54,7 +56,7 @@ def checked(data: Data) -> Data:
         "resize": ("cover", "contain", "stretch"),
         "filter": ("lanczos", "bicubic", "bilinear", "box"),
         "labels": ("auto", "use", "ignore"),
-        "condition": ("auto", "classes", "tags", "numbers"),
+        "condition": ("auto", "classes", "tags", "numbers", "captions"),
         "memory": ("auto", "ram", "mmap"),
     }
     for name, known in choices.items():
