@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from agon.data.embedded import modes
+    from agon.data.entry import default_cache
     from agon.data.inspection import Report, check
     from agon.data.loader import Batch, Loader
     from agon.data.opening import open_data
-    from agon.data.pack import default_cache
     from agon.data.request import EMBEDDED, Data
     from agon.data.samples import DataSet, Samples
 
@@ -27,7 +27,7 @@ __all__ = [
 
 _HOME = {
     "EMBEDDED": "request", "Data": "request", "DataSet": "samples", "Samples": "samples", "open_data": "opening",
-    "Batch": "loader", "Loader": "loader", "modes": "embedded", "default_cache": "pack", "Report": "inspection",
+    "Batch": "loader", "Loader": "loader", "modes": "embedded", "default_cache": "entry", "Report": "inspection",
     "check": "inspection",
 }  # fmt: skip
 

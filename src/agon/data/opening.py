@@ -15,7 +15,8 @@ from agon.data.columns import known
 from agon.data.conditions import choose_condition
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.embedded import open_embedded
-from agon.data.pack import Packed, default_cache, pack
+from agon.data.entry import default_cache
+from agon.data.pack import Packed, pack
 from agon.data.request import EMBEDDED, SIZE_LIMITS, Data, checked
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source, open_source

@@ -13,10 +13,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
-import shutil
-import sys
-import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -30,22 +26,15 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
+from agon.data.entry import FORMAT, Arrays, CacheFailed, find, flush, physical_memory, read_array, sums_of, write
 from agon.data.samples import held_out, held_out_few, sample_hashes
 from agon.data.source import Source
-from agon.errors import InputError
 from agon.spaces import Image, Unreadable
 
-FORMAT = 1
-MMAP_SHARE = 0.25  # of physical memory: larger sets stay in the file
 LEAST_HELD = 2
 _GROUP_ITEMS, _GROUP_BYTES = 32, 16 * 2**20
 _PARTS = ("train", "held")
-Arrays = dict[str, np.ndarray]  # "train.x", "train.y", "train.index", "held.x" ...
 Progress = Callable[[int, int], None]
-
-
-class _CacheFailed(Exception):
-    """Writing the cache went wrong (full, not writable); its text is the reason."""
 
 
 @dataclass
@@ -60,28 +49,6 @@ class Packed:
     cache: str  # reason: what became of the cache
 
 
-def default_cache() -> Path:
-    """The platform's cache folder for Agon: AGON_CACHE, or XDG_CACHE_HOME/agon, or ~/.cache/agon and its kin."""
-    home = os.environ.get("AGON_CACHE")
-    if home:
-        return Path(home).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "agon"
-
-
-def physical_memory() -> int:
-    """Bytes of memory this machine has; 8 GiB where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * 2**30
-
-
 def pack(
     source: Source, select: np.ndarray, space: Image, *, holdout: float, identity: str, cache: Path, memory: str = "auto",
     progress: Progress | None = None,
@@ -92,44 +59,20 @@ def pack(
     Raises InputError only when the source itself breaks; unreadable items are listed in `meta`.
     """
     need = len(select) * int(np.prod(space.shape))
-    whole = physical_memory()
-    mapped = memory == "mmap" or (memory == "auto" and need > MMAP_SHARE * whole)
-    why = "asked for" if memory != "auto" else f"{_size(need)}, {'above' if mapped else 'below'} a quarter of {_size(whole)} memory"
     entry = cache / "data" / _key(source, select, space, holdout, identity)
-    arrays, damage = _load(entry, mapped)
-    note = "found, nothing decoded again"
-    if arrays is None:
-        note = f"written to {entry}" + (f" (the one there was {damage})" if damage else "")
-        try:
-            _build(source, select, space, holdout, entry, progress)
-            arrays, damage = _load(entry, mapped)
-            if arrays is None:
-                raise _CacheFailed(damage or "it vanished")
-        except _CacheFailed as failure:
-            if need > 0.5 * whole:
-                raise InputError(
-                    f"the cache {cache} cannot be used ({failure}) and {_size(need)} do not fit in memory; choose another cache folder"
-                ) from None
-            note, mapped = f"not used, decoded into memory: {failure}", False
-            why = "the cache cannot be written" if memory == "mmap" else why
-            arrays = _decode_all(source, select, space, holdout, None, progress)
+    arrays, where, note = find(
+        entry, cache, lambda stage: _decode_all(source, select, space, holdout, stage, progress),
+        need=need, memory=memory, whole=physical_memory(),
+    )  # fmt: skip
     meta = json.loads(bytes(arrays.pop("meta")))
     return Packed(
         x={part: torch.from_numpy(arrays[f"{part}.x"]) for part in _PARTS},
         y={part: arrays[f"{part}.y"] for part in _PARTS},
         index={part: arrays[f"{part}.index"] for part in _PARTS},
         meta=meta,
-        memory=f"{'mapped from the cache file' if mapped else 'in memory'}: {why}",
+        memory=where,
         cache=note,
     )
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} GB"
 
 
 def _key(source: Source, select: np.ndarray, space: Image, holdout: float, identity: str) -> str:
@@ -139,94 +82,6 @@ def _key(source: Source, select: np.ndarray, space: Image, holdout: float, ident
     for array in (select, source.labels, source.held):
         mark.update(b"-" if array is None else np.ascontiguousarray(array).tobytes() + b"+")
     return mark.hexdigest()[:24]
-
-
-# --- reading an entry ----------------------------------------------------------------------------------------------
-
-
-def _load(entry: Path, mapped: bool) -> tuple[Arrays | None, str]:
-    """The arrays of an entry, or None and what is wrong with it ("" when there simply is none)."""
-    try:
-        raw = (entry / "meta.json").read_bytes()
-        meta = json.loads(raw)
-        if meta["format"] != FORMAT:
-            return None, f"of format {meta['format']}"
-        arrays: Arrays = {"meta": np.frombuffer(raw, dtype=np.uint8)}
-        for name, wanted in meta["files"].items():
-            place = entry / name
-            if place.stat().st_size != wanted["bytes"]:
-                return None, f"damaged: {name} has {place.stat().st_size} bytes, not {wanted['bytes']}"
-            array = _read_array(place, name, wanted["shape"], mapped, wanted.get("dtype"))
-            kind = "spot" if isinstance(array, np.memmap) else "sum"  # a mapped file is not read whole just to check it
-            if _sum_of(array, kind) != wanted[kind]:
-                return None, f"damaged: the sum of {name} does not match"
-            arrays[name] = array
-        return arrays, ""
-    except FileNotFoundError:
-        return None, "incomplete" if entry.exists() else ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return None, f"damaged: {error}"
-
-
-def _read_array(place: Path, name: str, shape: list[int], mapped: bool, kind: str | None = None) -> np.ndarray:
-    dtype = np.dtype(np.uint8 if name.endswith(".x") else "<f8" if kind == "<f8" else "<i8")
-    if mapped and name.endswith(".x") and shape[0]:
-        return np.memmap(place, dtype=dtype, mode="c", shape=tuple(shape))  # "c": writes, if any, stay private
-    return np.fromfile(place, dtype=dtype).reshape(shape)
-
-
-def _sum_of(array: np.ndarray, kind: str) -> str:
-    flat = array.reshape(-1).view(np.uint8)
-    if kind == "spot":  # 64 blocks of 4 kB, spread evenly
-        starts = np.linspace(0, max(0, len(flat) - 4096), 64).astype(np.int64)
-        return hashlib.sha256(b"".join(flat[s : s + 4096].tobytes() for s in starts)).hexdigest()
-    return hashlib.sha256(flat.data).hexdigest()
-
-
-# --- building one --------------------------------------------------------------------------------------------------
-
-
-def _build(source: Source, select: np.ndarray, space: Image, holdout: float, entry: Path, progress: Progress | None) -> None:
-    stage = entry.parent / f"stage-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        try:
-            stage.mkdir(parents=True)
-            _sweep(entry.parent)
-        except OSError as error:
-            raise _CacheFailed(f"{entry.parent}: {error.strerror}") from None
-        _decode_all(source, select, space, holdout, stage, progress)
-        try:
-            if entry.exists():
-                if _load(entry, True)[0] is not None:
-                    return  # another process was faster
-                entry.rename(entry.parent / f"{stage.name}-old")
-            stage.rename(entry)
-            _flush(entry.parent)
-        except OSError as error:
-            if _load(entry, True)[0] is None:
-                raise _CacheFailed(f"{entry}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        shutil.rmtree(entry.parent / f"{stage.name}-old", ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed left behind more than a day ago."""
-    for left in folder.glob("stage-*"):
-        try:
-            if time.time() - left.stat().st_mtime > 86_400:
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            continue
-
-
-def _flush(folder: Path) -> None:
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class _Sink:
@@ -241,7 +96,7 @@ class _Sink:
             try:
                 self.files = {part: open(stage / f"{part}.x", "wb") for part in _PARTS}  # noqa: SIM115
             except OSError as error:
-                raise _CacheFailed(error.strerror) from None
+                raise CacheFailed(error.strerror) from None
 
     def add(self, part: str, x: np.ndarray, y: np.ndarray, index: np.ndarray) -> None:
         if not len(x):
@@ -255,7 +110,7 @@ class _Sink:
         try:
             self.files[part].write(np.ascontiguousarray(x).data)
         except OSError as error:
-            raise _CacheFailed(f"{self.stage}: {error.strerror}") from None
+            raise CacheFailed(f"{self.stage}: {error.strerror}") from None
 
     def close(self) -> None:
         for file in self.files.values():
@@ -276,21 +131,14 @@ class _Sink:
                     continue
                 self.files[part].flush()
                 os.fsync(self.files[part].fileno())
-                arrays[f"{part}.x"] = _read_array(self.stage / f"{part}.x", f"{part}.x", shape, True)
+                arrays[f"{part}.x"] = read_array(self.stage / f"{part}.x", f"{part}.x", shape, True)
                 for what in ("y", "index"):
-                    _write(self.stage / f"{part}.{what}", arrays[f"{part}.{what}"].tobytes())
+                    write(self.stage / f"{part}.{what}", arrays[f"{part}.{what}"].tobytes())
         except OSError as error:
-            raise _CacheFailed(f"{self.stage}: {error.strerror}") from None
+            raise CacheFailed(f"{self.stage}: {error.strerror}") from None
         finally:
             self.close()
         return arrays
-
-
-def _write(place: Path, raw: bytes) -> None:
-    with open(place, "wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _decode_all(source: Source, select: np.ndarray, space: Image, holdout: float, stage: Path | None, progress: Progress | None) -> Arrays:
@@ -309,11 +157,7 @@ def _decode_all(source: Source, select: np.ndarray, space: Image, holdout: float
         arrays, hashes, index, bad = _one_pass(source, select, space, lambda _, i: np.isin(i, kept_back), stage, None)
     order = np.argsort(hashes, kind="stable")
     twins = order[1:][hashes[order][1:] == hashes[order][:-1]]
-    sums = {
-        name: {"bytes": array.nbytes, "shape": list(array.shape), "sum": _sum_of(array, "sum"), "spot": _sum_of(array, "spot")}
-        | ({"dtype": "<f8"} if array.dtype == np.float64 else {})
-        for name, array in arrays.items()
-    }
+    sums = sums_of(arrays)
     parts = [sums[f"{part}.{what}"]["sum"] for part in _PARTS for what in ("x", "y")]
     meta = {
         "format": FORMAT,
@@ -326,10 +170,10 @@ def _decode_all(source: Source, select: np.ndarray, space: Image, holdout: float
     raw = json.dumps(meta).encode()
     if stage is not None:
         try:
-            _write(stage / "meta.json", raw)
-            _flush(stage)
+            write(stage / "meta.json", raw)
+            flush(stage)
         except OSError as error:
-            raise _CacheFailed(f"{stage}: {error.strerror}") from None
+            raise CacheFailed(f"{stage}: {error.strerror}") from None
     return {**arrays, "meta": np.frombuffer(raw, dtype=np.uint8)}
 
 
