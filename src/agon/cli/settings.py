@@ -9,6 +9,7 @@ from agon.errors import InputError, suggest
 
 DATA_WORDS = (
     "size", "channels", "resize", "filter", "labels", "condition", "columns", "balance", "mirror", "holdout", "limit", "memory",
+    "frames", "stride", "fps", "hop", "group",
 )  # fmt: skip
 
 

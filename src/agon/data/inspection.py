@@ -157,6 +157,7 @@ def _find_twins(data_set: DataSet) -> tuple[list[list[str]], int]:
     if not isinstance(data_set.space, Image):
         return [], 0
     train, held = data_set.train, data_set.held
+    assert isinstance(train.x, torch.Tensor) and isinstance(held.x, torch.Tensor)
     groups = near_duplicates(train.x, held.x)
     index = np.concatenate([part.index for part in (train, held) if part.index is not None])
     leaked = sum(sum(k >= len(train) for k in group) for group in groups if group[0] < len(train))
@@ -210,7 +211,7 @@ def _preview(data_set: DataSet, out: Path) -> Path:
     target = out if out.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") else out / "preview.png"
     x, y = data_set.train.x, data_set.train.y
     if not isinstance(data_set.space, Image):
-        return data_set.space.render(x, target)
+        return data_set.space.render(x[torch.arange(len(x))], target)
     first = y[:, 0] if y is not None and y.ndim == 2 else y  # classes lie together; tags and numbers are in order of the first of them
     order = torch.argsort(first, stable=True) if first is not None else torch.arange(len(x))
     picked = order[torch.linspace(0, len(x) - 1, min(len(x), PREVIEW_IMAGES)).round().long()]

@@ -30,7 +30,7 @@ class Loader:
     """Batches of `samples` for training.
 
     batch: samples over all ranks, a multiple of `world`. batches_per_round: how many batches `round` gives.
-    mirror: flips half of the pictures left to right, drawn anew for each sample and epoch.
+    mirror: flips half of the pictures or clips left to right, drawn anew for each sample and epoch.
     balance: every class equally often, whatever its share of the samples; needs y int64 [N].
     """
 
@@ -55,8 +55,8 @@ class Loader:
             raise InputError(
                 f"rank {self.rank} of {self.world} with {self.batches_per_round} batches a round; expected rank < world, batches >= 1"
             )
-        if self.mirror and self.samples.x.ndim != 4:
-            raise InputError("mirror is for pictures; these samples are points: leave mirror off")
+        if self.mirror and self.samples.x.ndim not in (4, 5):
+            raise InputError("mirror is for pictures and clips; these samples are points: leave mirror off")
         if self.balance:
             y = self.samples.y
             if y is None or y.ndim != 1:

@@ -42,13 +42,18 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     checked(data)
     say = say or (lambda choice, reason: None)
     if data.path in EMBEDDED:
+        for name, there in (("stride", data.stride != 1), ("hop", data.hop), ("group", data.group)):
+            if there:
+                raise InputError(f"{name} is for films in files; {data.path} is drawn as it is asked for: leave {name} out")
         data_set = open_embedded(data)
         for choice, reason in data_set.reasons.items():
             say(choice, reason)
         return data_set
     folder = cache if cache is not None else default_cache()
-    source = open_source(data.path)
-    reasons: dict[str, str] = {"data": f"{source.path}: {source.kind}, {len(source)} items"}
+    source = open_source(data.path, clips=data.frames is not None)
+    if not source.moving:
+        _refuse_clip_words(data, source)
+    reasons: dict[str, str] = {"data": f"{source.path}: {source.kind}, {len(source)} {'films' if source.moving else 'items'}"}
     say("data", reasons["data"])
     source, use_labels, reasons["labels"] = choose_condition(source, data)
     select, cut = _select(source, data, use_labels)
@@ -61,6 +66,12 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     if len(readable) == 0:
         raise InputError(_all_unreadable(source, looked))
     space = choose_space(data, looked, max_size, reasons)
+    if source.moving:
+        from agon.data.clips import open_clips
+
+        return open_clips(
+            data, source, readable, looked, space, use_labels, reasons, say, identity=identity, cache=folder, progress=_every(say, "packing", 5.0)
+        )  # fmt: skip
     if use_labels and source.labels is not None:
         space = with_condition(space, source.label_kind, source.classes, source.labels.shape[-1])
     for choice in reasons:
@@ -93,6 +104,14 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         say("balance", reasons["balance"])
     card = _card(data, source, looked, space, packed, train, held, unreadable, labels, reasons)
     return DataSet(space, train, held, card, reasons, packed.meta["content_hash"], source.names)
+
+
+def _refuse_clip_words(data: Data, source: Source) -> None:
+    given = [name for name, there in (("stride", data.stride != 1), ("fps", data.fps), ("hop", data.hop)) if there]
+    if given:
+        raise InputError(f"{given[0]} is for clips, and {source.path} is a {source.kind}; leave it out, or ask for clips with frames=16")
+    if data.group is not None:
+        raise InputError(f"group is for films, and {source.path} is a {source.kind}: images are split by their content; leave it out")
 
 
 def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, str]) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,7 @@ EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes")
 MOVING = ("moving-shapes",)  # those of EMBEDDED that are clips
 SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
+MOST_FPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +22,8 @@ class Data:
     path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals moving-shapes
     size: int | tuple[int, int] | None = None  # pixels: a square's side, or (height, width)
     channels: int | None = None  # 1 grey, 3 RGB, 4 RGBA
-    frames: int | None = None  # length of a clip
-    fps: float | None = None  # frames a second
+    frames: int | None = None  # length of a clip; asking for it makes videos of what could be images too
+    fps: float | None = None  # frames a second: films are brought to this rate by the nearest timestamps
     resize: Literal["cover", "contain", "stretch"] = "cover"  # fill and crop, fit and pad, or distort
     filter: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"  # antialiased resampling
     labels: Literal["auto", "use", "ignore"] = "auto"
@@ -32,8 +34,11 @@ class Data:
     balance: bool = False  # training draws every class equally often, however rare it is
     mirror: bool = False  # horizontal flips in training, seeded by sample and epoch
     holdout: float = 0.1  # share kept from training for honest scores; a set with its own test split uses that
-    limit: int | None = None  # at most so many samples, spread evenly over the set
+    limit: int | None = None  # at most so many samples (of videos: so many films), spread evenly over the set
     memory: Literal["auto", "ram", "mmap"] = "auto"
+    stride: int = 1  # frames of the source from one frame of a clip to the next
+    hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
+    group: str | None = None  # regular expression over names: where its first group is equal, samples stay on one side of the split
 
 
 def checked(data: Data) -> Data:
@@ -48,10 +53,6 @@ def checked(data: Data) -> Data:
         raise InputError(f"size got {data.size}; expected one number or (height, width)")
     if data.channels not in (None, 1, 3, 4):
         raise InputError(f"channels got {data.channels}; expected 1 (grey), 3 (RGB) or 4 (RGBA)")
-    if data.frames is not None and not FRAME_LIMITS[0] <= data.frames <= FRAME_LIMITS[1]:
-        raise InputError(f"frames got {data.frames}; expected {FRAME_LIMITS[0]} to {FRAME_LIMITS[1]} frames a clip")
-    if data.fps is not None and not 0 < data.fps <= 1000:
-        raise InputError(f"fps got {data.fps}; expected more than 0 and at most 1000 frames a second")
     choices = {
         "resize": ("cover", "contain", "stretch"),
         "filter": ("lanczos", "bicubic", "bilinear", "box"),
@@ -70,6 +71,28 @@ def checked(data: Data) -> Data:
         raise InputError(f"columns names {twice!r} twice; expected each once")
     if not 0 <= data.holdout <= 0.5:
         raise InputError(f"holdout got {data.holdout}; expected a share from 0 to 0.5")
+    _check_clips(data)
     if data.limit is not None and data.limit < 1:
         raise InputError(f"limit got {data.limit}; expected a positive number of samples")
     return data
+
+
+def _check_clips(data: Data) -> None:
+    if data.frames is not None and not FRAME_LIMITS[0] <= data.frames <= FRAME_LIMITS[1]:
+        raise InputError(f"frames got {data.frames}; expected {FRAME_LIMITS[0]} to {FRAME_LIMITS[1]} frames a clip")
+    for name, value in (("stride", data.stride), ("hop", data.hop)):
+        if value is not None and value < 1:
+            raise InputError(f"{name} got {value}; expected 1 or more frames")
+    if data.fps is not None and not 0 < data.fps <= MOST_FPS:
+        raise InputError(f"fps got {data.fps:g}; expected more than 0 and at most {MOST_FPS} frames a second")
+    if data.fps is not None and data.stride != 1:
+        raise InputError(f"fps={data.fps:g} and stride={data.stride} both say which frames to take; give one of the two")
+    if data.group is not None:
+        try:
+            groups = re.compile(data.group).groups
+        except re.error as error:
+            raise InputError(
+                f"group got {data.group!r}, which is no regular expression ({error}); expected one such as actor(\\d+)"
+            ) from None
+        if groups < 1:
+            raise InputError(f"group got {data.group!r}; expected a regular expression with a group in brackets, such as actor(\\d+)")

@@ -10,17 +10,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from agon.data.windows import Windows
 from agon.spaces import Space
 
 
 @dataclass
 class Samples:
-    """Samples in stored form: `x` uint8 [N, C, H, W] or float32 [N, d], `y` int64 [N] or None.
+    """Samples in stored form: `x` uint8 [N, C, H, W] or [N, T, C, H, W] or float32 [N, d], `y` int64 [N] or None.
 
-    `x` may be backed by a file (memory-mapped): index it with a tensor of indices, never in place.
+    `x` may be backed by a file (memory-mapped): index it with a tensor of indices, never in place. Clips of films are `Windows`, which copy
+    what is asked for and nothing else.
     """
 
-    x: Tensor
+    x: Tensor | Windows
     y: Tensor | None = None
     captions: list[str] | None = None  # one sentence a sample, where the set has them
     index: np.ndarray | None = None  # int64 [N]: which item of the source each sample is

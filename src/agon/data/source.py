@@ -1,8 +1,8 @@
 """Sources: what lies at a path, item by item, before anything is decoded.
 
-A `Source` lists names, labels and a split, and reads one item at a time: the bytes of a picture file, or pixels.
-This file has folders and zips of pictures and finds the right kind for a path; arrays (idx, npz) are in `arrays`, tables
-(parquet, hub) in `tables`, label files in `labels`.
+A `Source` lists names, labels and a split, and reads one item at a time: the bytes of a picture file, pixels, or a film.
+This file has folders and zips of pictures or films (which files make films: `layouts`) and finds the right kind for a path;
+arrays (idx, npz) are in `arrays`, tables (parquet, hub) in `tables`, label files in `labels`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from agon.data import containers
 from agon.data.columns import Kind, Table
+from agon.data.film import Film
 from agon.data.labels import Labelling, class_table, find_labels
+from agon.data.layouts import Layout, Shelf, find_layout
 from agon.errors import InputError, suggest
 from agon.spaces import Unreadable
 
@@ -37,7 +40,7 @@ class Source:
     kind: str  # for people: "folder of images"
     path: str
     names: Sequence[str]  # displayable, one an item
-    read: Callable[[int], bytes | np.ndarray]  # file bytes, or uint8 [H, W] / [H, W, C]; raises Unreadable
+    read: Callable[[int], bytes | np.ndarray | Film]  # file bytes, or uint8 [H, W] / [H, W, C], or a film; raises Unreadable
     identity: Callable[[], str]  # a hash over the content, or over sizes and times for large sets
     labels: np.ndarray | None = None  # classes int64 [N], -1 where there is none; tags or numbers float64 [N, k], NaN where there is none
     classes: tuple[str, ...] = ()  # names of the classes, tags or numbers
@@ -52,6 +55,7 @@ class Source:
     notes: list[str] = field(default_factory=list)
     used_files: list[str] = field(default_factory=list)  # those among `ignored` that were not
     shape: tuple[int, ...] | None = None  # (H, W) or (H, W, C) when every item is an array of one shape
+    moving: bool = False  # every item is a film
 
     def __len__(self) -> int:
         return len(self.names)
@@ -63,11 +67,13 @@ def shown(name: str) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
-def open_source(path: str) -> Source:
-    """List what is at `path`. Raises InputError when there is nothing that can be read as images."""
+def open_source(path: str, *, clips: bool = False) -> Source:
+    """List what is at `path`. clips: where it could be either, it is films. Raises InputError when there is nothing that can be read."""
     from agon.data import tables
 
     if path.startswith("hf:"):
+        if clips:
+            raise InputError(f"clips were asked for (frames), and {path} is read as images; download its videos and give the folder")
         return tables.open_hub(path[3:])
     place = Path(path).expanduser()
     try:
@@ -77,12 +83,12 @@ def open_source(path: str) -> Source:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot open {shown(str(place))}: {getattr(error, 'strerror', None) or error}") from None
     if stat.S_ISDIR(status.st_mode):
-        return _open_directory(place)
+        return _open_directory(place, clips)
     if not stat.S_ISREG(status.st_mode):
-        raise InputError(f"{shown(str(place))} is neither a file nor a folder; give a folder, .zip, .npz, idx or .parquet")
+        raise InputError(f"{shown(str(place))} is neither a file nor a folder; give a folder, .zip, .npz, idx, .parquet or a video")
     if status.st_size == 0:
         raise InputError(f"{shown(str(place))} is empty (0 bytes); give a folder, .zip, .npz, idx or .parquet")
-    return _open_file(place)
+    return _open_file(place, clips)
 
 
 def _missing(place: Path) -> str:
@@ -95,12 +101,12 @@ def _missing(place: Path) -> str:
     except OSError:
         hint = f" There is no folder {shown(str(parent))} either."
     return (
-        f"there is nothing at {shown(str(place))}; expected a folder of images, a .zip, .npz, idx or .parquet file, "
+        f"there is nothing at {shown(str(place))}; expected a folder of images or videos, a .zip, .npz, idx, .parquet or video file, "
         f"hf:NAME, or an embedded set ({' '.join(EMBEDDED)}).{hint}"
     )
 
 
-def _open_file(place: Path) -> Source:
+def _open_file(place: Path, clips: bool) -> Source:
     from agon.data import arrays, tables
 
     with _opened(place) as file:
@@ -115,13 +121,20 @@ def _open_file(place: Path) -> Source:
     if arrays.is_idx_name(place.name) or head[:3] == b"\x00\x00\x08":
         return arrays.open_idx(place)
     if suffix == ".zip" or zipfile.is_zipfile(place):
-        return _open_zip(place)
+        return _open_zip(place, clips)
     name = shown(str(place))
+    if suffix in containers.EXTENSIONS or suffix in EXTENSIONS:
+        status = place.stat()
+        alone = Shelf(str(place), [place.name], lambda _: _read_file(place, status), lambda _: place)
+        layout = find_layout(alone, alone.names if suffix in EXTENSIONS else [], clips)
+        if layout is not None:
+            return _of_items("video", place, list(alone.names), layout.names, layout.film, lambda: _identity([(place.name, place, status)]),
+                             lambda _: b"", [], frozenset(alone.names), moving=True)  # fmt: skip
     if suffix in EXTENSIONS:
         raise InputError(f"{name} is one picture; a GAN learns from many: give the folder or a zip that holds them")
     if b"\0" not in head:
-        raise InputError(f"{name} is a text file; expected a folder of images, a .zip, .npz, idx or .parquet file")
-    raise InputError(f"{name} is of no kind known here; expected a folder of images, a .zip, .npz, idx or .parquet file")
+        raise InputError(f"{name} is a text file; expected a folder of images or videos, a .zip, .npz, idx, .parquet or video file")
+    raise InputError(f"{name} is of no kind known here; expected a folder of images or videos, a .zip, .npz, idx, .parquet or video file")
 
 
 def _opened(place: Path):
@@ -179,12 +192,18 @@ def walk(root: Path) -> tuple[list[_Entry], list[tuple[str, str]]]:
     return found, refused
 
 
-def _open_directory(place: Path) -> Source:
+def _open_directory(place: Path, clips: bool) -> Source:
     from agon.data import arrays, tables
 
     entries, refused = walk(place)
-    pictures = [entry for entry in entries if _suffix(entry.name) in EXTENSIONS]
-    if not pictures:
+    pictures = [entry.name for entry in entries if _suffix(entry.name) in EXTENSIONS]
+    by_name = {entry.name: entry for entry in entries}
+    shelf = Shelf(
+        str(place), [entry.name for entry in entries], lambda name: _read_file(by_name[name].place, by_name[name].status),
+        lambda name: by_name[name].place,
+    )  # fmt: skip
+    layout = find_layout(shelf, pictures, clips)
+    if layout is None and not pictures:
         if any(arrays.is_idx_name(entry.place.name) for entry in entries):
             return arrays.open_idx_folder([entry.place for entry in entries], place)
         parquet = [entry.place for entry in entries if entry.name.lower().endswith(".parquet")]
@@ -192,44 +211,39 @@ def _open_directory(place: Path) -> Source:
             return tables.open_parquet(parquet, str(place))
         archives = [entry.place for entry in entries if _suffix(entry.name) in (".zip", ".npz", ".npy")]
         if len(archives) == 1:
-            return _open_file(archives[0])
+            return _open_file(archives[0], clips)
         more = f"; give one of its archives, for example {shown(str(archives[0]))}" if archives else ""
         raise InputError(_nothing_usable(f"the folder {shown(str(place))}", [e.name for e in entries], refused) + more)
+    used = layout.used if layout is not None else frozenset(pictures)
+    return _of_shelf(
+        "folder", place, shelf, pictures, layout, lambda: _identity([(e.name, e.place, e.status) for e in entries if e.name in used]),
+        lambda name: by_name[name].place.read_bytes(), refused,
+    )  # fmt: skip
 
-    def read(index: int) -> bytes:
-        entry = pictures[index]
-        if entry.status.st_size > MAX_FILE_BYTES:
-            raise Unreadable(f"refused, too large: {entry.status.st_size} bytes, the limit is {MAX_FILE_BYTES}")
+
+def _read_file(place: Path, status: os.stat_result) -> bytes:
+    if status.st_size > MAX_FILE_BYTES:
+        raise Unreadable(f"refused, too large: {status.st_size} bytes, the limit is {MAX_FILE_BYTES}")
+    try:
+        return place.read_bytes()
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror}") from None
+
+
+def _identity(files: Sequence[tuple[str, Path, os.stat_result]]) -> str:
+    """A hash over names and content, or over names, sizes and times where there is much of it."""
+    total = sum(status.st_size for _, _, status in files)
+    mark = hashlib.sha256()
+    for name, place, status in files:
+        mark.update(os.fsencode(name) + b"\0")
+        if total > TRUST_STAT_ABOVE:
+            mark.update(stat_mark(status))
+            continue
         try:
-            return entry.place.read_bytes()
-        except OSError as error:
-            raise Unreadable(f"cannot be read: {error.strerror}") from None
-
-    def identity() -> str:
-        total = sum(entry.status.st_size for entry in pictures)
-        mark = hashlib.sha256()
-        for k, entry in enumerate(pictures):
-            mark.update(os.fsencode(entry.name) + b"\0")
-            if total > TRUST_STAT_ABOVE:
-                mark.update(stat_mark(entry.status))
-                continue
-            try:
-                mark.update(hashlib.sha256(read(k)).digest())
-            except Unreadable:
-                mark.update(b"unreadable")
-        return mark.hexdigest()
-
-    by_name = {entry.name: entry.place for entry in entries}
-    return _of_pictures(
-        "folder of images",
-        place,
-        [entry.name for entry in entries],
-        [entry.name for entry in pictures],
-        read,
-        identity,
-        lambda name: by_name[name].read_bytes(),
-        refused,
-    )
+            mark.update(hashlib.sha256(_read_file(place, status)).digest())
+        except Unreadable:
+            mark.update(b"unreadable")
+    return mark.hexdigest()
 
 
 def stat_mark(status: os.stat_result) -> bytes:
@@ -240,7 +254,7 @@ def stat_mark(status: os.stat_result) -> bytes:
 # --- zips ----------------------------------------------------------------------------------------------------------
 
 
-def _open_zip(place: Path) -> Source:
+def _open_zip(place: Path, clips: bool) -> Source:
     label = shown(str(place))
     try:
         archive = zipfile.ZipFile(place)
@@ -257,12 +271,6 @@ def _open_zip(place: Path) -> Source:
     kept = {name: m for name, m in kept.items() if name and not _hidden(name)}
     names = sorted(kept, key=os.fsencode)
     pictures = [name for name in names if _suffix(name) in EXTENSIONS]
-    if not pictures:
-        inner = [name for name in names if name.lower().endswith((".npz", ".npy", ".parquet", ".zip"))]
-        more = f" It holds {shown(inner[0])}: unpack it and give that file." if inner else ""
-        raise InputError(_nothing_usable(f"the zip {label}", names, []) + more)
-    if all(kept[name].flag_bits & 1 for name in pictures):
-        raise InputError(f"the zip {label} is encrypted; unpack it with its password and give the folder")
 
     def read_member(name: str) -> bytes:
         member = kept[name]
@@ -279,22 +287,23 @@ def _open_zip(place: Path) -> Source:
             raise Unreadable(f"refused, too large: over {MAX_FILE_BYTES} bytes unpacked")
         return raw
 
+    shelf = Shelf(str(place), names, read_member, lambda name: None)
+    layout = find_layout(shelf, pictures, clips)
+    if layout is None and not pictures:
+        inner = [name for name in names if name.lower().endswith((".npz", ".npy", ".parquet", ".zip"))]
+        more = f" It holds {shown(inner[0])}: unpack it and give that file." if inner else ""
+        raise InputError(_nothing_usable(f"the zip {label}", names, []) + more)
+    if all(kept[name].flag_bits & 1 for name in (pictures if layout is None else layout.used)):
+        raise InputError(f"the zip {label} is encrypted; unpack it with its password and give the folder")
+    used = layout.used if layout is not None else frozenset(pictures)
+
     def identity() -> str:
         mark = hashlib.sha256()
-        for name in pictures:  # the table of contents holds each member's size and checksum
+        for name in (name for name in names if name in used):  # the table of contents holds each member's size and checksum
             mark.update(os.fsencode(name) + f"\0{kept[name].file_size} {kept[name].CRC}\0".encode())
         return mark.hexdigest()
 
-    source = _of_pictures(
-        "zip of images",
-        place,
-        names,
-        pictures,
-        lambda index: read_member(pictures[index]),
-        identity,
-        read_member,
-        [],
-    )
+    source = _of_shelf("zip", place, shelf, pictures, layout, identity, read_member, [])
     if strange:
         source.notes.append(
             f"{len(strange)} members have names that point outside the zip (the first: {shown(strange[0])}); "
@@ -320,46 +329,65 @@ def _suffix(name: str) -> str:
 
 def _nothing_usable(where: str, names: list[str], refused: list[tuple[str, str]]) -> str:
     if not names and not refused:
-        return f"{where} is empty; expected images (png jpg webp gif bmp tiff avif …)"
+        return f"{where} is empty; expected images (png jpg webp gif bmp tiff avif …) or videos (mp4 webm mkv avi mov …)"
     kinds = Counter(_suffix(name) or "no suffix" for name in names).most_common(4)
     saw = ", ".join(f"{count} × {suffix}" for suffix, count in kinds) or "no files"
     more = f"; not entered: {refused[0][0]} ({refused[0][1]})" if refused else ""
-    return f"{where} holds no usable image: saw {saw}{more}; expected images (png jpg webp gif bmp tiff avif …)"
+    return f"{where} holds no usable image: saw {saw}{more}; expected images (png jpg webp gif bmp tiff avif …) or videos (mp4 webm mkv avi mov …)"
 
 
-def _of_pictures(
+def _of_shelf(
+    word: str, place: Path, shelf: Shelf, pictures: list[str], layout: Layout | None, identity: Callable[[], str],
+    read_name: Callable[[str], bytes], refused: list[tuple[str, str]],
+) -> Source:  # fmt: skip
+    """The pictures or films of a folder or zip."""
+    names = list(shelf.names)
+    if layout is None:
+        return _of_items(
+            f"{word} of images", place, names, pictures, lambda index: shelf.read(pictures[index]), identity, read_name, refused,
+            frozenset(pictures),
+        )  # fmt: skip
+    return _of_items(
+        f"{word} of {layout.kind}", place, names, layout.names, layout.film, identity, read_name, refused, layout.used, moving=True
+    )
+
+
+def _of_items(
     kind: str,
     place: Path,
     names: list[str],
-    pictures: list[str],
-    read: Callable[[int], bytes],
+    items: list[str],
+    read: Callable[[int], bytes | np.ndarray | Film],
     identity: Callable[[], str],
     read_name: Callable[[str], bytes],
     refused: list[tuple[str, str]],
+    used: frozenset[str],
+    moving: bool = False,
 ) -> Source:
-    """Labels and splits by the names; `names` are all files, `pictures` those with a picture's suffix, both sorted."""
-    held, split_origin, bare = _own_split(pictures)
-    found: Labelling = find_labels(bare, pictures, names, read_name)
-    ignored = Counter(_suffix(name) or "no suffix" for name in names if _suffix(name) not in EXTENSIONS)
+    """Labels and splits by the names; `names` are all files, `items` the pictures or films, `used` the files they are made of, all sorted."""
+    held, split_origin, bare = _own_split(items)
+    found: Labelling = find_labels(bare, items, names, read_name)
+    ignored = Counter(_suffix(name) or "no suffix" for name in names if name not in used)
     for name in found.used_files:
         ignored[_suffix(name)] -= 1
     return Source(
         kind=kind,
         path=shown(str(place)),
-        names=[shown(name) for name in pictures],
+        names=[shown(name) for name in items],
         read=read,
         identity=identity,
         labels=found.labels,
         classes=tuple(shown(name) for name in found.classes),
         label_origin=found.origin,
         table_first=found.table_first,
-        tables=lambda: [*found.tables(), *class_table(found.labels, found.classes, "folder", found.origin, pictures)],
+        tables=lambda: [*found.tables(), *class_table(found.labels, found.classes, "folder", found.origin, items)],
         held=held,
         split_origin=split_origin,
         unreadable=[*refused, *((shown(name), reason) for name, reason in found.missing)],
         ignored=+ignored,
         notes=found.notes,
         used_files=found.used_files,
+        moving=moving,
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from agon.data.opening import Say, open_data
 from agon.data.request import EMBEDDED, Data
@@ -42,6 +43,7 @@ def stack(grey: Data, out: Path | str, *, count: int = 60_000, held: int | None 
     parts = {}
     for name, samples, number in (("x", source.train, count), ("x_test", source.held, held)):
         chosen = rng.integers(0, len(samples), size=(number, 3))
+        assert isinstance(samples.x, Tensor)
         pictures = samples.x[:, 0].numpy()
         parts[name] = np.stack([pictures[chosen[:, channel]] for channel in range(3)], axis=-1)
     card = {

@@ -7,15 +7,19 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
 
+from agon.data.film import Film
 from agon.data.source import Source
 from agon.spaces import Unreadable, open_header, open_picture
 
 LOOK_CLOSELY = 128  # pictures decoded to see whether colour is grey and alpha is real
+WATCH_CLOSELY, WATCHED = 24, 24  # films, and of each how many frames, at three of which the same is looked at
+COLOUR_NOISE = 6  # of 255: what compression does to the colour of grey films
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
@@ -34,6 +38,9 @@ class Survey:
     grey_share: float = 0.0  # of those: no colour in any pixel
     alpha_share: float = 0.0  # of those: some pixel is not opaque
     bad: dict[str, str] = field(default_factory=dict)  # item index -> reason
+    rates: dict[str, int] = field(default_factory=dict)  # of films: frames a second, as the header says -> how many
+    declared: int = 0  # of films: frames that the headers declare, all together
+    special: dict[str, list[str]] = field(default_factory=dict)  # of films: item index -> what is special about it
 
 
 def survey(source: Source, select: np.ndarray, *, keep: Path | None = None, progress: Callable[[int, int], None] | None = None) -> Survey:
@@ -45,7 +52,7 @@ def survey(source: Source, select: np.ndarray, *, keep: Path | None = None, prog
             return Survey(**json.loads(keep.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             pass  # none yet, or damaged: look again
-    found = _of_pictures(source, select, progress)
+    found = (_of_films if source.moving else _of_pictures)(source, select, progress)
     if keep is not None:
         try:
             beside = keep.with_suffix(".tmp")
@@ -121,6 +128,47 @@ def _of_pictures(source: Source, select: np.ndarray, progress: Callable[[int, in
     return found
 
 
+def _of_films(source: Source, select: np.ndarray, progress: Callable[[int, int], None] | None) -> Survey:
+    found = Survey(count=len(select))
+    sizes: Counter[str] = Counter()
+    modes: Counter[str] = Counter()
+    formats: Counter[str] = Counter()
+    rates: Counter[str] = Counter()
+    shorts: list[int] = []
+    closely = set(_spread(len(select), WATCH_CLOSELY).tolist())
+    grey = alpha = 0
+    for k, index in enumerate(select.tolist()):
+        if progress is not None:
+            progress(k, len(select))
+        try:
+            film = source.read(index)
+            assert isinstance(film, Film)
+            if k in closely:
+                pictures = [step[1] for step in islice(film.frames(), WATCHED) if not isinstance(step, str)][:: WATCHED // 3]
+                small = [np.asarray(picture) for picture in pictures]
+                small = [pixels.reshape(*pixels.shape[:2], -1) for pixels in small]
+                grey += bool(small) and all(_is_grey(pixels, COLOUR_NOISE) for pixels in small)
+                alpha += any(_is_translucent(pixels) for pixels in small)
+                found.looked += 1
+        except Unreadable as reason:
+            found.bad[str(index)] = str(reason)
+            continue
+        sizes[f"{film.width}×{film.height}"] += 1
+        modes[film.mode] += 1
+        formats[film.format] += 1
+        rates[f"{film.rate:.4g}/s" if film.rate else "no rate"] += 1
+        found.animated += 1
+        found.declared += film.count
+        shorts.append(min(film.width, film.height))
+        if film.notes:
+            found.special[str(index)] = list(film.notes)
+    found.sizes, found.modes, found.formats = dict(sizes.most_common()), dict(modes.most_common()), dict(formats.most_common())
+    found.rates = dict(rates.most_common())
+    found.short_side = float(np.median(shorts)) if shorts else 0.0
+    found.grey_share, found.alpha_share = grey / max(1, found.looked), alpha / max(1, found.looked)
+    return found
+
+
 def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
     width, height = picture.size
     if picture.format in ("JPEG", "MPO", "WEBP", "TIFF"):  # elsewhere EXIF may follow the pixels, which would decode them
@@ -133,12 +181,14 @@ def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
     return width, height
 
 
-def _is_grey(pixels: np.ndarray) -> bool:
+def _is_grey(pixels: np.ndarray, tolerance: int = 0) -> bool:
     if pixels.shape[2] < 3:
         return True
     colours = pixels[..., :3]
     if pixels.shape[2] == 4:
         colours = colours[pixels[..., 3] > 0]
+    if tolerance:
+        return bool((colours.max(-1).astype(np.int16) - colours.min(-1) <= tolerance).all())
     return bool((colours[..., :1] == colours).all())
 
 

@@ -118,7 +118,7 @@ def _some(samples: Any, space: Space, count: int, device: torch.device | str) ->
     return Batch(space.ready(batch))
 
 
-def _sketches(stored: Tensor, index: Tensor, space: Space) -> Tensor:
+def _sketches(stored: Any, index: Tensor, space: Space) -> Tensor:
     # In parts, so that large pictures are never all unpacked at once.
     return torch.cat([sketch(space.normalise(stored[part])) for part in index.split(64)])
 

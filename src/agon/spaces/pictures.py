@@ -109,7 +109,7 @@ def open_picture(raw: bytes, *, draft: int | None = None) -> Pillow.Image:
             picture.draft(None, (draft, draft))
         picture.load()
         ImageOps.exif_transpose(picture, in_place=True)
-        return _plain_mode(picture)
+        return plain_mode(picture)
     except Unreadable:
         raise
     except Exception as error:
@@ -135,7 +135,8 @@ def _damage(error: Exception) -> str:
     return f"truncated: {text}" if "trunc" in text.lower() else f"damaged: {text}"
 
 
-def _plain_mode(picture: Pillow.Image) -> Pillow.Image:
+def plain_mode(picture: Pillow.Image) -> Pillow.Image:
+    """A loaded picture of any mode in mode L, RGB or RGBA. Raises Unreadable for pixels whose range nobody can know."""
     mode = picture.mode
     if mode in ("L", "RGB", "RGBA") and "transparency" not in picture.info:
         return picture
