@@ -115,12 +115,21 @@ def augmented(
 ) -> Tensor:
     """Pictures [n, C, H, W] in [-1, 1] after the policy's transforms, each on each sample with probability p; the same shape.
 
+    Clips [n, T, C, H, W] are changed in all their frames alike: a draw for each frame would be a flicker that reals do not have, and the critic
+    would have to look past it (StyleGAN-V, arXiv:2112.14683, found quality to drop without).
+
     width: samples of one kind; n is a multiple of it (reals and fakes behind one another), and each block gets draws of its own, so that a
     sample's draws do not depend on how a batch is cut. alike: x is that many equal batches behind one another, changed alike. Values may leave
     [-1, 1]. Affine in x for given draws.
     """
     if isinstance(p, float) and p == 0.0:
         return x
+    if x.dim() == 5:  # frame after frame of the whole batch: as many equal batches behind one another
+        n, frames = x.shape[:2]
+        width = width if width and (n // alike) % width == 0 else n // alike
+        x = x.unflatten(0, (alike, -1)).movedim(2, 1).flatten(0, 2)
+        x = augmented(x, policy, p, source, width=width, alike=alike * frames)
+        return x.unflatten(0, (alike, frames, -1)).movedim(1, 2).flatten(0, 1)
     n = len(x) // alike
     width = width if width and n % width == 0 else n
     blocks = [(source.rand(width, _UNIFORM), source.randn(width, _NORMAL)) for _ in range(n // width)]
@@ -229,7 +238,7 @@ def _cut(x: Tensor, p: float | Tensor, u: Tensor) -> Tensor:
 
 
 class Lens(nn.Module):
-    """A critic that sees its pictures through `bend`: calls, and its own methods, whose first argument is a batch [n, C, H, W].
+    """A critic that sees its pictures through `bend`: calls, and its own methods, whose first argument is a batch [n, C, H, W] or [n, T, C, H, W].
 
     A method that compares, whose first two arguments are batches of one shape, sees both bent alike. Parameters and every other attribute
     are the critic's own. Made anew for each turn; nothing outside a turn sees it.
@@ -264,4 +273,4 @@ class Lens(nn.Module):
 
 
 def _picture(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.dim() == 4 and x.is_floating_point()
+    return isinstance(x, Tensor) and x.dim() in (4, 5) and x.is_floating_point()

@@ -94,6 +94,7 @@ class Players:
         self._modules = dict(modules)
         self._averages = dict(averages or {})
         self._lens: Callable[[str, nn.Module], nn.Module] | None = None
+        self._other_names: Mapping[str, str] = {}
         self.dice: Dice | None = None
 
     @classmethod
@@ -120,6 +121,7 @@ class Players:
         return cls(modules, averages)
 
     def __getitem__(self, name: str) -> nn.Module:
+        name = self._other_names.get(name, name)
         try:
             found = self._modules[name]
         except KeyError:
@@ -150,13 +152,19 @@ class Players:
     def ema(self) -> Players:
         """The players with averaged weights where the game keeps an average, the present ones elsewhere. Rolls the same dice."""
         view = Players({**self._modules, **self._averages})
-        view.dice, view._lens = self.dice, self._lens
+        view.dice, view._lens, view._other_names = self.dice, self._lens, self._other_names
         return view
 
     def through(self, lens: Callable[[str, nn.Module], nn.Module]) -> Players:
         """The same players, each seen as `lens(name, module)` when asked for by name. Rolls the same dice."""
         view = Players(self._modules, self._averages)
-        view.dice, view._lens = self.dice, lens
+        view.dice, view._lens, view._other_names = self.dice, lens, self._other_names
+        return view
+
+    def known_as(self, names: Mapping[str, str]) -> Players:
+        """The same players, some of them by other names too: {"lecam": "lecam-sparse"}. Rolls the same dice."""
+        view = Players(self._modules, self._averages)
+        view.dice, view._lens, view._other_names = self.dice, self._lens, {**self._other_names, **names}
         return view
 
     @property
@@ -246,6 +254,8 @@ def needs_pictures(net: Any, space: Any, instead: str) -> str | None:
     """Why this network cannot serve this space, naming the one for points; None if it can. Networks for any data are marked `any_shape`."""
     if len(space.shape) == 3 or getattr(net, "any_shape", False):
         return None
+    if len(space.shape) == 4:
+        return f"'{net.kind}' is made of convolutions over pictures, and the data are {space.describe()}; take a recipe for clips, such as --recipe video."
     return f"'{net.kind}' is made of convolutions over pictures, and the data are {space.describe()}; take the network '{instead}'."
 
 
@@ -315,6 +325,11 @@ class Game(ABC):
         """n fresh latents [n, …], for interpolation and editing. Games without a latent space leave this out."""
         raise InputError(f"{type(self).__name__} has no latent space to interpolate in; sample without --interpolate.")
 
+    def fakes_for(self, p: Players, real: Batch) -> Tensor:
+        """As many samples as there are reals in a batch, for the same conditions. Used for monitoring and adaptive augmentation."""
+        n = len(real["x"])
+        return self.sample(p, n, given=real) if "y" in real else self.sample(p, n)
+
     def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor | None:
         """The critic's logits [n] for x, larger meaning more real; None if the game has no such critic. Used for monitoring only."""
         return None
@@ -323,8 +338,8 @@ class Game(ABC):
 
     def refusal(self, space: Any) -> str | None:
         """`why_not(space)`, or why its samples cannot be augmented; None if all is well."""
-        if self.augment is not None and len(space.shape) != 3:
-            return f"augmentation is for pictures [C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
+        if self.augment is not None and len(space.shape) not in (3, 4):
+            return f"augmentation is for pictures [C, H, W] and clips [T, C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
         return self.why_not(space)
 
     def cast(self, space: Any) -> dict[str, nn.Module]:
@@ -390,7 +405,7 @@ class Game(ABC):
         assert isinstance(strength, Strength)
         rules = self.augment.p
         strength.move(t.seen, target=rules.target, speed=rules.speed, limit=rules.limit)
-        fake = self.sample(p, len(x), given=real) if "y" in real else self.sample(p, len(x))
+        fake = self.fakes_for(p, real)
         on_real, on_fake = (self._opinion(p, pictures, real) for pictures in (x, fake))
         sign = strength.look(on_real, on_fake)
         return {"p": strength.p, "sign": sign}

@@ -136,6 +136,7 @@ class Penalty(ABC):
     bounds: ClassVar[bool] = False  # bounds the critic's slope, as the Wasserstein loss needs
     terms: ClassVar[bool] = True  # has a term
     steps: ClassVar[bool] = False  # has a step
+    whole: ClassVar[bool] = False  # acts on a player's weights, whatever the player is shown
 
     def term(self, view: View) -> Tensor:
         """The scalar to add to the player's loss."""
@@ -261,6 +262,7 @@ class WeightClip(Penalty):
     kind: Literal["clip"] = "clip"
     acts = "on the critic's weights"
     bounds = True
+    whole = True
     terms = False
     steps = True
 
@@ -348,6 +350,7 @@ class Orthogonal(Penalty):
     every: int = 1
     kind: Literal["orthogonal"] = "orthogonal"
     acts = "on the generator's (or critic's) weights"
+    whole = True
 
     def term(self, view: View) -> Tensor:
         net = view.p[self.player]

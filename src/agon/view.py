@@ -22,14 +22,16 @@ class View:
     sloped: where the critic's input gradient will be asked for, so that logits and slopes come from one forward pass; with both places
         and `joint`, reals and fakes pass as one batch of 2n and cost one double backward.
     joint: False for critics that couple the samples of a batch. classify: the critic has a second head, `D.classify(x)`.
+    critic: instead of the player D. beside: what it is told of each sample, real and fake alike, after the condition.
     """
 
     def __init__(
         self, p: Players, real: Batch, t: Clock, draw: Callable[[], Tensor], latents: Callable[[], Tensor], *,
-        sloped: Collection[Where] = (), joint: bool = True, classify: bool = False,
+        sloped: Collection[Where] = (), joint: bool = True, classify: bool = False, critic: Any = None, beside: tuple[Tensor | None, ...] = (),
     ) -> None:  # fmt: skip
         self.p, self.real, self.t, self.latents = p, real, t, latents
-        self._critic: Any = p.D  # a module that may have `classify`
+        self._critic: Any = p.D if critic is None else critic  # may have `classify`
+        self._beside = beside
         self._draw, self._sloped, self._joint, self._classify = draw, frozenset(sloped), joint, classify
         self._seen: dict[Where, tuple[Tensor, Tensor | None, Tensor | None]] = {}
 
@@ -65,9 +67,7 @@ class View:
 
     def slope_at(self, points: Tensor) -> tuple[Tensor, Any]:
         """∇C at points of one's own [n, *shape], and what the critic says there."""
-        if self._classify:
-            return input_gradient(self._critic.classify, points)
-        return input_gradient(self._critic, points, self.y)
+        return self._sloped_at(points, self.y, self._beside)
 
     def _look(self, where: Where) -> tuple[Tensor, Tensor | None, Tensor | None]:
         if where not in self._seen:
@@ -81,12 +81,16 @@ class View:
         return self._seen[where]
 
     def _judge(self, x: Tensor) -> Any:
-        return self._critic.classify(x) if self._classify else self._critic(x, self.y)
+        return self._critic.classify(x, *self._beside) if self._classify else self._critic(x, self.y, *self._beside)
+
+    def _sloped_at(self, points: Tensor, y: Tensor | None, beside: tuple[Tensor | None, ...]) -> tuple[Tensor, Any]:
+        if self._classify:
+            return input_gradient(self._critic.classify, points, *beside)
+        return input_gradient(self._critic, points, y, *beside)
 
     def _look_at_both(self) -> None:
-        both = torch.cat([self.x, self.fake])
-        y = None if self.y is None else torch.cat([self.y, self.y])
-        slope, said = input_gradient(self._critic.classify, both) if self._classify else input_gradient(self._critic, both, y)
+        y, *beside = (None if told is None else torch.cat([told, told]) for told in (self.y, *self._beside))
+        slope, said = self._sloped_at(torch.cat([self.x, self.fake]), y, tuple(beside))
         logits, of_class = said if self._classify else (said, None)
         halves = [None, None] if of_class is None else list(of_class.chunk(2))
         places: tuple[Where, Where] = ("real", "fake")

@@ -17,7 +17,7 @@ Differs: Adam instead of momentum, leaky ReLU instead of maxout, an averaged gen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -37,6 +37,8 @@ from agon.penalties import AnyPenalty, Penalty
 from agon.schedule import Value, at
 from agon.spaces import Space
 from agon.view import View
+
+Play = Callable[[Players, Batch, Clock], Terms]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,27 +76,10 @@ class GAN(Game):
     # -- turns -------------------------------------------------------------------------------------------------------------------
 
     def turns(self) -> list[Turn]:
-        if self._after("D"):  # something changes after every play of the critic, so its plays cannot be one turn
-            plays = [[Turn(self.critic, "D", batch=k), *self._after("D", batch=k)] for k in range(self.n_critic)]
-            critic = [turn for play in plays for turn in play]
-        else:
-            critic = [Turn(self.critic, "D", repeat=self.n_critic)]
-        generator = [Turn(self.generator, "G"), *self._after("G")]
-        return critic + self._lazy_turns("D") + generator + self._lazy_turns("G")
+        return scheduled(self.penalties, self.n_critic, self.critic, self.generator, self._lazy)
 
-    def _mine(self, player: str, *, lazy: bool = False) -> list[Penalty]:
-        return [penalty for penalty in self.penalties if penalty.player == player and (penalty.every > 1) is lazy]
-
-    def _after(self, player: str, *, batch: int = 0) -> list[Turn]:
-        return [Turn(step=penalty.step, moves=player, name=penalty.kind, batch=batch) for penalty in self._mine(player) if penalty.steps]
-
-    def _lazy_turns(self, player: str) -> list[Turn]:
-        turns = []
-        for penalty in self._mine(player, lazy=True):
-            turns.append(lazily(partial(self._lazy, penalty), player, penalty.every, name="lazy"))
-            if penalty.steps:
-                turns.append(Turn(step=penalty.step, moves=player, every=penalty.every, name=penalty.kind))
-        return turns
+    def _mine(self, player: str) -> list[Penalty]:
+        return [penalty for penalty in self.penalties if penalty.player == player and penalty.every == 1]
 
     def critic(self, p: Players, real: Batch, t: Clock) -> Terms:
         penalties = [penalty for penalty in self._mine("D") if penalty.terms]
@@ -154,6 +139,32 @@ class GAN(Game):
 
 def _told(p: Players) -> str:
     return p.D.told  # type: ignore[return-value]
+
+
+def scheduled(
+    penalties: tuple[AnyPenalty, ...], n_critic: int, critic: Play, generator: Play, lazy: Callable[..., Terms],
+    step: Callable[..., None] | None = None,
+) -> list[Turn]:  # fmt: skip
+    """The turns of a round: `n_critic` plays of the critic, one of the generator, and what the penalties ask for beside them.
+
+    lazy(penalty, p, real, t): the turn of a penalty with `every` > 1. step(penalty, p, real, t): instead of `penalty.step`.
+    """
+
+    def stepped(one: Penalty, **rest: Any) -> list[Turn]:
+        return [Turn(step=partial(step, one) if step else one.step, moves=one.player, name=one.kind, **rest)] if one.steps else []
+
+    def after(player: str, **rest: Any) -> list[Turn]:
+        return [turn for one in penalties if one.player == player and one.every == 1 for turn in stepped(one, **rest)]
+
+    def lazily_played(player: str) -> list[Turn]:
+        late = [one for one in penalties if one.player == player and one.every > 1]
+        return [turn for one in late for turn in (lazily(partial(lazy, one), player, one.every, name="lazy"), *stepped(one, every=one.every))]
+
+    if after("D"):  # something changes after every play of the critic, so its plays cannot be one turn
+        plays = [turn for k in range(n_critic) for turn in (Turn(critic, "D", batch=k), *after("D", batch=k))]
+    else:
+        plays = [Turn(critic, "D", repeat=n_critic)]
+    return [*plays, *lazily_played("D"), Turn(generator, "G"), *after("G"), *lazily_played("G")]
 
 
 def why_not(loss: Loss, penalties: tuple[AnyPenalty, ...], net: Any, head: Head = "none", space: Space | None = None) -> str | None:

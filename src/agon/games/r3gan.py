@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from agon import losses, penalties
-from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
+from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, needs_pictures
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam, Average
@@ -43,6 +43,9 @@ class R3GAN(Game):
     net: R3Lean | R3Paper | MLP = field(default_factory=R3Lean)
     optim: Mapping[str, Adam] = field(default_factory=lambda: {k: Adam(lr=2e-4, betas=(0.0, 0.99)) for k in "GD"})
     ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
+
+    def why_not(self, space: Space) -> str | None:
+        return needs_pictures(self.net, space, "mlp")
 
     def players(self, space: Space) -> dict[str, nn.Module]:
         return {"G": self.net.generator(self.z_dim, space), "D": self.net.critic(space)}

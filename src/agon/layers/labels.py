@@ -1,7 +1,7 @@
 """Conditions: an embedding joined to the noise of a generator, a projection or an auxiliary classifier in a critic.
 
-A condition y is int64 [n] where the space has classes, and float [n, k] where it has tags (0 or 1) or numbers (standardised); every layer
-here takes either kind, as the space says.
+A condition y is int64 [n] where the space has classes, float [n, k] where it has tags (0 or 1) or numbers (standardised), and int64 [n, L] where
+it has captions; every layer here takes each kind, as the space says.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from agon.layers.init import scaled_normal_
+from agon.layers.sentence import Sentence
 from agon.spaces import Space
 
 Head = Literal["projection", "concat", "auxiliary", "none"]  # how a critic uses the condition
@@ -38,11 +39,14 @@ class _Map(nn.Linear):
 def embedding(space: Space, dim: int, *, scale: float | None = None) -> nn.Module | None:
     """A module from the condition y to a vector [n, dim], or None where there is nothing to tell apart.
 
-    A row of a table for classes, a linear map without offset for tags and numbers. Entries start as N(0, 1), or N(0, scale²/dim) with `scale`.
+    A row of a table for classes, a linear map without offset for tags and numbers, a recurrent network over words for captions. Entries
+    start as N(0, 1), or N(0, scale²/dim) with `scale`.
     """
     if not conditioned(space):
         return None
     count = space.condition_dim
+    if space.words:
+        return Sentence(count, dim, scale=scale)
     if space.classes:
         table = _Table(count, dim)
         if scale is not None:

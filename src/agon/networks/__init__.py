@@ -12,7 +12,7 @@ critic's slope), `styled` (the generator is style-based), `draws` (the critic ha
 `conditional = False` (no place for a condition).
 
 Style-based generators also have `mapping(z, y) -> w [n, w_dim]`, `synthesis(w [n, w_dim] or [n, num_layers, w_dim]) -> x` and `num_layers`; critics
-with the head "auxiliary" have `classify(x) -> (logits [n], guesses [n, k])`. The condition y is required exactly when the space has one.
+with the head "auxiliary" have `classify(x) -> (logits [n], guesses [n, k])`. The condition y is required exactly when the space has one. Networks for clips: `agon.networks.clips`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 def families() -> list[type[Any]]:
     """Every family in this folder: dataclasses with `kind`, `generator` and `critic`."""
     found: list[type[Any]] = []
-    for name in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+    for name in sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg):
         module = importlib.import_module(f"{__name__}.{name}")
         found += [
             c for c in vars(module).values()

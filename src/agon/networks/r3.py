@@ -24,18 +24,9 @@ from torch.nn import functional as F
 from agon.layers.critic import LABEL_PLANES, image_shape
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
+from agon.layers.lean import SLOPE, conv, down, up
 from agon.layers.resample import blur_down, blur_up, crop, halvings, pyramid, to_depth, to_space
 from agon.spaces import Space
-
-_SLOPE = 0.2
-
-
-def _conv(a: int, b: int, size: int, *, groups: int = 1, bias: bool = False, slope: float | None = None, scale: float = 1.0) -> nn.Conv2d:
-    conv = nn.Conv2d(a, b, size, padding=size // 2, groups=groups, bias=bias)
-    scaled_normal_(conv.weight, slope=slope, scale=scale)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-    return conv
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +66,13 @@ class PaperBlock(nn.Module):
         super().__init__()
         inner = width * net.expansion
         scale = num_blocks**-0.25
-        self.expand = _conv(width, inner, 1, bias=True, scale=scale, slope=_SLOPE)
-        self.mix = _conv(inner, inner, 3, groups=max(1, inner // net.group_width), bias=True, scale=scale, slope=_SLOPE)
-        self.reduce = _conv(inner, width, 1, scale=0.0)
+        self.expand = conv(width, inner, 1, bias=True, scale=scale, slope=SLOPE)
+        self.mix = conv(inner, inner, 3, groups=max(1, inner // net.group_width), bias=True, scale=scale, slope=SLOPE)
+        self.reduce = conv(inner, width, 1, scale=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.leaky_relu(self.expand(x), _SLOPE)
-        return x + self.reduce(F.leaky_relu(self.mix(h), _SLOPE))
+        h = F.leaky_relu(self.expand(x), SLOPE)
+        return x + self.reduce(F.leaky_relu(self.mix(h), SLOPE))
 
 
 class _PaperGenerator(nn.Module):
@@ -96,8 +87,8 @@ class _PaperGenerator(nn.Module):
         self.project = nn.Linear(z_dim + self.join.extra, widths[0], bias=False)
         scaled_normal_(self.project.weight)
         self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
-        self.out = _conv(widths[-1], channels, 1)
+        self.widen = nn.ModuleList(conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
+        self.out = conv(widths[-1], channels, 1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.stages[0](self.basis * self.project(self.join(z, y))[:, :, None, None])
@@ -114,9 +105,9 @@ class _PaperCritic(nn.Module):
         sizes = pyramid(height, width, halvings(height, width))
         widths = net.stage_widths(len(sizes))[::-1]
         total = net.blocks * len(widths)
-        self.into = _conv(channels + self.planes.extra, widths[0], 1)
+        self.into = conv(channels + self.planes.extra, widths[0], 1)
         self.stages = nn.ModuleList(nn.Sequential(*(PaperBlock(w, net, total) for _ in range(net.blocks))) for w in widths)
-        self.widen = nn.ModuleList(_conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
+        self.widen = nn.ModuleList(conv(a, b, 1) if a != b else nn.Identity() for a, b in itertools.pairwise(widths))
         self.gather = nn.Conv2d(widths[-1], widths[-1], sizes[0], groups=widths[-1], bias=False)
         scaled_normal_(self.gather.weight)
         self.head = CriticHead(widths[-1], space, head)
@@ -168,20 +159,6 @@ class R3Lean:
         return widths[:stages]
 
 
-def _up(a: int, b: int) -> nn.ConvTranspose2d:
-    conv = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
-    conv.bias = nn.Parameter(torch.zeros(b))
-    scaled_normal_(conv.weight, slope=_SLOPE, fan_in=4 * a)  # stride 2, 4x4 taps: an output pixel gathers 2x2 inputs
-    return conv
-
-
-def _down(a: int, b: int) -> nn.Conv2d:
-    conv = nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False)
-    conv.bias = nn.Parameter(torch.zeros(b))
-    scaled_normal_(conv.weight, slope=_SLOPE)
-    return conv
-
-
 class _LeanGenerator(nn.Module):
     def __init__(self, net: R3Lean, z_dim: int, space: Space) -> None:
         super().__init__()
@@ -193,14 +170,14 @@ class _LeanGenerator(nn.Module):
         self.project = nn.Linear(z_dim + self.join.extra, widths[0] * self.sizes[0][0] * self.sizes[0][1])
         scaled_normal_(self.project.weight)
         nn.init.zeros_(self.project.bias)
-        self.ups = nn.ModuleList(_up(a, b) for a, b in itertools.pairwise(widths))
-        self.out = _conv(widths[-1], 4 * channels, 3, bias=True, slope=_SLOPE)
+        self.ups = nn.ModuleList(up(a, b) for a, b in itertools.pairwise(widths))
+        self.out = conv(widths[-1], 4 * channels, 3, bias=True, slope=SLOPE)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.project(self.join(z, y)).reshape(-1, *self.base)
-        for up, size in zip(self.ups, self.sizes[1:-1], strict=True):
-            h = crop(up(F.leaky_relu(h, _SLOPE)), size)
-        return to_space(self.out(F.leaky_relu(h, _SLOPE)), self.sizes[-1]).tanh()
+        for enlarge, size in zip(self.ups, self.sizes[1:-1], strict=True):
+            h = crop(enlarge(F.leaky_relu(h, SLOPE)), size)
+        return to_space(self.out(F.leaky_relu(h, SLOPE)), self.sizes[-1]).tanh()
 
 
 class _LeanCritic(nn.Module):
@@ -210,17 +187,17 @@ class _LeanCritic(nn.Module):
         self.planes = JoinPlanes(space if head == "concat" else space.unlabelled(), LABEL_PLANES)
         sizes = pyramid(height, width, max(1, halvings(height, width)))
         widths = net.stage_widths(len(sizes) - 1)[::-1]
-        self.into = _conv(4 * (channels + self.planes.extra), widths[0], 3, bias=True)
-        self.downs = nn.ModuleList(_down(a, b) for a, b in itertools.pairwise(widths))
+        self.into = conv(4 * (channels + self.planes.extra), widths[0], 3, bias=True)
+        self.downs = nn.ModuleList(down(a, b) for a, b in itertools.pairwise(widths))
         self.head = CriticHead(widths[-1] * sizes[0][0] * sizes[0][1], space, head)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer judges [n, d]."""
-        h = F.leaky_relu(self.into(to_depth(self.planes(x, y))), _SLOPE)
-        for down in self.downs:
+        h = F.leaky_relu(self.into(to_depth(self.planes(x, y))), SLOPE)
+        for halve in self.downs:
             if h.shape[-1] % 2 or h.shape[-2] % 2:
                 h = F.pad(h, (0, h.shape[-1] % 2, 0, h.shape[-2] % 2))
-            h = F.leaky_relu(down(h), _SLOPE)
+            h = F.leaky_relu(halve(h), SLOPE)
         return h.flatten(1)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agon.errors import InputError, suggest
 from agon.game import Game
-from agon.spaces import Space
+from agon.spaces import Space, Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,9 @@ class Situation:
 
     @property
     def pixels(self) -> int:
-        """Height × width; 0 for data that are no pictures."""
+        """Height × width of a picture or of a clip's frame; 0 for data that are neither."""
         shape = self.space.shape
-        return shape[1] * shape[2] if len(shape) == 3 else 0
+        return shape[-2] * shape[-1] if len(shape) in (3, 4) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,10 @@ def table() -> dict[str, Recipe]:
 
 def pick(situation: Situation) -> tuple[str, str]:
     """The recipe for data nobody chose one for, and why."""
+    if isinstance(situation.space, Video):
+        if situation.space.words:
+            return "video-text", "clips with captions: the default for clips, its critics also shown captions of other clips"
+        return "video", "the stable default for clips: few frames decoded, cheap critics, relativistic pair with R1 and R2"
     if not situation.pixels:
         return "r3gan-points", "points are learnt by perceptrons; the relativistic pair with R1 and R2 covers all modes"
     return "r3gan", "the stable default for pictures: relativistic pair with R1 and R2, no normalisation"

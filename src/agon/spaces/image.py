@@ -31,6 +31,7 @@ class Image(Space):
     classes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     resize: Resize = "cover"
     filter: Filter = "lanczos"
     kind: Literal["image"] = "image"

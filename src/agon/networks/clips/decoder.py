@@ -1,0 +1,75 @@
+"""What clip generators share: a lean decoder from codes to frames, and an encoder of a given first frame.
+
+The decoder is the lean generator of `agon.networks.r3` on one frame's code: work on small grids, the full grid reached by folding channels
+into 2x2 pixels. Frames are folded into the batch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from agon.layers.init import scaled_normal_
+from agon.layers.lean import SLOPE, conv, down, up
+from agon.layers.resample import crop, even, halvings, pyramid, stage_widths, to_depth, to_space
+from agon.spaces import Video
+
+
+def grids(space: Video) -> list[tuple[int, int]]:
+    """Sizes from the smallest grid up to the frame's, at least two."""
+    return pyramid(space.height, space.width, max(1, halvings(space.height, space.width)))
+
+
+class FrameDecoder(nn.Module):
+    """Codes [m, dim] → frames [m, C, H, W] in [-1, 1].
+
+    widths: from the smallest grid up to the half-size one; then halved each time, down to 16. skips: whether features of a first frame
+    (`FirstFrame`) join each grid; each of them serves m / n neighbouring codes.
+    """
+
+    def __init__(self, widths: tuple[int, ...], dim: int, space: Video, *, skips: bool = False) -> None:
+        super().__init__()
+        self.sizes = grids(space)
+        chosen = stage_widths(widths, len(self.sizes) - 1)
+        self.base = (chosen[0], *self.sizes[0])
+        self.project = nn.Linear(dim, chosen[0] * self.sizes[0][0] * self.sizes[0][1])
+        scaled_normal_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        self.ups = nn.ModuleList(up(a, b) for a, b in itertools.pairwise(chosen))
+        self.joins = nn.ModuleList(conv(w, w, 1, slope=SLOPE) for w in chosen) if skips else None
+        self.out = conv(chosen[-1], 4 * space.channels, 3, bias=True, slope=SLOPE)
+
+    def forward(self, code: Tensor, skips: Sequence[Tensor] = ()) -> Tensor:
+        h = self.project(code).reshape(-1, *self.base).contiguous(memory_format=torch.channels_last)
+        for level, size in enumerate(self.sizes[:-1]):
+            if level:
+                h = crop(self.ups[level - 1](h), size)
+            if self.joins is not None:
+                told = self.joins[level](skips[level])
+                h = h + told.repeat_interleave(len(h) // len(told), 0)
+            h = F.leaky_relu(h, SLOPE)
+        return to_space(self.out(h), self.sizes[-1]).tanh()
+
+
+class FirstFrame(nn.Module):
+    """A frame [n, C, H, W] → a vector [n, dim] and features of each grid of a `FrameDecoder` of the same widths."""
+
+    def __init__(self, widths: tuple[int, ...], dim: int, space: Video) -> None:
+        super().__init__()
+        sizes = grids(space)
+        chosen = stage_widths(widths, len(sizes) - 1)[::-1]
+        self.into = conv(4 * space.channels, chosen[0], 3, bias=True)
+        self.downs = nn.ModuleList(down(a, b) for a, b in itertools.pairwise(chosen))
+        self.out = nn.Linear(chosen[-1] * sizes[0][0] * sizes[0][1], dim)
+        scaled_normal_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, first: Tensor) -> tuple[Tensor, list[Tensor]]:
+        features = [F.leaky_relu(self.into(to_depth(first)), SLOPE)]
+        for halve in self.downs:
+            features.append(F.leaky_relu(halve(even(features[-1])), SLOPE))
+        return self.out(features[-1].flatten(1)), features[::-1]
