@@ -160,7 +160,17 @@ def test_a_finished_run_goes_on_for_longer(tmp_path: Path) -> None:
     assert [k for k in one if not torch.equal(one[k], other[k])] == []
 
 
-@pytest.mark.parametrize("name", recipes.table())
+CLIPS = ("video", "video-first")  # recipes for clips
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_every_recipe_for_clips_plays(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    agon_cli("train", "moving-shapes", "--size", 16, "--limit", 48, "--recipe", name, "--rounds", 2, "--batch", 8, "--out", out)
+    assert RunDirectory(out).states()
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.table() if name not in (*CLIPS, "video-text")])
 def test_every_recipe_plays(name: str, tmp_path: Path) -> None:
     what = "ring" if name.endswith("points") else "digits"
     small = ("--game.net.widths", "[32, 16, 16, 16]", "--game.net.group_width", 8) if name == "r3gan-paper" else ()

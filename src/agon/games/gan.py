@@ -158,7 +158,9 @@ def scheduled(
 
     def lazily_played(player: str) -> list[Turn]:
         late = [one for one in penalties if one.player == player and one.every > 1]
-        return [turn for one in late for turn in (lazily(partial(lazy, one), player, one.every, name="lazy"), *stepped(one, every=one.every))]
+        return [
+            turn for one in late for turn in (lazily(partial(lazy, one), player, one.every, name="lazy"), *stepped(one, every=one.every))
+        ]
 
     if after("D"):  # something changes after every play of the critic, so its plays cannot be one turn
         plays = [turn for k in range(n_critic) for turn in (Turn(critic, "D", batch=k), *after("D", batch=k))]

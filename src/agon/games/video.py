@@ -70,7 +70,7 @@ class VideoGAN(Game):
 
     def why_not(self, space: Space) -> str | None:
         if not isinstance(space, Video):
-            return f"this game makes clips, and the data are {space.describe()}; say how many frames a clip has (--data.frames 16), or take another recipe."
+            return f"this game makes clips, and the data are {space.describe()}; say how many frames a clip has (--frames 16), or take another recipe."
         if not self.judges:
             return "there is no critic; name some, such as --game.judges sparse,motion."
         if self.first_frame and not getattr(self.net, "takes_first", False):
@@ -106,7 +106,10 @@ class VideoGAN(Game):
     def _named(self) -> list[tuple[str, ClipCritic]]:
         """The critics by name: their kind, numbered where it is there twice."""
         kinds = [judge.kind for judge in self.judges]
-        return [(f"{k}-{kinds[:i].count(k) + 1}" if k in kinds[:i] else k, judge) for i, (k, judge) in enumerate(zip(kinds, self.judges, strict=True))]
+        return [
+            (f"{k}-{kinds[:i].count(k) + 1}" if k in kinds[:i] else k, judge)
+            for i, (k, judge) in enumerate(zip(kinds, self.judges, strict=True))
+        ]
 
     def _of(self, judge: str, name: str, mark: str = "/") -> str:
         """The name of a term or prop of one critic: plain where there is only one."""
@@ -173,7 +176,9 @@ class VideoGAN(Game):
 
     # -- what the critics see ----------------------------------------------------------------------------------------------------
 
-    def _views(self, p: Players, real: Batch, t: Clock, penalties: list[Penalty] | None = None) -> Iterator[tuple[str, View, Tensor | None]]:
+    def _views(
+        self, p: Players, real: Batch, t: Clock, penalties: list[Penalty] | None = None
+    ) -> Iterator[tuple[str, View, Tensor | None]]:
         """For each critic its name, its view of the real and generated clips, and the gaps between the frames it sees."""
         x, y = real["x"], real.get("y")
         n, frames = x.shape[:2]
@@ -215,7 +220,8 @@ class VideoGAN(Game):
     def _other(self, p: Players, y: Tensor) -> tuple[Tensor, Tensor]:
         """Conditions that do not belong to the clips, and where they happen to be equal, bool [n]."""
         if y.dim() == 1:
-            count = p.D.count  # type: ignore[union-attr]
+            panel: Any = p.D
+            count: int = panel.count
             return (y + 1 + p.randint(count - 1, len(y))) % count, torch.zeros_like(y, dtype=torch.bool)
         neighbour = (torch.arange(len(y), device=y.device) ^ 1).clamp_max(len(y) - 1)
         wrong = y[neighbour]
@@ -299,7 +305,8 @@ class _Once:
     """Fakes for all critics, generated when the first of them looks."""
 
     def __init__(self, make: Any) -> None:
-        self._make, self._made = make, None
+        self._make = make
+        self._made: list[Tensor] | None = None
 
     def part(self, index: int, judge: ClipCritic) -> Tensor:
         if self._made is None:

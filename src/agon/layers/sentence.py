@@ -22,7 +22,9 @@ class Sentence(nn.Module):
         self.table = nn.Embedding(words + 1, width)
         self.read = GRU(width, width)
         self.out = nn.Linear(2 * width, dim)
-        scaled_normal_(self.out.weight, scale=2.0 * (1.0 if scale is None else scale * dim**-0.5))  # states are about half as large as N(0, 1)
+        scaled_normal_(
+            self.out.weight, scale=2.0 * (1.0 if scale is None else scale * dim**-0.5)
+        )  # states are about half as large as N(0, 1)
         nn.init.zeros_(self.out.bias)
 
     def memory(self, y: Tensor | None) -> tuple[Tensor, Tensor]:

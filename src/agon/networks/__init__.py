@@ -12,7 +12,9 @@ critic's slope), `styled` (the generator is style-based), `draws` (the critic ha
 `conditional = False` (no place for a condition).
 
 Style-based generators also have `mapping(z, y) -> w [n, w_dim]`, `synthesis(w [n, w_dim] or [n, num_layers, w_dim]) -> x` and `num_layers`; critics
-with the head "auxiliary" have `classify(x) -> (logits [n], guesses [n, k])`. The condition y is required exactly when the space has one. Networks for clips: `agon.networks.clips`.
+with the head "auxiliary" have `classify(x) -> (logits [n], guesses [n, k])`. The condition y is required exactly when the space has one.
+
+Networks for clips are in `agon.networks.clips`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def _space(situation: Situation, name: str) -> Video:
     if not isinstance(situation.space, Video):
         raise InputError(
             f"recipe '{name}' makes clips, and the data are {situation.space.describe()}; say how many frames a clip has "
-            "(--data.frames 16), or take a recipe for pictures such as --recipe r3gan."
+            "(--frames 16), or take a recipe for pictures such as --recipe r3gan."
         )
     return situation.space
 
@@ -66,7 +66,7 @@ def video_text(situation: Situation) -> Suggestion:
     if not _space(situation, "video-text").words:
         raise InputError(
             f"recipe 'video-text' learns from captions, and the data are {situation.space.describe()}; give a file of captions beside the "
-            "clips (--data.condition captions), or take --recipe video."
+            "clips (--condition captions), or take --recipe video."
         )
     return _default(situation, "video-text", mismatch=1.0)
 

@@ -83,7 +83,7 @@ class _Critic(nn.Module):
             x = unfold(self.planes(x.flatten(0, 1), y.repeat_interleave(count, 0)), n)
         for layer in self.layers:
             h = fold(pair(x) if x.shape[1] > 1 else x)
-            x = unfold(F.leaky_relu(layer(even(h) if layer.stride[0] == 2 else h), SLOPE), n)  # type: ignore[union-attr, index]
+            x = unfold(F.leaky_relu(layer(even(h) if layer.stride[0] == 2 else h), SLOPE), n)  # type: ignore[index]
         return x.flatten(1)
 
     def _told(self, logits: Tensor, h: Tensor, gaps: Tensor | None) -> Tensor:
