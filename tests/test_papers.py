@@ -22,6 +22,13 @@ INDEX = FOLDER / "README.md"
 BEGIN, END = "<!-- grid -->", "<!-- end of grid -->"
 
 
+# Equation numbers that were looked up in a paper's text; elsewhere a section is cited. A new number belongs here once it has been seen.
+SEEN = {
+    "Goodfellow et al. 2014": "1", "arXiv:1801.04406": "9 10", "arXiv:1704.00028": "3", "arXiv:1802.05957": "8 12 16 17",
+    "Miyato et al. 2018": "16 17", "1406.2661": "1", "the same paper": "10",
+}  # fmt: skip
+
+
 def rows() -> tuple[list[tuple[str, Any]], list[tuple[str, tuple[AnyPenalty, ...]]], list[tuple[str, Any]]]:
     """Losses, penalties and networks by name, each kind once."""
     losses: list[tuple[str, Any]] = [(cls.__dataclass_fields__["kind"].default, cls()) for cls in get_args(Loss)]
@@ -92,6 +99,22 @@ def test_a_page_cites_compares_and_runs(path: Path) -> None:
     for part, name in re.findall(r"`(losses|penalties|props|optim|networks\.\w+|layers\.\w+)\.(\w+)", text):
         found = importlib.import_module(f"agon.{part}")
         assert hasattr(found, name) or importlib.util.find_spec(f"agon.{part}.{name}"), f"agon.{part} has no {name}"
+
+
+SOURCES = [*sorted((FOLDER.parents[1] / "src").rglob("*.py")), *sorted(FOLDER.glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_cited_equation_numbers_have_been_looked_up(path: Path) -> None:
+    """`eq. 3` in a docstring, `| (3), …` in a page: only with a paper in the same paragraph (page) whose equation of that number was read."""
+    text = path.read_text("utf-8")
+    for part in [text] if path.suffix == ".md" else re.split(r"\n\s*\n|\"\"\"|\n\|", text):
+        rows_ = re.findall(r"^\| \((\d+)\)", part, re.M) if path.suffix == ".md" else re.findall(r"^  \((\d+)\)  ", part, re.M)
+        for number in [*rows_, *(n for group in re.findall(r"\beqs?\. ([\d, -]+\d|\d)", part) for n in re.findall(r"\d+", group))]:
+            cited = text if number in rows_ else part
+            assert any(paper in cited and number in seen.split() for paper, seen in SEEN.items()), (
+                f"{path.name} cites equation {number}; look it up and add it to SEEN, or cite the section"
+            )
 
 
 if __name__ == "__main__":

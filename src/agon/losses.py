@@ -7,10 +7,10 @@ in `_d` (the critic's side) or `_g` (the generator's side).
 | family        | paper                                                              |
 |---------------|--------------------------------------------------------------------|
 | logistic      | Goodfellow et al. 2014, arXiv:1406.2661 (non-saturating G, sec. 3) |
-| least squares | Mao et al. 2017, arXiv:1611.04076, eq. 9                           |
-| Wasserstein   | Arjovsky et al. 2017, arXiv:1701.07875, eq. 2                      |
+| least squares | Mao et al. 2017, arXiv:1611.04076, sec. 3                          |
+| Wasserstein   | Arjovsky et al. 2017, arXiv:1701.07875, sec. 3                     |
 | hinge         | Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eqs. 16-17 |
-| relativistic  | Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2 |
+| relativistic  | Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, sec. 2 |
 
 A new loss is a function, a frozen dataclass with `critic` and `generator`, its name in `Loss`, and a row in tests/parity/test_losses.py.
 """
@@ -47,12 +47,12 @@ def saturating_g(fake: Tensor) -> Tensor:
 
 
 def least_squares_d(real: Tensor, fake: Tensor, *, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """½(C(x) − high)² + ½(C(G(z)) − low)² (Mao et al. 2017, eq. 2; eq. 9 with the defaults)."""
+    """½(C(x) − high)² + ½(C(G(z)) − low)² (Mao et al. 2017, sec. 3; with the defaults its 0-1 coding)."""
     return 0.5 * (_wide(real) - high).square().mean() + 0.5 * (_wide(fake) - low).square().mean()
 
 
 def least_squares_g(fake: Tensor, *, target: float = 1.0) -> Tensor:
-    """½(C(G(z)) − target)² (Mao et al. 2017, eq. 2; eq. 9 with the default)."""
+    """½(C(G(z)) − target)² (Mao et al. 2017, sec. 3; with the default its 0-1 coding)."""
     return 0.5 * (_wide(fake) - target).square().mean()
 
 
@@ -90,7 +90,7 @@ def relativistic_d(real: Tensor, fake: Tensor) -> Tensor:
     """softplus(−(C(x) − C(G(z)))): the critic ranks each real above its paired fake; log 2 when it cannot tell.
 
     RpGAN of Jolicoeur-Martineau 2018 (arXiv:1807.00734, sec. 4.1) with f(t) = −log(1 + e^−t), the form of R3GAN
-    (Huang et al. 2024, arXiv:2501.05441, eq. 2). Shapes of `real` and `fake` must agree.
+    (Huang et al. 2024, arXiv:2501.05441, sec. 2). Shapes of `real` and `fake` must agree.
     """
     return F.softplus(-_paired(real, fake)).mean()
 
@@ -123,7 +123,7 @@ def relativistic_pair(real: Tensor, fake: Tensor, shape: str = "logistic") -> Te
 
 
 def auxiliary(logits: Tensor, y: Tensor, of: str = "classes") -> Tensor:
-    """What a second head of the critic says of the condition, against the condition (AC-GAN, Odena et al. 2017, arXiv:1610.09585, eq. 3).
+    """What a second head of the critic says of the condition, against the condition (AC-GAN, Odena et al. 2017, arXiv:1610.09585, sec. 3).
 
     of: "classes": cross-entropy, logits [n, k] and y int64 [n]; "tags": binary cross-entropy averaged over tags, y [n, k] of 0 and 1;
     "numbers": mean squared error, `logits` being the guessed numbers and y the standardised ones, both [n, k].
@@ -143,7 +143,7 @@ def auxiliary(logits: Tensor, y: Tensor, of: str = "classes") -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Logistic:
-    """Binary cross-entropy on logits; the generator non-saturating, or saturating as in equation 1 (Goodfellow et al. 2014)."""
+    """Binary cross-entropy on logits; the generator non-saturating, or saturating as in eq. 1 (Goodfellow et al. 2014)."""
 
     saturating: bool = False
     kind: Literal["logistic"] = "logistic"
@@ -159,7 +159,7 @@ class Logistic:
 
 @dataclass(frozen=True, kw_only=True)
 class LeastSquares:
-    """Least squares with targets a = `low`, b = `high`, c = `target` (Mao et al. 2017, eq. 2); −1, 1, 0 is the paper's eq. 8."""
+    """Least squares with targets a = `low`, b = `high`, c = `target` (Mao et al. 2017, sec. 3); −1, 1, 0 is the paper's choice for a Pearson χ² divergence."""
 
     low: float = 0.0
     high: float = 1.0

@@ -66,7 +66,7 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def r1(gradient: Tensor) -> Tensor:
-    """Mean over the batch of ‖∇ₓC‖²: R1 on real samples, R2 on fakes (Mescheder et al. 2018, arXiv:1801.04406, eq. 9).
+    """Mean over the batch of ‖∇ₓC‖²: R1 on real samples, R2 on fakes (Mescheder et al. 2018, arXiv:1801.04406, eqs. 9-10).
 
     No factor ½ or γ: a game writes `gamma / 2 * r1(...)`. The sum runs over channels and pixels, so γ grows with size.
     """
@@ -97,12 +97,12 @@ def interpolate(real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
 
 
 def lecam(real: Tensor, fake: Tensor, real_anchor: Tensor, fake_anchor: Tensor) -> Tensor:
-    """E(C(x) − α_F)² + E(C(G(z)) − α_R)²: logits are drawn to the other kind's running mean (Tseng et al. 2021, arXiv:2104.03310, eq. 3)."""
+    """E(C(x) − α_F)² + E(C(G(z)) − α_R)²: logits are drawn to the other kind's running mean (Tseng et al. 2021, arXiv:2104.03310)."""
     return (_wide(real) - fake_anchor).square().mean() + (_wide(fake) - real_anchor).square().mean()
 
 
 def path_lengths(synthesis: Callable[[Tensor], Tensor], w: Tensor, noise: Tensor) -> Tensor:
-    """‖Jᵀ y‖ of each sample [n]: how far a picture moves for a step in w (Karras et al. 2020, arXiv:1912.04958, eq. 4).
+    """‖Jᵀ y‖ of each sample [n]: how far a picture moves for a step in w (Karras et al. 2020, arXiv:1912.04958, sec. 3.2).
 
     w: [n, …]; noise: y [n, *shape] standard normal, scaled here by 1/√(height · width) so that the length does not depend on the size.
     """
@@ -112,7 +112,7 @@ def path_lengths(synthesis: Callable[[Tensor], Tensor], w: Tensor, noise: Tensor
 
 
 def off_diagonal(weight: Tensor) -> Tensor:
-    """‖W Wᵀ ⊙ (1 − I)‖² of a weight [out, …]: how far its filters are from orthogonal, lengths left free (Brock et al. 2019, eq. 3)."""
+    """‖W Wᵀ ⊙ (1 − I)‖² of a weight [out, …]: how far its filters are from orthogonal, lengths left free (Brock et al. 2019, sec. 3.1)."""
     rows = weight.flatten(1)
     gram = rows @ rows.T
     return gram.square().sum() - gram.diagonal().square().sum()
@@ -192,7 +192,7 @@ class R1(Penalty):
 
 @dataclass(frozen=True, kw_only=True)
 class R2(Penalty):
-    """γ/2 E‖∇C(G(z))‖² on fakes (same paper; with R1 in R3GAN, Huang et al. 2024, arXiv:2501.05441, eq. 3)."""
+    """γ/2 E‖∇C(G(z))‖² on fakes (the same paper, eq. 10; with R1 in R3GAN, Huang et al. 2024, arXiv:2501.05441, sec. 2)."""
 
     gamma: Value = 1.0
     every: int = 1
@@ -237,7 +237,11 @@ class GradientPenalty(Penalty):
 
 @dataclass(frozen=True, kw_only=True)
 class DRAGAN(Penalty):
-    """λ E(‖∇C(x + δ)‖ − 1)², δ ~ N(0, spread²), around reals (Kodali et al. 2017, arXiv:1705.07215, sec. 2.3)."""
+    """λ E(‖∇C(x + δ)‖ − 1)², δ ~ N(0, spread²), around reals (Kodali et al. 2017, arXiv:1705.07215, sec. 2.3).
+
+    Differs: δ has a fixed standard deviation in the data's range; the authors' code adds uniform noise of half the deviation of the batch, which
+    would couple the samples of a batch.
+    """
 
     weight: Value = 10.0
     spread: float = 0.25  # standard deviation of the disturbance, in the data's normalised range
@@ -307,7 +311,7 @@ class LeCam(Penalty):
 
 @dataclass(frozen=True, kw_only=True)
 class PathLength(Penalty):
-    """weight · E(‖Jᵀ y‖ − a)², a the running mean of the lengths (Karras et al. 2020, arXiv:1912.04958, eq. 4), for style-based generators.
+    """weight · E(‖Jᵀ y‖ − a)², a the running mean of the lengths (Karras et al. 2020, arXiv:1912.04958, sec. 3.2), for style-based generators.
 
     The mean takes in the lengths of the whole batch, over its microbatches and ranks.
     """
@@ -343,7 +347,7 @@ class PathLength(Penalty):
 
 @dataclass(frozen=True, kw_only=True)
 class Orthogonal(Penalty):
-    """weight · Σ ‖W Wᵀ ⊙ (1 − I)‖² over the weights of a player (Brock et al. 2019, arXiv:1809.11096, eq. 3), so that truncation works."""
+    """weight · Σ ‖W Wᵀ ⊙ (1 − I)‖² over the weights of a player (Brock et al. 2019, arXiv:1809.11096, sec. 3.1), so that truncation works."""
 
     weight: Value = 1e-4
     player: Literal["D", "G"] = "G"  # type: ignore[misc]  # whose weights
@@ -361,7 +365,7 @@ class Orthogonal(Penalty):
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction(Penalty):
-    """weight · mean |drawing − picture|: D must redraw reals from its features, a random quarter also sharply (FastGAN, arXiv:2101.04775, eq. 4)."""
+    """weight · mean |drawing − picture|: D must redraw reals from its features, a random quarter also sharply (FastGAN, arXiv:2101.04775, sec. 3.2)."""
 
     weight: Value = 1.0
     kind: Literal["reconstruction"] = "reconstruction"

@@ -3,7 +3,7 @@
 Ghosh, Sajjadi, Vergari, Black, Schölkopf 2020, "From Variational to Deterministic Autoencoders", arXiv:1903.12436.
 
 Equations:
-  (10, 11)   ‖x - D(E(x))‖² + β ½ ‖z‖² + λ ‖θ_D‖²  (RAE-L2)        -> reconstruct: "reconstruction", "code", "decay"
+  sec. 3     ‖x - D(E(x))‖² + β ½ ‖z‖² + λ ‖θ_D‖²  (RAE-L2)        -> reconstruct: "reconstruction", "code", "decay"
   sec. 4     ex-post density: z ~ N(μ, Σ) fitted to the codes       -> Sampler.take_in, Sampler.refresh
 
 Differs: one Gaussian a class (one in all without classes) instead of a mixture of ten; its moments are sums over the codes of training,

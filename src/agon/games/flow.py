@@ -4,8 +4,8 @@ Lipman, Chen, Ben-Hamu, Nickel, Le 2023, "Flow Matching for Generative Modeling"
 Liu, Gong, Liu 2023, "Flow Straight and Fast: Learning to Generate and Transfer Data with Rectified Flow", arXiv:2209.03003.
 
 Equations:
-  Liu (1), Lipman (22, 23 with σ_min 0)   x_t = (1 - t) x_0 + t x_1; minimise E ‖v(x_t, t) - (x_1 - x_0)‖²   -> velocity
-  Liu (2)                                 dx = v(x, t) dt from noise x_0 at t = 0 to a sample at t = 1         -> Transport, sample
+  Liu sec. 2, Lipman sec. 4 with σ_min 0  x_t = (1 - t) x_0 + t x_1; minimise E ‖v(x_t, t) - (x_1 - x_0)‖²   -> velocity
+  Liu sec. 2                              dx = v(x, t) dt from noise x_0 at t = 0 to a sample at t = 1         -> Transport, sample
   Ho & Salimans 2022, arXiv:2207.12598    v_blank + g (v_label - v_blank); the label is blanked in training     -> guidance, drop
   Esser et al. 2024, arXiv:2403.03206     t = σ(normal): more training where the velocity is hard to know       -> time="logit-normal"
 

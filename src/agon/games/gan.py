@@ -5,7 +5,7 @@ Goodfellow et al. 2014, "Generative Adversarial Nets", arXiv:1406.2661; the pape
 Equations:
   (1)     -E log D(x) - E log(1 - D(G(z)))           -> critic "adv", loss.critic: `agon.losses`
   sec. 3  -E log D(G(z)), and its relatives          -> generator "adv", loss.generator
-  Odena et al. 2017 (3)  classes told by the critic  -> "aux" of both, head="auxiliary" (AC-GAN, arXiv:1610.09585)
+  Odena et al. 2017      classes told by the critic  -> "aux" of both, head="auxiliary" (AC-GAN, arXiv:1610.09585)
   Karras et al. 2019     two latents in one picture  -> mixing (style mixing, arXiv:1812.04948, sec. 3.1)
   penalties              each at its place           -> critic and generator, or a lazy turn: `agon.penalties`
 

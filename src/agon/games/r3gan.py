@@ -1,12 +1,12 @@
 """R3GAN: a relativistic pairing loss with zero-centred gradient penalties on reals and fakes, no other trick.
 
-Huang, Gokaslan, Kuleshov, Tompkin 2024, "The GAN is dead; long live the GAN! A Modern Baseline GAN", arXiv:2501.05441.
+Huang, Gokaslan, Kuleshov, Tompkin 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", arXiv:2501.05441.
 
 Equations:
-  (2)  E softplus(-(D(x) - D(G(z))))                         -> critic "adv", losses.relativistic_d
-       E softplus(-(D(G(z)) - D(x)))                         -> generator "adv", losses.relativistic_g
-  (3)  R1 = γ/2 E ‖∇D(x)‖² on reals, R2 the same on fakes    -> critic "r1", "r2", penalties.zero_centred
-  app. one cosine for learning rate, β2, γ and the average's half-life over a span of samples, then flat.
+  sec. 2  E softplus(-(D(x) - D(G(z))))                      -> critic "adv", losses.relativistic_d
+          E softplus(-(D(G(z)) - D(x)))                      -> generator "adv", losses.relativistic_g
+  sec. 2  R1 = γ/2 E ‖∇D(x)‖² on reals, R2 the same on fakes -> critic "r1", "r2", penalties.zero_centred
+  app.    one cosine for learning rate, β2, γ and the average's half-life over a span of samples, then flat.
 
 Differs: pairs of real and fake pass the critic as one batch of 2n, so that both penalties cost one double backward; `net` may be the
 paper's network or the lean one (grouped convolutions with double backward are slow on CPU). Augmentation is not built in. `signs` > 0 makes

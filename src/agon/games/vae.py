@@ -3,12 +3,12 @@
 Kingma & Welling 2014, "Auto-Encoding Variational Bayes", arXiv:1312.6114.
 
 Equations:
-  (3, 7)              -E_q log p(x|z) + KL(q(z|x) ‖ N(0, I))                          -> bound: "nll", "kl"
-  (7) and app. B      KL = ½ Σ (μ² + σ² - 1 - log σ²)                                 -> likelihoods.divergence
-  (4)                 z = μ + σ ε                                                      -> bound
+  sec. 2.2            -E_q log p(x|z) + KL(q(z|x) ‖ N(0, I))                          -> bound: "nll", "kl"
+  sec. 3 and app. B   KL = ½ Σ (μ² + σ² - 1 - log σ²)                                 -> likelihoods.divergence
+  sec. 2.4            z = μ + σ ε                                                      -> bound
   Higgins et al. 2017 β KL                                                             -> beta
   Rybkin et al. 2021, arXiv:2006.13202, sec. 4: one learnt scale for all pixels        -> Decoder.log_scale, likelihoods.gaussian
-  Salimans et al. 2017, arXiv:1701.05517, eq. 2, one component: mass of a grey level   -> likelihoods.discretised_logistic
+  Salimans et al. 2017, arXiv:1701.05517, sec. 2.1, one component: mass of a grey level   -> likelihoods.discretised_logistic
 
 Differs: both terms are divided by the number of values of a sample, so that learning rates carry over between sizes; convolutions; an
 averaged decoder for sampling. The scale of the likelihood is learnt: with it fixed at 1, as in much code, the KL term wins over the

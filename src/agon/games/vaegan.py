@@ -3,14 +3,15 @@
 Larsen, Sønderby, Larochelle, Winther 2016, "Autoencoding beyond pixels using a learned similarity metric", arXiv:1512.09300.
 
 Equations:
-  (5)   L_prior = KL(q(z|x) ‖ N(0, I))                                   -> encoder "kl"
-  (6)   L_like  = -E_q log N(D_l(x); D_l(x~), I), x~ = G(z), z ~ q       -> encoder and decoder "likeness"
-  (4)   L_GAN   = log D(x) + log(1 - D(G(z_p))) + log(1 - D(x~))         -> critic "adv", decoder "adv"
-  alg. 1  E on L_like + L_prior; G on γ L_like - L_GAN; D on L_GAN       -> turns: three turns, each computes what it needs afresh
+  sec. 2.1  L_prior = KL(q(z|x) ‖ N(0, I))                                   -> encoder "kl"
+  sec. 2.3  L_like  = -E_q log N(D_l(x); D_l(x~), I), x~ = G(z), z ~ q       -> encoder and decoder "likeness"
+  sec. 2.3  L_GAN   = log D(x) + log(1 - D(G(z_p))) + log(1 - D(x~))         -> critic "adv", decoder "adv"
+  alg. 1    E on L_like + L_prior; G on γ L_like - L_GAN; D on L_GAN       -> turns: three turns, each computes what it needs afresh
 
 Differs: the decoder's adversarial term is the non-saturating one; R1 and R2 (weight `r1`) instead of batch normalisation, so that samples
 of a batch stay apart; the KL is divided by the number of features and weighted by `beta`, since the scale of the features is the critic's
-own; three recomputing turns instead of one shared graph cost about a third more and need no detached copies.
+own; L_GAN takes the mean over samples and reconstructions together, so each of its two terms on fakes has half the paper's weight against the
+term on reals, and so in the decoder; three recomputing turns instead of one shared graph cost about a third more and need no detached copies.
 """
 
 from __future__ import annotations

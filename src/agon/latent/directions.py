@@ -1,6 +1,6 @@
 """Directions of a latent space along which pictures change in one way: found in closed form, by principal components, or from two groups.
 
-    SeFa        Shen & Zhou 2021, arXiv:2007.06600, eq. 6-7: eigenvectors of AᵀA, A the affine weights that first read the latent
+    SeFa        Shen & Zhou 2021, arXiv:2007.06600: eigenvectors of AᵀA, A the affine weights that first read the latent
     GANSpace    Härkönen et al. 2020, arXiv:2004.02546, section 2.1 (w) and 2.2 (z): principal components of w, or of the activations
                 behind the first layer, brought back to z by least squares
     difference  the difference of two groups' mean codes

@@ -1,6 +1,6 @@
 """Projection: the code whose picture comes nearest to a given one, with the error that remains.
 
-Abdal et al. 2019, "Image2StyleGAN", arXiv:1904.03189, eq. 1 (pixels and features); Karras et al. 2020, arXiv:1912.04958, appendix D (statistics
+Abdal et al. 2019, "Image2StyleGAN", arXiv:1904.03189 (pixels and features); Karras et al. 2020, arXiv:1912.04958, appendix D (statistics
 of w, learning rate raised over the first 5 % and lowered over the last 25 % of the steps).
 
     loss(c) = mean (G(c) - x)² / 4  +  λ_p · perceptual(G(c), x)  +  λ · relu(‖c - c̄‖² / E‖c - c̄‖² - 1)²

@@ -1,6 +1,6 @@
 """Self-attention over the pixels of a feature map.
 
-Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", arXiv:1805.08318, eq. 1-3, in the form its authors published
+Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", arXiv:1805.08318, sec. 3, in the form its authors published
 and BigGAN kept: keys and values are max-pooled 2x2, channels are C/8 for queries and keys and C/2 for values.
 Plain products and a softmax: a double backward passes through.
 """

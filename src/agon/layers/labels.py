@@ -94,7 +94,7 @@ class JoinPlanes(nn.Module):
 class CriticHead(nn.Module):
     """The end of a critic: features h [n, d] and y → logits [n], by the chosen use of the condition.
 
-    projection: w·h + e(y)·h (Miyato & Koyama 2018, arXiv:1802.05637, eq. 3). auxiliary: an unconditional logit beside a guess of the condition
+    projection: w·h + e(y)·h (Miyato & Koyama 2018, arXiv:1802.05637, sec. 3). auxiliary: an unconditional logit beside a guess of the condition
     (`classify`; AC-GAN, Odena et al. 2017, arXiv:1610.09585). concat: the condition has joined the input (`JoinPlanes`). none: w·h alone, as
     all are where the space has no condition. `bias` is left out by default: a relativistic loss cannot see it.
     """

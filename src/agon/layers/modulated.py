@@ -4,7 +4,7 @@ Karras et al. 2018, arXiv:1710.10196, sec. 4.1 (equalised learning rate): weight
 every call, so that Adam moves every layer at the same relative speed; a learning-rate multiplier m divides the start by m and
 multiplies the call by m.
 
-Karras et al. 2020, arXiv:1912.04958, eq. 1-3 (modulation and demodulation): w'_oik = s_i·w_oik, w''_oik = w'_oik / √(Σ_ik w'²_oik + ε).
+Karras et al. 2020, arXiv:1912.04958, sec. 2.2 (modulation and demodulation): w'_oik = s_i·w_oik, w''_oik = w'_oik / √(Σ_ik w'²_oik + ε).
 *Differs* in the order of the products only: the paper builds one kernel per sample and calls a grouped convolution. Because
 Σ_ik s_i w_oik x_i = Σ_ik w_oik (s_i x_i), the style may scale the input, the shared kernel is applied once, and the output is
 scaled by 1/√(Σ_i s_i² Σ_k w²_oik + ε). Equal to rounding, no grouped convolution, and what an ONNX runtime is fast at.

@@ -1,4 +1,4 @@
-"""LPIPS v0.1 on SqueezeNet 1.1: a learned perceptual distance of two pictures. Zhang et al. 2018, arXiv:1801.03924, eq. 1.
+"""LPIPS v0.1 on SqueezeNet 1.1: a learned perceptual distance of two pictures. Zhang et al. 2018, arXiv:1801.03924, sec. 3.
 
     d(x, y) = Σ_l  1/(H_l W_l) Σ_hw ‖ w_l ⊙ (ŷ_l − x̂_l) ‖²,   features ŷ_l of unit length over channels at each place
 

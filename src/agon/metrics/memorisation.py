@@ -1,7 +1,7 @@
 """Memorisation: are samples nearer to training pictures than real pictures are?
 
     authenticity  share of samples g whose nearest training picture t has another training picture nearer to it than g is:
-                  1{ ‖g − t‖ > min_{t' ≠ t} ‖t' − t‖ }            Alaa et al. 2022, arXiv:2102.08921, §3 (α-precision paper, eq. 10)
+                  1{ ‖g − t‖ > min_{t' ≠ t} ‖t' − t‖ }            Alaa et al. 2022, arXiv:2102.08921, §3 (the α-precision paper)
     copies        share of samples nearer to their nearest training picture than all but 1 % of the held-out pictures are to theirs
     copying       C_T of Meehan et al. 2020, arXiv:2004.05675, §4: in cells of feature space, Mann and Whitney's U of the samples' distances
                   to the training set against the held-out pictures', as a standard normal Z; averaged over cells by their held-out share

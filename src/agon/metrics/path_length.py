@@ -1,7 +1,7 @@
 """Perceptual path length: how far a picture moves, to the eye, for a small step in the latents. Karras et al. 2019, arXiv:1812.04948, §4.1.
 
-    l_Z = E[ d( G(slerp(z₁, z₂; t)), G(slerp(z₁, z₂; t + ε)) ) / ε² ]            eq. 2
-    l_W = E[ d( g(lerp(w₁, w₂; t)), g(lerp(w₁, w₂; t + ε)) ) / ε² ]              eq. 3, where the generator has a mapping and a synthesis
+    l_Z = E[ d( G(slerp(z₁, z₂; t)), G(slerp(z₁, z₂; t + ε)) ) / ε² ]            sec. 4.1
+    l_W = E[ d( g(lerp(w₁, w₂; t)), g(lerp(w₁, w₂; t + ε)) ) / ε² ]              the same, where the generator has a mapping and a synthesis
 
 with t uniform in [0, 1), ε = 10⁻⁴, d a squared perceptual distance: LPIPS-squeeze where its weights are given (lpips.py), else the squared
 distance of the extractor's features, which is then comparable with nothing published. As in the authors' code, the lowest and the highest 1 %

@@ -6,7 +6,7 @@ Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Syn
   sec. 3   one embedding of the class, joined to each block's piece, mapped linearly to gain and offset    -> _Generator.shared, _block_norm
   sec. 3   orthogonal weights                                                                              -> layers.init.orthogonal_
   sec. 2   spectral norm in both players, self-attention, projection in D                                  -> layers.spectral, layers.attention
-  eq. 3    orthogonal regularisation                                                                       -> a penalty, not a property of the network
+  sec. 3.1 orthogonal regularisation                                                                       -> a penalty, not a property of the network
 
 The truncation trick is a way of sampling; `BigGAN.paper()` is the 128x128 network of table 4 (70.4 M and 88.0 M parameters with 1,000 classes,
 a latent of 120). *Differs*: lean widths by default; one linear map gives both gain and offset; any height and width; without conditions the

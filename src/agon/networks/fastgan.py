@@ -2,17 +2,18 @@
 
 Liu et al. 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot Image Synthesis", arXiv:2101.04775.
 
-  eq. 1    a small grid gates the channels of a large one: y = F(x_low) · x_high                  -> _Excite
-  fig. 3   G: gated linear units, plain and double up-blocks in turn                              -> _Generator
-  eq. 2-3  D's features decode to the picture and to a quarter of it                              -> _Critic.reconstruct
-  eq. 4-5  hinge loss plus the distance between pictures and what the decoders draw               -> a term of the game
+  sec. 3.1  a small grid gates the channels of a large one: y = F(x_low) · x_high                  -> _Excite
+  fig. 3    G: gated linear units, plain and double up-blocks in turn                              -> _Generator
+  sec. 3.2  D's features decode to the picture and to a quarter of it                              -> _Critic.reconstruct
+  sec. 3.2  hinge loss plus the distance between pictures and what the decoders draw               -> a term of the game
 
 `reconstruct(x, y, quadrant)` gives the logits and pairs (reconstruction, target), both at half the picture's size; show it real pictures only.
 `FastGAN.paper()` has the widths of the authors' code, which was published with the paper and has since been withdrawn; only G's batch norm remains
 of its norms in D by default, so that D does not couple samples (`critic_norm="batch"` brings them back).
 
 *Differs*: no noise in G, a network draws nothing; G gives one picture, not a second small one; the logits of D's patches are pooled into one
-before the head; the distance is the game's (the paper's is LPIPS); lean widths; any height and width.
+before the head; the distance is the game's (the paper's is LPIPS), and so is the
+hinge, with margins of 1 as in the paper (the authors' code draws each between 0.8 and 1); lean widths; any height and width.
 """
 
 from __future__ import annotations

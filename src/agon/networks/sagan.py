@@ -2,7 +2,7 @@
 
 Zhang et al. 2019, "Self-Attention Generative Adversarial Networks", arXiv:1805.08318.
 
-  eq. 1-3   o = softmax(query·key) value over the pixels, y = γ·o + x with γ = 0 at the start   -> layers.attention.SelfAttention
+  sec. 3    o = softmax(query·key) value over the pixels, y = γ·o + x with γ = 0 at the start   -> layers.attention.SelfAttention
   sec. 4.1  spectral normalisation in G as well as in D                                        -> layers.spectral.spectral_
   sec. 5    conditional batch norm in G, a projection in D                                     -> networks.sngan.label_norm, layers.labels
   sec. 4.2  two learning rates, 1e-4 for G and 4e-4 for D                                       -> the recipe's optimisers

@@ -4,7 +4,7 @@ Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", arX
 et al. 2019, arXiv:1812.04948; classes and the small mapping network from Karras et al. 2020, arXiv:2006.06676.
 
   1812.04948 fig. 1  w = f(z / rms z), a perceptron with learning-rate multiplier 0.01          -> Generator.mapping
-  eq. 1-3            modulated and demodulated convolution, without a kernel per sample          -> layers.modulated.ModulatedConv
+  sec. 2.2           modulated and demodulated convolution, without a kernel per sample          -> layers.modulated.ModulatedConv
   fig. 2             noise added to each map by a learned strength, leaky ReLU 0.2 times √2      -> _Layer
   fig. 7c, left      G: each grid adds its picture to the enlarged one below it                  -> Generator.synthesis
   fig. 7c, right     D: residual blocks divided by √2, deviation over the batch, linear          -> _Body

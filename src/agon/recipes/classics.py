@@ -92,7 +92,7 @@ def dcgan_peer(situation: Situation) -> Suggestion:
 
 
 def lsgan(situation: Situation) -> Suggestion:
-    """Least squares on the DCGAN network (arXiv:1611.04076, eq. 9); Adam 2e-4, β1 0.5."""
+    """Least squares on the DCGAN network (arXiv:1611.04076, sec. 3, its 0-1 coding); Adam 2e-4, β1 0.5."""
     _pictures(situation, "lsgan")
     net, reasons = _conv(situation)
     return _suggestion(situation, GAN(z_dim=100, loss=LeastSquares(), net=net), 64, 200_000, reasons)
