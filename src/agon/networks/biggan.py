@@ -58,11 +58,7 @@ class BigGAN:
         return _Generator(self, z_dim, space)
 
     def critic(self, space: Space, head: Head = "projection") -> nn.Module:
-        def body(channels: int, height: int, width: int) -> nn.Module:
-            sizes = pyramid(height, width, max(1, halvings(height, width)))[:-1][::-1]
-            attend = nearest_grid(sizes, self.attention)
-            return ResNetBody(channels, height, width, self.critic_widths, flat=self.flat_blocks, wide=True, attend=attend)
-
+        body = partial(ResNetBody, widths=self.critic_widths, flat=self.flat_blocks, wide=True, attention=self.attention)
         critic = Critic(body, space, head)
         orthogonal_(critic)
         spectral_(critic)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ from agon.layers.critic import Critic, image_shape
 from agon.layers.init import xavier_
 from agon.layers.labels import Head, embedding
 from agon.layers.norms import ConditionalBatchNorm
-from agon.layers.resample import halvings, pyramid, stage_widths
+from agon.layers.resample import halvings, nearest_grid, pyramid, stage_widths
 from agon.layers.residual import DownBlock, UpBlock
 from agon.layers.spectral import spectral_
 from agon.spaces import Space
@@ -54,14 +55,12 @@ class SNResNet:
         return cls(widths=(1024, 1024, 512, 256, 128, 64), critic_widths=(1024, 512, 256, 128, 64))
 
     def generator(self, z_dim: int, space: Space) -> nn.Module:
-        return _Generator(self, z_dim, space)
+        return ResNetGenerator(self.widths, z_dim, space)
 
     def critic(self, space: Space, head: Head = "projection") -> nn.Module:
-        def body(channels: int, height: int, width: int) -> nn.Module:
-            return ResNetBody(
-                channels, height, width, self.critic_widths, grid=self.critic_grid, flat=self.flat_blocks, batch_norm=self.norm == "batch"
-            )
-
+        body = partial(
+            ResNetBody, widths=self.critic_widths, grid=self.critic_grid, flat=self.flat_blocks, batch_norm=self.norm == "batch"
+        )  # fmt: skip
         critic = Critic(body, space, head)
         if self.norm == "spectral":
             spectral_(critic)
@@ -87,30 +86,41 @@ def label_norm(space: Space, width: int) -> ConditionalBatchNorm:
     return ConditionalBatchNorm(width, table)
 
 
-class _Generator(nn.Module):
-    def __init__(self, net: SNResNet, z_dim: int, space: Space) -> None:
+class ResNetGenerator(nn.Module):
+    """z [n, z_dim] and y → x [n, *space.shape] in [-1, 1]: up-blocks under the label's norm, norm, ReLU, 3x3, tanh. Used by SNGAN and SAGAN.
+
+    widths: from the smallest grid up. attention: shorter side of the grid that attends to itself, below the full one (None: none does).
+    """
+
+    def __init__(self, widths: tuple[int, ...], z_dim: int, space: Space, *, attention: int | None = None) -> None:
         super().__init__()
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, halvings(height, width))
-        widths = stage_widths(net.widths, len(self.sizes))
-        self.base = (widths[0], *self.sizes[0])
-        self.project = nn.Linear(z_dim, widths[0] * self.sizes[0][0] * self.sizes[0][1])
-        self.blocks = nn.ModuleList(UpBlock(a, b, lambda w: label_norm(space, w)) for a, b in itertools.pairwise(widths))
-        self.norm = nn.BatchNorm2d(widths[-1])
-        self.out = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        wide = stage_widths(widths, len(self.sizes))
+        self.base = (wide[0], *self.sizes[0])
+        self.project = nn.Linear(z_dim, wide[0] * self.sizes[0][0] * self.sizes[0][1])
+        self.blocks = nn.ModuleList(UpBlock(a, b, lambda w: label_norm(space, w)) for a, b in itertools.pairwise(wide))
+        self.attend = None if attention is None else nearest_grid(self.sizes[:-1] or self.sizes, attention)
+        if self.attend is not None:
+            self.attention = SelfAttention(wide[self.attend])
+        self.norm = nn.BatchNorm2d(wide[-1])
+        self.out = nn.Conv2d(wide[-1], channels, 3, padding=1)
         residual_init_(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.project(z).reshape(-1, *self.base)
-        for block, size in zip(self.blocks, self.sizes[1:], strict=True):
-            h = block(h, y, size)
+        for index, size in enumerate(self.sizes):
+            if index:
+                h = self.blocks[index - 1](h, y, size)
+            if index == self.attend:
+                h = self.attention(h)
         return self.out(F.relu(self.norm(h))).tanh()
 
 
 class ResNetBody(nn.Module):
     """x [n, c, h, w] → features [n, width]: down-blocks, flat blocks, ReLU, sum over pixels. Used by SNGAN, SAGAN and BigGAN.
 
-    widths: from the smallest grid up. attend: index of the down-block after which a self-attention layer stands (None: nowhere).
+    widths: from the smallest grid up. attention: shorter side of the grid that attends to itself, below the full one (None: none does).
     wide: the width between a block's convolutions is that of its output instead of its input (BigGAN).
     """
 
@@ -125,11 +135,12 @@ class ResNetBody(nn.Module):
         flat: int = 1,
         batch_norm: bool = False,
         wide: bool = False,
-        attend: int | None = None,
+        attention: int | None = None,
     ) -> None:
         super().__init__()
         downs = max(1, halvings(height, width, grid))
         outward = stage_widths(widths, downs)[::-1]
+        attend = None if attention is None else nearest_grid(pyramid(height, width, downs)[:-1][::-1], attention)
         blocks: list[nn.Module] = []
         for index, (a, b) in enumerate(zip([channels, *outward[:-1]], outward, strict=True)):
             first = index == 0
