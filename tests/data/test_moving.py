@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from agon.data import Data, open_data
+from agon.data.bouncing import MOTIONS, draw_dance, make_dance
 from agon.data.moving import DIRECTIONS, NUM_CLIPS, draw_scene, make_scene
 from agon.errors import InputError
 from agon.spaces import Video
@@ -93,3 +94,45 @@ def test_frames_are_refused_where_nothing_moves():
         open_data(Data(path="digits", frames=8))
     with pytest.raises(InputError, match="points in the plane"):
         open_data(Data(path="ring", fps=8.0))
+
+
+def test_digits_open_as_clips():
+    data_set = open_data(Data(path="moving-digits", limit=300))
+    assert data_set.space == Video(frames=16, channels=1, height=32, width=32, fps=12, classes=MOTIONS)
+    assert open_data(Data(path="moving-digits", limit=300, columns=("digits",))).space.tags == tuple("0123456789")
+    captions = open_data(Data(path="moving-digits", limit=300, condition="captions"))
+    assert captions.space.caption_length == 13
+    assert set(captions.space.words) == {*"0123456789", "digit", "moves", "left", "right", "up", "down", "and"}
+    with pytest.raises(InputError, match="moving-digits are grey"):
+        open_data(Data(path="moving-digits", limit=50, channels=3))
+
+
+def test_digits_do_what_their_captions_say():
+    dance = make_dance(240)
+    x = draw_dance(dance, 16, 32, 32)[:, :, 0].astype(np.float64)
+    columns = dance.columns()
+    alone = np.flatnonzero(dance.picture[:, 1] < 0)
+    assert 80 < len(alone) < 160
+    for k in alone:
+        mass = x[k].sum((1, 2))
+        assert mass.std() < 0.03 * mass.mean(), "one digit stays the same all the way"
+        centre = np.stack([(x[k].sum(1) * np.arange(32)).sum(1), (x[k].sum(2) * np.arange(32)).sum(1)]) / mass
+        moved = np.ptp(centre, axis=1)
+        axis = MOTIONS.index(columns["motion"][k])
+        assert moved[axis] > 8
+        assert moved[1 - axis] < 0.3
+        steps = np.sign(np.diff(centre[axis]).round(2))
+        assert {1.0, -1.0} <= set(steps), "to and fro"
+        assert columns["caption"][k] == f"digit {dance.digit[k, 0]} moves {MOTIONS[axis]}"
+        assert columns["digits"][k] == f"{dance.digit[k, 0]};"
+    both = [k for k, motion in enumerate(columns["motion"]) if motion == "both"]
+    assert both
+    assert all("left and right" in columns["caption"][k] and "up and down" in columns["caption"][k] for k in both)
+
+
+def test_no_handwriting_is_on_both_sides():
+    data_set = open_data(Data(path="moving-digits", limit=1200))
+    pictures = make_dance().picture
+    seen = {part: set(pictures[np.asarray(getattr(data_set, part).index) * NUM_CLIPS // 1200].flat) - {-1} for part in ("train", "held")}
+    assert not seen["train"] & seen["held"]
+    assert len(seen["held"]) > 50

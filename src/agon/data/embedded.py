@@ -7,7 +7,7 @@ shapes   drawn here: 5 shapes × 6 colours × 2 sizes × 9 places on light groun
 ring     8 Gaussians on a circle of radius 2, sd 0.02. The two Gaussian sets are those of VEEGAN (arXiv:1705.07761) and PacGAN.
 grid     25 Gaussians, 5×5 with spacing 2, sd 0.05.
 spirals  2 arms of one and a half turns, sd 0.05.
-Clips, moving-shapes, are in `moving.py`.
+Clips: moving-shapes in `moving.py`, moving-digits in `bouncing.py`.
 
 Each has columns to condition on beside its label: digits ink (share of full brightness); shapes shape, colour, size, place (words), and x, y,
 radius (shares of the side); the toys mode, angle (degrees, from -22.5 on) and radius.
@@ -16,7 +16,6 @@ radius (shares of the side); the toys mode, angle (degrees, from -22.5 on) and r
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,12 @@ import numpy as np
 import torch
 from PIL import Image as Pillow
 
+from agon.data.bouncing import open_dance
 from agon.data.columns import known
 from agon.data.conditions import choose_condition
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
-from agon.data.moving import DIRECTIONS, open_shapes, table_of
+from agon.data.digits import load_digits
+from agon.data.moving import open_shapes, table_of
 from agon.data.request import MOVING, Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few, sample_hashes
 from agon.data.source import Source
@@ -66,9 +67,10 @@ def open_embedded(data: Data) -> DataSet:
                 f"{data.path} holds points in the plane; mirror, size, channels, frames and fps are for images: leave them out"
             )
     elif data.path in MOVING:
-        space, scene, rows, cells = open_shapes(data, reasons)
-        y, classes = scene.direction, tuple(DIRECTIONS)
-        columns = scene.columns()
+        opened = open_shapes(data, reasons) if data.path == "moving-shapes" else open_dance(data, reasons)
+        space, scene, rows, cells = opened
+        (y, classes), columns = scene.label, scene.columns()
+        reasons["split"] = scene.held_by
         captions = columns["caption"]
     elif data.frames or data.fps:
         raise InputError(f"{data.path} holds still pictures; frames and fps are for clips: leave them out, or take {MOVING[0]}")
@@ -146,7 +148,7 @@ def _assemble(
         return Samples(torch.from_numpy(rows[mask]), stored, told, index[mask])
 
     train, kept = samples(~held), samples(held)
-    by = "content hash" if cells is None else "what moves where, so that no clip has a near twin on the other side"
+    by = reasons.pop("split", "content hash")
     reasons["split"] = f"{len(train)} to train, {len(kept)} held back: by {by}, holdout {data.holdout:g}"
     reasons["memory"] = "in memory: embedded sets are small"
     if data.balance:
@@ -174,12 +176,6 @@ def _assemble(
         "duplicates": int(len(hashes) - len(np.unique(hashes))),
     }  # fmt: skip
     return DataSet(space, train, kept, card, reasons, mark, source.names)
-
-
-def load_digits() -> tuple[np.ndarray, np.ndarray]:
-    """The digits: pictures uint8 [1797, 8, 8] in 0..255, labels int64 [1797] in 0..9."""
-    with resources.as_file(resources.files("agon.data") / "digits.npz") as place, np.load(place, allow_pickle=False) as file:
-        return file["x"], file["y"].astype(np.int64)
 
 
 def modes(name: str) -> tuple[np.ndarray, float]:

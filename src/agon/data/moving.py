@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Scene:
     shade: np.ndarray
     path: np.ndarray
     cell: np.ndarray  # int64 [n, 7]: words and cell of path space
+    held_by: ClassVar[str] = "what moves where, so that no clip has a near twin on the other side"
 
     def __len__(self) -> int:
         return len(self.shape)
@@ -58,6 +59,11 @@ class Scene:
     def __getitem__(self, chosen: np.ndarray) -> Scene:
         """Some of the clips."""
         return Scene(**{name: value[chosen] for name, value in vars(self).items()})
+
+    @property
+    def label(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The direction: index int64 [n] of the names."""
+        return self.direction, tuple(DIRECTIONS)
 
     def columns(self) -> dict[str, list[str]]:
         """The words of each clip, by column."""
@@ -142,10 +148,7 @@ def open_shapes(data: Data, reasons: dict[str, str]) -> tuple[Video, Scene, np.n
     if min(space.height, space.width) < LEAST_SIDE:
         raise InputError(f"size got {space.height}×{space.width}; moving-shapes need at least {LEAST_SIDE} pixels a side to be told apart")
     scene = make_scene()
-    if data.limit is not None and data.limit < len(scene):
-        chosen = np.arange(data.limit) * len(scene) // data.limit
-        reasons["limit"] = f"{data.limit} of {len(scene)}: spread evenly, asked for"
-        scene = scene[chosen]
+    scene = scene[spread(len(scene), data, reasons)]
     reasons["data"] = f"moving-shapes: embedded, {len(scene)} clips drawn at {space.height}×{space.width}"
     return space, scene, draw_scene(scene, space.frames, space.height, space.width), cell_hashes(scene.cell)
 
@@ -162,6 +165,14 @@ def moving_space(data: Data, side: int, channels: int, reasons: dict[str, str]) 
         reasons[name] = told + (": asked for" if asked else f": the default of {data.path}")
     reasons["resize"] = "none: drawn at the size asked for"
     return Video(frames=frames, channels=channels, height=height, width=width, fps=rate)
+
+
+def spread(count: int, data: Data, reasons: dict[str, str]) -> np.ndarray:
+    """Which of `count` clips are drawn: int64 indices, all or as many as `data.limit` asks for."""
+    if data.limit is None or data.limit >= count:
+        return np.arange(count)
+    reasons["limit"] = f"{data.limit} of {count}: spread evenly, asked for"
+    return np.arange(data.limit) * count // data.limit
 
 
 def cell_hashes(cells: np.ndarray) -> np.ndarray:

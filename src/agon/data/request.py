@@ -8,8 +8,8 @@ from typing import Literal
 
 from agon.errors import InputError, suggest
 
-EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes")
-MOVING = ("moving-shapes",)  # those of EMBEDDED that are clips
+EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes", "moving-digits")
+MOVING = ("moving-shapes", "moving-digits")  # those of EMBEDDED that are clips
 SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000
@@ -19,7 +19,7 @@ MOST_FPS = 1000
 class Data:
     """Which data, and how to bring it to the network. What is None or "auto" is chosen from the data, with a reason."""
 
-    path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals moving-shapes
+    path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals moving-shapes moving-digits
     size: int | tuple[int, int] | None = None  # pixels: a square's side, or (height, width)
     channels: int | None = None  # 1 grey, 3 RGB, 4 RGBA
     frames: int | None = None  # length of a clip; asking for it makes videos of what could be images too
