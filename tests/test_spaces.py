@@ -6,6 +6,7 @@ import io
 import json
 import struct
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -255,12 +256,8 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
         pytest.skip("no /dev/full here")
     from agon.spaces import drawing
 
-    def write(_: Path) -> None:
-        with open("/dev/full", "wb") as full:
-            full.write(b"x" * 100_000)
-
-    with pytest.raises(InputError, match="No space left"):
-        drawing._replace_file(tmp_path / "x.png", write)
+    with pytest.raises(InputError, match="No space left"), drawing.written_beside(tmp_path / "x.png"), open("/dev/full", "wb") as full:
+        full.write(b"x" * 100_000)
 
 
 def test_a_space_is_read_back_from_what_was_written() -> None:
@@ -292,3 +289,55 @@ def test_clips_are_written_as_sheets_and_animations(tmp_path: Path) -> None:
         space.render(x[0], tmp_path / "b.png")
     with pytest.raises(InputError, match="expected a name ending in"):
         space.render(x, tmp_path / "b.avi")
+
+
+@pytest.mark.parametrize("rate", [12, 12.5, 29.97, Fraction(30000, 1001), 23.976, Fraction(1, 2)])
+@pytest.mark.parametrize("sides", [(33, 35), (64, 48), (1, 7)])
+def test_a_film_keeps_number_size_and_rate(tmp_path: Path, rate: float | Fraction, sides: tuple[int, int]) -> None:
+    av = pytest.importorskip("av")
+    space = Video(frames=7, channels=1, height=sides[0], width=sides[1])
+    x = torch.randint(0, 256, (1, *space.shape), dtype=torch.uint8)
+    with av.open(str(space.render(x, tmp_path / "one.mp4", frames_per_s=rate))) as film:
+        stream = film.streams.video[0]
+        frames = [frame.to_ndarray(format="gray") for frame in film.decode(stream)]
+        assert stream.average_rate == {29.97: Fraction(30000, 1001), 23.976: Fraction(24000, 1001)}.get(rate, Fraction(rate))
+    assert [frame.shape for frame in frames] == [sides] * 7
+
+
+def test_a_film_that_keeps_time_though_its_format_counts_hundredths(tmp_path: Path) -> None:
+    x = torch.randint(0, 256, (1, 30, 3, 8, 8), dtype=torch.uint8)
+    space = Video(frames=30, height=8, width=8, fps=12.0)
+    for name, tolerance in (("a.gif", 10), ("a.webp", 1)):
+        with Pillow.open(space.render(x, tmp_path / name)) as film:
+            lasted = 0
+            for k in range(film.n_frames):
+                film.seek(k)
+                film.load()
+                lasted += film.info["duration"]
+        assert abs(lasted - 2500) <= tolerance, "thirty frames at 12/s last two and a half seconds"
+
+
+def test_films_that_cannot_be(tmp_path: Path) -> None:
+    from agon.spaces.animation import write_animation
+
+    with pytest.raises(InputError, match=r"0\.001 to 1000"):
+        Video().render(torch.zeros(1, *Video().shape, dtype=torch.uint8), tmp_path / "a.mp4", frames_per_s=1e4)
+    with pytest.raises(InputError, match=r"\.gif file, which is written in one go"):
+        write_animation(tmp_path / "a.gif", (np.zeros((3, 1024, 1200), np.uint8) for _ in range(80)), 12)
+    with pytest.raises(InputError, match="without frames"):
+        write_animation(tmp_path / "a.mp4", [], 12)
+    assert not list(tmp_path.iterdir()), "nothing half-written stays"
+
+
+def test_slices_show_a_moving_edge(tmp_path: Path) -> None:
+    space = Video(frames=12, channels=1, height=20, width=30)
+    x = torch.zeros(1, *space.shape, dtype=torch.uint8)
+    for t in range(12):
+        x[0, t, 0, 5:9, t : t + 4] = 255
+    with Pillow.open(space.slices(x, tmp_path / "s.png")) as sheet:
+        view = np.asarray(sheet.convert("L"))
+    by = view.shape[0] // 12
+    assert view.shape == (12 * by, by * (30 + 2 + 20))
+    for t in (0, 5, 11):
+        lit = np.flatnonzero(view[t * by, : 30 * by])
+        assert (lit[0] // by, lit[-1] // by) == (t, t + 3), "a steady motion is a slanted line"

@@ -5,7 +5,8 @@ The same seed gives the same samples whatever the batch and, to rounding, the de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,14 @@ def draw(
         given, size = Batch() if labels is None else Batch(y=labels[low:high].to(p.device)), high - low
         if first is not None:
             given["first"] = space.normalise(first[low:high].to(p.device))
-        if latents is not None:
-            return _in_bites(game, p, latents[low:high].to(p.device), given, space)
-        if has_latents(game):
+        if latents is not None or has_latents(game):
             # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
-            return _in_bites(game, p, game.latents(p, CHUNK)[:size], given, space)
+            z = game.latents(p, CHUNK)[:size] if latents is None else latents[low:high].to(p.device)
+
+            def some(a: int, b: int) -> Tensor:
+                return _sample(game, p, b - a, z[a:b], Batch({name: value[a:b] for name, value in given.items()}))
+
+            return in_bites(0, size, space, some)
         whole = Batch({k: torch.cat([v, v.new_zeros(CHUNK - size, *v.shape[1:])]) for k, v in given.items()})
         return _sample(game, p, CHUNK, None, whole)[:size]
 
@@ -76,21 +80,28 @@ def in_chunks(
     p: Players, space: Space, n: int, part: Callable[[int, int], Tensor], *, seed: int = 0, stored: bool = True
 ) -> Tensor:  # fmt: skip
     """n samples made chunk by chunk by `part(low, high)`: players in evaluation mode, random state seeded for each chunk and given back."""
-    was_training = [module for _, module in p.items() if module.training]
     parts: list[Tensor] = []
+    for index, low in enumerate(range(0, n, CHUNK)):
+        with still(p, mix(seed, index)):
+            x = part(low, min(low + CHUNK, n))
+            parts.append((space.to_bytes(x.float()) if stored else x.float()).cpu())
+    return torch.cat(parts) if parts else torch.empty(0)
+
+
+@contextmanager
+def still(p: Players, seed: int) -> Iterator[None]:
+    """Players in evaluation mode, without gradients, random state seeded; afterwards everything is as it was."""
+    was_training = [module for _, module in p.items() if module.training]
     devices = [torch.cuda.current_device()] if p.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         for module in was_training:
             module.eval()
         try:
-            for index, low in enumerate(range(0, n, CHUNK)):
-                torch.manual_seed(mix(seed, index))
-                x = part(low, min(low + CHUNK, n))
-                parts.append((space.to_bytes(x.float()) if stored else x.float()).cpu())
+            torch.manual_seed(seed)
+            yield
         finally:
             for module in was_training:
                 module.train()
-    return torch.cat(parts) if parts else torch.empty(0)
 
 
 def needs_first(game: Game) -> bool:
@@ -113,11 +124,10 @@ def fresh_latents(game: Game, p: Players, n: int, *, seed: int = 0) -> Tensor:
     return torch.cat(parts)
 
 
-def _in_bites(game: Game, p: Players, z: Tensor, given: Batch, space: Space) -> Tensor:
-    """Samples of these latents; of clips a few at a time, as a chunk of them would fill the memory of a small machine."""
+def in_bites(low: int, high: int, space: Space, make: Callable[[int, int], Tensor]) -> Tensor:
+    """make(low, high) in parts, joined: of clips a few at a time, as a chunk of them would fill the memory of a small machine."""
     bite = CHUNK if len(space.shape) < 4 else max(1, CHUNK // space.shape[0])
-    starts = range(0, len(z), bite)
-    parts = [_sample(game, p, len(z[k : k + bite]), z[k : k + bite], Batch({n: v[k : k + bite] for n, v in given.items()})) for k in starts]
+    parts = [make(k, min(k + bite, high)) for k in range(low, high, bite)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 

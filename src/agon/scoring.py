@@ -19,7 +19,7 @@ from agon.data import DataSet
 from agon.errors import InputError
 from agon.game import Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
-from agon.sampling import draw, needs_first
+from agon.sampling import draw, needs_first, still
 from agon.spaces import Space
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def open_probe(game: Game, p: Players, space: Space, conditions: Conditions) -> 
         return conditions.draw(n, seed=mix(seed, 17))
 
     def latents(n: int, y: Tensor | None, seed: int) -> Tensor:
-        with _still(p, mix(seed, 19)):
+        with still(p, mix(seed, 19)):
             z = game.latents(p, n)
             return z if latent == "z" else generator.mapping(z, None if y is None else y.to(z.device))  # type: ignore[union-attr,operator]
 
@@ -80,34 +80,11 @@ def open_probe(game: Game, p: Players, space: Space, conditions: Conditions) -> 
         if latent == "z":
             made = draw(game, p, space, len(x), seed=mix(seed, 23), labels=y, latents=x, stored=False)
         else:
-            with _still(p, mix(seed, 23)):
+            with still(p, mix(seed, 23)):
                 made = generator.synthesis(x).float()  # type: ignore[union-attr,operator]
         return (made.clamp(-1, 1) + 1) * 127.5
 
     return Probe(latent, labels, latents, render)
-
-
-class _still:
-    """Players in evaluation mode, without gradients, with random state forked and seeded."""
-
-    def __init__(self, p: Players, seed: int) -> None:
-        self.p, self.seed = p, seed
-
-    def __enter__(self) -> None:
-        self.was_training = [module for _, module in self.p.items() if module.training]
-        for module in self.was_training:
-            module.eval()
-        self.fork = torch.random.fork_rng(devices=[torch.cuda.current_device()] if self.p.device.type == "cuda" else [])
-        self.no_grad = torch.no_grad()
-        self.fork.__enter__()
-        self.no_grad.__enter__()
-        torch.manual_seed(self.seed)
-
-    def __exit__(self, *error: Any) -> None:
-        self.no_grad.__exit__(*error)
-        self.fork.__exit__(*error)
-        for module in self.was_training:
-            module.train()
 
 
 @dataclass

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from agon import firsts
+from agon.clips import film, swapped
 from agon.conditions import Conditions, Numbers, Tags
 from agon.config import decode, encode, override
 from agon.data import Data, open_data
@@ -23,9 +26,9 @@ from agon.game import Game, Players, mix
 from agon.latent import Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
-from agon.sampling import Drawn, as_drawn, draw, has_latents
+from agon.sampling import Drawn, as_drawn, draw, has_latents, needs_first
 from agon.scoring import open_extractor, take_scores
-from agon.spaces import space_from_json
+from agon.spaces import Video, space_from_json
 
 
 class Trained:
@@ -60,24 +63,76 @@ class Trained:
 
     def sample(
         self, n: int = 64, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
-        numbers: Numbers | None = None,
+        numbers: Numbers | None = None, text: str | Sequence[str] | None = None, length: int | None = None, first: Any = None,
     ) -> Drawn:  # fmt: skip
-        """n samples: uint8 [n, H, W, C] pictures or float32 [n, d] points.
+        """n samples: uint8 [n, H, W, C] pictures, uint8 [n, T, H, W, C] clips or float32 [n, d] points.
 
         label: a class by name or number, or one a sample. tags: those that are on, "!hat" for off. numbers: in their own units, or
-        (from, to). What is left open is drawn as the training set has it. Raises InputError for a condition the run does not know.
+        (from, to). text: a caption, or one a sample. What is left open is drawn as the training set has it. Of clips, length: how many
+        frames; first: the frame they begin with, uint8 [H, W, C] or one a clip. Raises InputError for what the run does not know.
         """
-        return as_drawn(self.space, self.sample_stored(n, seed=seed, label=label, tags=tags, numbers=numbers))
+        wish = {
+            name: value for name, value in (("label", label), ("tags", tags), ("numbers", numbers), ("text", text)) if value is not None
+        }
+        if length is None and first is None:
+            return as_drawn(self.space, self.sample_stored(n, seed=seed, **wish))
+        begin = None if first is None else torch.as_tensor(first).movedim(-1, -3)
+        return as_drawn(self.space, torch.cat(list(self.film(n, length=length, seed=seed, first=begin, **wish)), dim=1))
 
-    def sample_stored(
-        self, n: int, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
-        numbers: Numbers | None = None,
-    ) -> Tensor:  # fmt: skip
-        """The same in stored form, uint8 [n, C, H, W] or float [n, d]."""
+    def sample_stored(self, n: int, *, seed: int = 0, **wish: Any) -> Tensor:
+        """The same in stored form, uint8 [n, C, H, W] or [n, T, C, H, W] or float [n, d]; wish: label, tags, numbers or text."""
         if n < 1:
             raise InputError(f"-n is {n}; expected 1 or more samples.")
-        y = self.conditions.ask(n, seed=seed, label=label, tags=tags, numbers=numbers)
-        return draw(self.game, self.players, self.space, n, seed=seed, labels=y)
+        y = self.conditions.ask(n, seed=seed, **wish)
+        return draw(self.game, self.players, self.space, n, seed=seed, labels=y, first=self.begin(n))
+
+    def film(
+        self, n: int = 1, *, length: int | None = None, seed: int = 0, fps: float | Fraction | None = None, first: Tensor | None = None, **wish: Any
+    ) -> Iterator[Tensor]:  # fmt: skip
+        """n clips of `length` frames as parts uint8 [n, t, C, H, W] one after the other, in memory that does not grow with length.
+
+        fps: of a generator that is continuous in time, the rate its frames are made for. first: uint8 [C, H, W], or one a clip. wish: as in
+        `sample`. Raises InputError for a run that makes no clips, and for a length it cannot make.
+        """
+        space = self._clips(n, length)
+        y = self.conditions.ask(n, seed=seed, **wish)
+        return film(
+            self.game, self.players, space, n, seed=seed, frames=length, fps=fps, labels=y, first=self.begin(n, first),
+        )  # fmt: skip
+
+    def swap(
+        self, rows: int, columns: int, *, length: int | None = None, seed: int = 0, first: Tensor | None = None, **wish: Any
+    ) -> Iterator[Tensor]:  # fmt: skip
+        """The table of contents × motions: parts uint8 [(rows + 1) · (columns + 1), t, C, H, W], under one condition. Raises InputError."""
+        space, cells = self._clips(min(rows, columns), length), (rows + 1) * (columns + 1) - 1
+        y = self.conditions.ask(cells, seed=seed, alike=True, **wish)
+        begin = self.begin(1, first)
+        return swapped(
+            self.game, self.players, space, rows, columns, seed=seed, frames=length, labels=y,
+            first=None if begin is None else firsts.repeated(begin, cells),
+        )  # fmt: skip
+
+    def begin(self, n: int, first: Tensor | None = None) -> Tensor | None:
+        """Frames uint8 [n, C, H, W] that n clips begin with: those given, else the run's own; None for a game that is given none."""
+        if not needs_first(self.game):
+            if first is not None:
+                raise InputError("--first gives the frame that clips begin with, and this run makes its own; train --recipe video-first.")
+            return None
+        if first is None:
+            return firsts.kept(self.directory, n)
+        first = first if first.dim() == 4 else first[None]
+        if tuple(first.shape[1:]) != tuple(self.space.shape[1:]) or first.dtype != torch.uint8:
+            raise InputError(
+                f"the first frames are {first.dtype} {list(first.shape)}; expected uint8 [n, {', '.join(map(str, self.space.shape[1:]))}]."
+            )
+        return firsts.repeated(first, n)
+
+    def _clips(self, n: int, length: int | None) -> Video:
+        if not isinstance(self.space, Video):
+            raise InputError(f"--length, --fps, --first and --swap are for clips; this run makes {self.space.describe()}. Leave them out.")
+        if n < 1 or (length is not None and length < 1):
+            raise InputError(f"{n} clips of {length or self.space.frames} frames were asked for; expected 1 or more of both.")
+        return self.space
 
     def sample_rows(self, labels: Sequence[str | int], per_class: int = 8, *, seed: int = 0) -> Drawn:
         """`per_class` samples of each class, [len(labels) · per_class, …]: a row a class, a column of like latents."""
@@ -90,7 +145,9 @@ class Trained:
                 torch.manual_seed(mix(seed, 0))
                 z = self.game.latents(self.players, per_class).cpu()
             z = z.repeat(len(labels), *[1] * (z.dim() - 1))
-        return as_drawn(self.space, draw(self.game, self.players, self.space, n, seed=seed, labels=y, latents=z))
+        first = self.begin(per_class)
+        first = None if first is None else first.repeat(len(labels), *[1] * (first.dim() - 1))
+        return as_drawn(self.space, draw(self.game, self.players, self.space, n, seed=seed, labels=y, latents=z, first=first))
 
     def _labels(self, n: int, seed: int, wish: Any) -> Tensor | None:
         # The latent tools hand a wish through: a class, or {"tags": …}, {"numbers": …}.
@@ -103,7 +160,7 @@ class Trained:
 
     def latents_in(self, kind: Literal["auto", "z", "w"]) -> Latents:
         """The latent space asked for. Raises InputError for w without a mapping."""
-        return Latents(self.game, self.players, self.space, labels=self._labels, kind=kind)
+        return Latents(self.game, self.players, self.space, labels=self._labels, kind=kind, first=self.begin(1))
 
     def edits(self) -> list[Edit]:
         """The run's named edits, from its edits.json."""

@@ -17,7 +17,7 @@ from agon.errors import InputError
 from agon.game import Batch, Game, Players, mix
 from agon.latent import paths
 from agon.latent.codes import Codes, Kind
-from agon.sampling import CHUNK, Drawn, as_drawn, fresh_latents, has_latents, in_chunks
+from agon.sampling import CHUNK, Drawn, as_drawn, fresh_latents, has_latents, in_bites, in_chunks
 from agon.spaces import Space
 
 if TYPE_CHECKING:
@@ -32,10 +32,14 @@ class Latents:
     """The latent space of a trained game. kind: "w", "z" or "auto" (w where the player G has `mapping` and `synthesis`)."""
 
     def __init__(
-        self, game: Game, players: Players, space: Space, *, labels: Labels | None = None, kind: Literal["auto", "z", "w"] = "auto"
-    ) -> None:
-        """labels(n, seed, label) gives conditions as the run draws them. Raises InputError for w without a mapping."""
-        self.game, self.players, self.space = game, players, space
+        self, game: Game, players: Players, space: Space, *, labels: Labels | None = None, kind: Literal["auto", "z", "w"] = "auto",
+        first: Tensor | None = None,
+    ) -> None:  # fmt: skip
+        """labels(n, seed, label) gives conditions as the run draws them; first: uint8 [1, C, H, W], the frame that all clips begin with.
+
+        Raises InputError for w without a mapping.
+        """
+        self.game, self.players, self.space, self.first = game, players, space, first
         self._labels = labels or (lambda n, seed, label: None)
         mapped = "G" in players and all(callable(getattr(players.G, name, None)) for name in ("mapping", "synthesis"))
         if kind == "w" and not mapped:
@@ -56,7 +60,7 @@ class Latents:
         return self._mapped(fresh_latents(self.game, self.players, n, seed=seed), self._labels(n, seed, label))
 
     def pictures(self, codes: Codes, *, seed: int = 0) -> Drawn:
-        """Codes as samples: uint8 [n, H, W, C] pictures or float32 [n, d] points. seed: of whatever noise the generator adds."""
+        """Codes as samples: uint8 [n, H, W, C] pictures, uint8 [n, T, H, W, C] clips or float32 [n, d] points. seed: of whatever noise the generator adds."""
         return as_drawn(self.space, self.stored(codes, seed=seed))
 
     def stored(self, codes: Codes, *, seed: int = 0) -> Tensor:
@@ -66,7 +70,7 @@ class Latents:
         def part(low: int, high: int) -> Tensor:
             if has_latents(self.game):
                 self.game.latents(self.players, CHUNK)  # drawn and dropped, so that a generator's own noise is that of `sample`
-            return self.forward(codes[low:high])
+            return in_bites(low, high, self.space, lambda a, b: self.forward(codes[a:b]))
 
         return in_chunks(self.players, self.space, len(codes), part, seed=seed)
 
@@ -75,8 +79,10 @@ class Latents:
         at = codes.at.to(self.players.device)
         if codes.kind == "w":
             return self.players.G.synthesis(at)  # type: ignore[operator]
-        given = {} if codes.y is None else {"given": Batch(y=codes.y.to(self.players.device))}
-        return self.game.sample(self.players, len(codes), z=at, **given)
+        given = Batch() if codes.y is None else Batch(y=codes.y.to(self.players.device))
+        if self.first is not None:
+            given["first"] = self.space.normalise(self.first.to(self.players.device)).expand(len(codes), *self.first.shape[1:])
+        return self.game.sample(self.players, len(codes), z=at, **({"given": given} if given else {}))
 
     def check(self, codes: Codes) -> None:
         """Raise InputError unless these codes are of this space."""

@@ -1,12 +1,12 @@
-"""From pixels to a file: grids, animations, scatter plots, written whole or not at all."""
+"""From pixels to a file: grids, time slices, scatter plots, written whole or not at all."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +18,20 @@ from torch import Tensor
 from agon.errors import InputError
 from agon.spaces.pictures import BACKGROUND
 
+STILL = (".png", ".jpg", ".jpeg", ".webp")
 
-def write_picture(target: Path, x: Tensor, columns: int | None, frames_per_s: float) -> Path:
-    """Write [N, C, H, W] uint8 as a grid or, by the suffix, as an animation of N frames. Raises InputError."""
+
+def write_grid(target: Path, x: Tensor, columns: int | None) -> Path:
+    """Write [N, C, H, W] uint8 as a grid, by the suffix .png, .jpg or .webp. Raises InputError."""
     suffix = target.suffix.lower()
-    if suffix in (".png", ".jpg", ".jpeg", ".webp"):
-        grid = _grid(x.numpy(), columns, opaque=suffix in (".jpg", ".jpeg"))
-        picture_format = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
-        how: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {"quality": 92} if picture_format == "JPEG" else {}
-        return _replace_file(target, lambda path: grid.save(path, format=picture_format, **how))
-    if suffix in (".gif", ".mp4"):
-        return write_animation(target, (frame.numpy() for frame in x), frames_per_s)
-    raise InputError(f"cannot write {target.name!r}: expected a name ending in .png, .jpg, .webp, .gif or .mp4")
-
-
-def write_animation(target: Path, frames: Iterable[np.ndarray], frames_per_s: float) -> Path:
-    """Write uint8 frames [C, H, W], all of one size, as .mp4, .gif or animated .webp; .mp4 is written frame by frame. Raises InputError."""
-    suffix = target.suffix.lower()
-    pictures = (_picture(_on_white(frame)) for frame in frames)
-    if suffix == ".mp4":
-        return _replace_file(target, lambda path: _write_mp4(path, pictures, frames_per_s))
-    first, *rest = pictures
-    more: dict[str, Any] = {"duration": round(1000 / frames_per_s), "loop": 0, "save_all": True, "append_images": rest}
-    if suffix == ".gif":
-        return _replace_file(target, lambda path: first.save(path, "GIF", optimize=False, **more))
-    if suffix == ".webp":
-        return _replace_file(target, lambda path: first.save(path, "WEBP", quality=90, method=4, **more))
-    raise InputError(f"cannot write {target.name!r}: expected a name ending in .mp4, .gif or .webp")
+    if suffix not in STILL:
+        raise InputError(f"cannot write {target.name!r}: expected a name ending in .png, .jpg, .webp, .gif or .mp4")
+    grid = picture_of(sheet_of(x.numpy(), columns, opaque=suffix in (".jpg", ".jpeg")))
+    picture_format = {".png": "PNG", ".webp": "WEBP"}.get(suffix, "JPEG")
+    how: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {"quality": 92} if picture_format == "JPEG" else {}
+    with written_beside(target) as path:
+        grid.save(path, format=picture_format, **how)
+    return target
 
 
 def enlarged(x: Tensor, scale: int | None) -> Tensor:
@@ -53,35 +40,33 @@ def enlarged(x: Tensor, scale: int | None) -> Tensor:
     return x.repeat_interleave(by, -2).repeat_interleave(by, -1) if by > 1 else x
 
 
-def _replace_file(target: Path, write: Callable[[Path], None]) -> Path:
-    """Write beside the target, then rename, so that a reader never meets half a file."""
+@contextmanager
+def written_beside(target: Path) -> Iterator[Path]:
+    """A path to write to that becomes `target` at the end, so that a reader never meets half a file. Raises InputError where it cannot."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         try:
-            write(beside)
+            yield beside
             os.replace(beside, target)
         finally:
             beside.unlink(missing_ok=True)
     except OSError as error:
         why = error.strerror or str(error)
         raise InputError(f"cannot write {target}: {why}; choose another place or make room there") from None
-    return target
 
 
-def _on_white(array: np.ndarray) -> np.ndarray:
+def on_white(array: np.ndarray) -> np.ndarray:
+    """RGBA [4, H, W] composited on white; other channels as they are."""
     if array.shape[0] != 4:
         return array
     alpha = array[3:].astype(np.uint32)
     return ((array[:3] * alpha + BACKGROUND * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
-def _picture(array: np.ndarray) -> Pillow.Image:
+def picture_of(array: np.ndarray) -> Pillow.Image:
+    """uint8 [C, H, W] as Pillow has it."""
     return Pillow.fromarray(array[0] if array.shape[0] == 1 else np.ascontiguousarray(array.transpose(1, 2, 0)))
-
-
-def _grid(x: np.ndarray, columns: int | None, *, opaque: bool, gap: int = 2) -> Pillow.Image:
-    return _picture(sheet_of(x, columns, opaque=opaque, gap=gap))
 
 
 def sheet_of(x: np.ndarray, columns: int | None = None, *, opaque: bool = True, gap: int = 2) -> np.ndarray:
@@ -96,28 +81,7 @@ def sheet_of(x: np.ndarray, columns: int | None = None, *, opaque: bool = True, 
     for k in range(count):
         top, left = k // columns * (height + gap), k % columns * (width + gap)
         sheet[:, top : top + height, left : left + width] = x[k]
-    return _on_white(sheet) if opaque else sheet
-
-
-def _write_mp4(path: Path, frames: Iterable[Pillow.Image], frames_per_s: float) -> None:
-    try:
-        import av
-    except ImportError:
-        raise InputError("writing .mp4 needs PyAV: pip install 'agon-gan[video]', or ask for .gif") from None
-    from fractions import Fraction
-
-    waiting = iter(frames)
-    first = next(waiting)
-    width, height = (side + side % 2 for side in first.size)  # H.264 with 4:2:0 colour wants even sides
-    with av.open(str(path), mode="w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(frames_per_s).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": "16"}
-        for frame in itertools.chain([first], waiting):
-            canvas = Pillow.new("RGB", (width, height), (BACKGROUND,) * 3)
-            canvas.paste(frame, (0, 0))
-            container.mux(stream.encode(av.VideoFrame.from_image(canvas)))
-        container.mux(stream.encode())
+    return on_white(sheet) if opaque else sheet
 
 
 def scatter(points: np.ndarray, extent: float, side: int = 384, limit: int = 10_000) -> np.ndarray:
@@ -137,3 +101,19 @@ def scatter(points: np.ndarray, extent: float, side: int = 384, limit: int = 10_
     for px, py in places:
         draw.ellipse([px - 3, py - 3, px + 3, py + 3], fill=(20, 70, 160, 110))
     return np.array(plot.resize((side, side), Pillow.Resampling.BOX)).transpose(2, 0, 1).copy()
+
+
+def time_slices(x: np.ndarray, gap: int = 2) -> np.ndarray:
+    """Clips [N, T, C, H, W] -> [N, C, T, W + gap + H]: what a scan line sees, time downwards.
+
+    On the left the row of pixels that changes most over the clip, on the right such a column. What stands still draws upright lines, what moves
+    steadily slanted ones; flicker is a ladder, drift a change of colour downwards.
+    """
+    n, frames, channels, height, width = x.shape
+    sheet = np.full((n, channels, frames, width + gap + height), BACKGROUND, dtype=np.uint8)
+    for k, clip in enumerate(x):
+        change = clip.astype(np.float32).std(axis=0).mean(axis=0)  # [H, W]
+        row, column = int(change.mean(axis=1).argmax()), int(change.mean(axis=0).argmax())
+        sheet[k, :, :, :width] = clip[:, :, row].transpose(1, 0, 2)
+        sheet[k, :, :, width + gap :] = clip[:, :, :, column].transpose(1, 0, 2)
+    return sheet

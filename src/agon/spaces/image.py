@@ -11,8 +11,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from agon.errors import InputError
+from agon.spaces.animation import write_picture
 from agon.spaces.base import Space
-from agon.spaces.drawing import enlarged, write_picture
+from agon.spaces.drawing import enlarged
 from agon.spaces.pictures import CHANNEL_WORDS, Filter, Resize, fit, open_picture, to_pixels, to_range
 
 

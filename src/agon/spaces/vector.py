@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from agon.errors import InputError
+from agon.spaces.animation import write_picture
 from agon.spaces.base import Space
-from agon.spaces.drawing import scatter, write_picture
+from agon.spaces.drawing import scatter
 
 
 @dataclass(frozen=True, kw_only=True)

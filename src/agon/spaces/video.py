@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from agon.errors import InputError
+from agon.spaces.animation import evened, write_animation
 from agon.spaces.base import Space
-from agon.spaces.drawing import enlarged, sheet_of, write_animation, write_picture
+from agon.spaces.drawing import enlarged, sheet_of, time_slices, write_grid
 from agon.spaces.image import Image
 from agon.spaces.pictures import CHANNEL_WORDS, Filter, Resize, to_pixels, to_range
 
@@ -69,19 +73,37 @@ class Video(Space):
         *,
         columns: int | None = None,
         scale: int | None = None,
-        frames_per_s: float | None = None,
+        frames_per_s: float | Fraction | None = None,
     ) -> Path:
         """Write clips [N, T, C, H, W] (uint8, or float in [-1, 1]) as one file; the suffix of `path` decides.
 
-        .mp4 .gif .webp: all clips play side by side, `columns` wide (default: the nearest to a square), at the space's rate unless told.
-        .png .jpg: a contact sheet, a clip a row, at most 16 of its frames. Raises InputError on an unknown suffix or an unwritable path.
+        .mp4 .gif .webp: all clips play side by side, `columns` wide (default: the nearest to a square), at the space's rate unless told; a
+        single clip as .mp4 keeps its size. .png .jpg: a contact sheet, a clip a row, at most 16 of its frames. `scale` enlarges by whole
+        pixels; by default until a side has 64. Raises InputError on an unknown suffix or an unwritable path.
         """
         target = Path(path)
         x = self.to_bytes(x).cpu()
         if x.ndim != 5 or 0 in x.shape or x.shape[2] not in CHANNEL_WORDS:
             raise InputError(f"render got shape {tuple(x.shape)}; expected [N, T, C, H, W] with N and T > 0 and C of 1, 3 or 4")
         if target.suffix.lower() in (".png", ".jpg", ".jpeg"):
-            shown = x[:, [round(k) for k in np.linspace(0, x.shape[1] - 1, min(SHEET_FRAMES, x.shape[1]))]]
-            return write_picture(target, enlarged(shown.flatten(0, 1), scale), shown.shape[1], 1.0)
-        steps = (enlarged(x[:, k], scale).numpy() for k in range(x.shape[1]))
-        return write_animation(target, (sheet_of(step, columns) for step in steps), frames_per_s or self.fps)
+            return write_grid(target, enlarged(x[:, shown(x.shape[1])].flatten(0, 1), scale), min(SHEET_FRAMES, x.shape[1]))
+        return write_animation(target, (self.frame(x[:, k], target, columns, scale) for k in range(x.shape[1])), frames_per_s or self.fps)
+
+    def frame(self, x: Tensor, path: Path, columns: int | None = None, scale: int | None = None) -> np.ndarray:
+        """One moment of several clips, uint8 [N, C, H, W], side by side as `render` puts them into `path`: uint8 [C, h, w]."""
+        film = path.suffix.lower() == ".mp4"
+        if film and len(x) == 1:
+            return enlarged(x[0], scale or 1).numpy()
+        sheet = sheet_of(enlarged(x, scale).numpy(), columns)
+        return evened(sheet) if film else sheet
+
+    def slices(self, x: Tensor, path: Path | str, *, columns: int | None = None) -> Path:
+        """Write x–t views of clips uint8 [N, T, C, H, W]: see `drawing.time_slices`. By default two clips side by side."""
+        views = torch.from_numpy(time_slices(x.cpu().numpy()))
+        by = max(1, math.ceil(48 / x.shape[1]), math.ceil(64 / max(x.shape[-2:])))
+        return write_grid(Path(path), enlarged(views, by), columns or min(2, len(x)))
+
+
+def shown(frames: int) -> list[int]:
+    """The frames of a clip that a contact sheet shows."""
+    return [round(k) for k in np.linspace(0, frames - 1, min(SHEET_FRAMES, frames))]
