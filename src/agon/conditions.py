@@ -234,8 +234,8 @@ class Conditions:
     def gallery(self) -> tuple[int, int, Tensor | None, list[str]]:
         """The fixed grid of a run: how many samples, in how many columns, their conditions, and a caption a column.
 
-        A class a column where there are 2 to 12; of tags and captions the 8 commonest combinations; of numbers 8 real rows in order of the
-        first of them. [] of captions where columns mean nothing. 8 samples a column, of clips 2.
+        A class a column where there are 2 to 12; of tags the 8 commonest combinations; of captions 8 in order of their words; of numbers
+        8 real rows in order of the first of them. [] of captions where columns mean nothing. 8 samples a column, of clips 2.
         """
         k, clips = self.space.num_classes, len(self.space.shape) == 4
         if 2 <= k <= 12:
@@ -244,7 +244,10 @@ class Conditions:
         if not len(self.rows):
             n, columns = (16, 4) if clips else (64, 8)
             return n, columns, self.draw(n), []
-        if self.space.tags or self.space.words:
+        if self.space.words:
+            kinds = torch.unique(self.rows, dim=0)
+            chosen = kinds[torch.linspace(0, len(kinds) - 1, min(8, len(kinds))).round().long()]
+        elif self.space.tags:
             kinds, counts = torch.unique(self.rows, dim=0, return_counts=True)
             chosen = kinds[counts.argsort(descending=True, stable=True)[:8]]
         else:

@@ -71,7 +71,7 @@ class Trained:
         (from, to). text: a caption, or one a sample. What is left open is drawn as the training set has it. Of clips, length: how many
         frames; first: the frame they begin with, uint8 [H, W, C] or one a clip. Raises InputError for what the run does not know.
         """
-        wish = {
+        wish: dict[str, Any] = {
             name: value for name, value in (("label", label), ("tags", tags), ("numbers", numbers), ("text", text)) if value is not None
         }
         if length is None and first is None:
@@ -131,7 +131,7 @@ class Trained:
         if not isinstance(self.space, Video):
             raise InputError(f"--length, --fps, --first and --swap are for clips; this run makes {self.space.describe()}. Leave them out.")
         if n < 1 or (length is not None and length < 1):
-            raise InputError(f"{n} clips of {length or self.space.frames} frames were asked for; expected 1 or more of both.")
+            raise InputError(f"-n is {n}; expected 1 or more clips." if n < 1 else f"--length is {length}; expected 1 or more frames.")
         return self.space
 
     def sample_rows(self, labels: Sequence[str | int], per_class: int = 8, *, seed: int = 0) -> Drawn:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agon.cli.base import RunPath, State, Trust, app, line, screen
+from agon.cli.clips import read_table
 from agon.errors import InputError
 
 if TYPE_CHECKING:
@@ -170,10 +171,7 @@ def wished(
 
     table = None
     if mix is not None:
-        rows, _, columns = mix.lower().replace("×", "x").partition("x")
-        if not (rows.isdigit() and columns.isdigit() and int(rows) and int(columns)):
-            raise InputError(f"--mix is '{mix}'; expected ROWSxCOLUMNS, such as 4x6.")
-        table = (int(rows), int(columns))
+        table = read_table(mix, "--mix")
     return Wish(
         truncation=truncation, threshold=threshold, layers=None if layers is None else read_layers(layers), interpolate=interpolate,
         frames=frames, spherical=spherical, grid=grid, mix=table,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from agon.cli.base import Extra, RunPath, State, Trust, app, line, screen
+from agon.cli.clips import FirstOption, FpsOption, LengthOption, SwapOption, filmed
 from agon.cli.latent import LatentsOption, LayersOption, SpaceOption, codes_of, kind, wished
 from agon.cli.settings import assignments
 from agon.errors import InputError
@@ -17,17 +18,22 @@ from agon.errors import InputError
 def sample(
     context: typer.Context,
     run: RunPath,
-    n: Annotated[int, typer.Option("-n", "--n", help="How many.")] = 64,
+    n: Annotated[int | None, typer.Option("-n", "--n", help="How many; default 64, of clips 16.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     label: Annotated[str | None, typer.Option("--class", help="A class, by name or number.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes, a row each: 0,1,2 or cat,dog, or all.")] = None,
     per_class: Annotated[int, typer.Option(help="Samples in each row of --classes.")] = 8,
     tags: Annotated[str | None, typer.Option(help="Tags that are on: smile,hat; with ! off: smile,!hat.")] = None,
     numbers: Annotated[str | None, typer.Option(help="Numbers in their own units: age=30,height=1.7; age=20:60 walks.")] = None,
+    text: Annotated[str | None, typer.Option("--text", help='A caption, such as "a red square moving up".')] = None,
+    length: LengthOption = None,
+    fps: FpsOption = None,
+    first: FirstOption = None,
+    swap: SwapOption = None,
     interpolate: Annotated[
         int | None, typer.Option(help="Walk between so many latents instead; --out walk.gif, walk.mp4 or walk.png.")
     ] = None,
-    frames: Annotated[int, typer.Option(help="Pictures between two latents of a walk.")] = 24,
+    frames: Annotated[int | None, typer.Option(help="Pictures between two latents of a walk; default 24, of clips 6.")] = None,
     spherical: Annotated[
         bool | None, typer.Option("--spherical/--linear", help="Ways between latents; default: spherical in z, linear in w.")
     ] = None,
@@ -39,7 +45,12 @@ def sample(
     space: SpaceOption = "auto",
     latents: LatentsOption = None,
     columns: Annotated[int | None, typer.Option(help="Columns of a grid.")] = None,
-    out: Annotated[Path | None, typer.Option(help="grid.png, a folder/ of single pictures, walk.gif, walk.mp4 or x.npz.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="grid.png, a folder/ of single pictures, walk.gif, walk.mp4, x.npz; of clips clip.mp4, .gif, .webp, a sheet.png or a folder/."
+        ),
+    ] = None,
     weights: Annotated[str, typer.Option(help="ema (averaged) or raw.")] = "ema",
     state: State = "latest",
     trust: Trust = False,
@@ -53,13 +64,30 @@ def sample(
     from agon.trained import load
 
     trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
-    wish = wished(interpolate, frames, spherical, grid, mix, truncation, threshold, layers)
-    asked, warnings = read_wish(trained.conditions, label, tags, numbers)
+    between = frames if frames is not None else 6 if trained.space.kind == "video" else 24
+    wish = wished(interpolate, between, spherical, grid, mix, truncation, threshold, layers)
+    asked, warnings = read_wish(trained.conditions, label, tags, numbers, text)
     for warning in warnings:
         line(screen(), "note", warning)
+    of_clips = {"--length": length, "--fps": fps, "--first": first, "--swap": swap}
+    given = [name for name, value in of_clips.items() if value is not None]
+    plain = classes is None and wish.plain and latents is None and space == "auto"
+    if given and not plain:
+        raise InputError(f"{given[0]} is for clips as they are drawn; leave it out, or --classes and the latent options.")
+    if plain and (given or trained.space.kind == "video"):
+        written, said, notes = filmed(
+            trained, n if n is not None else 16, seed, out, run, columns, asked, length=length, fps=fps, first=first, swap=swap
+        )  # fmt: skip
+        for note in notes:
+            line(screen(), "note", note)
+        line(screen(), "wrote", f"{written} ({said}, seed {seed}, {trained.weights} weights of round {trained.round:,})")
+        return
+    n = 64 if n is None else n
     if classes is not None:
         if asked or not wish.plain or latents is not None:
-            raise InputError("--classes draws a plain row of each class; leave out --class, --tags, --numbers and the latent options.")
+            raise InputError(
+                "--classes draws a plain row of each class; leave out --class, --tags, --numbers, --text and the latent options."
+            )
         every = list(range(trained.space.num_classes))
         rows = every if classes == "all" and every else [word.strip() for word in classes.split(",") if word.strip()]
         drawn, wide = trained.sample_rows(rows, per_class, seed=seed), per_class
@@ -74,6 +102,8 @@ def sample(
         start = None if latents is None else codes_of(view, latents, n, seed, asked)
         drawn, wide = granted(view, wish, n, seed=seed, label=asked or None, start=start)
     name = "walk.gif" if interpolate is not None else "grid.png" if grid else "mix.png" if mix else f"samples-seed{seed}.png"
+    if trained.space.kind == "video":
+        name = name[: name.rindex(".")] + ".webp"
     written = save_samples(drawn, out or run / name, columns=wide if columns is None else columns)
     line(screen(), "wrote", f"{written} ({len(drawn)} samples, seed {seed}, {trained.weights} weights of round {trained.round:,})")
 
