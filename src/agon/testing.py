@@ -151,37 +151,41 @@ def check_space(space: Space) -> None:
         assert space.render(x, Path(folder) / "grid.png").stat().st_size > 0, "render wrote nothing"
 
 
-def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: int = 2, tolerance: float = 1e-2) -> None:
-    """Two processes with half the batch each stay identical to each other, and match one with the whole batch to rounding."""
+def check_ranks(games: Sequence[tuple[Game, Space]], *, batch: int = 8, rounds: int | Sequence[int] = 2, tolerance: float = 1e-2) -> None:
+    """Two processes with half the batch each stay identical to each other, and match one with the whole batch to rounding.
+
+    rounds: one number, or one a game; two processes serve them all.
+    """
     import torch.multiprocessing as processes
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    played = [rounds] * len(games) if isinstance(rounds, int) else list(rounds)
     with tempfile.TemporaryDirectory() as folder:
-        processes.spawn(_rank, args=(port, folder, list(games), batch, rounds), nprocs=2, join=True)
+        processes.spawn(_rank, args=(port, folder, list(games), batch, played), nprocs=2, join=True)
         for index, (game, space) in enumerate(games):
             name = type(game).__name__
             weights = [torch.load(Path(folder) / f"{index}-{rank}.pt", weights_only=True) for rank in range(2)]
             wrong = [k for k in weights[0] if not torch.equal(weights[0][k], weights[1][k])]
-            assert not wrong, f"{name}: after {rounds} rounds the two ranks differ in '{wrong[0]}'"
+            assert not wrong, f"{name}: after {played[index]} rounds the two ranks differ in '{wrong[0]}'"
             if _coupled(game, space):
                 continue
             alone = _engine(game, space)
-            for number in range(rounds):
+            for number in range(played[index]):
                 alone.round(_batches(alone, space, batch, number))
             _assert_close(alone, weights[0], tolerance, "two ranks", _engine(game, space))
             _assert_kept(alone, weights[0], tolerance, "two ranks", _engine(game, space))
 
 
-def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], batch: int, rounds: int) -> None:
+def _rank(rank: int, port: int, folder: str, games: list[tuple[Game, Space]], batch: int, played: list[int]) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE="2", LOCAL_RANK=str(rank), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
     torch.set_num_threads(1)
     ranks.start("cpu")
     half = batch // 2
     for index, (game, space) in enumerate(games):
         engine = _engine(game, space)
-        for number in range(rounds):
+        for number in range(played[index]):
             whole = _batches(engine, space, batch, number)
             engine.round([Batch({k: v[rank * half : (rank + 1) * half] for k, v in b.items()}) for b in whole])
         props = {name: net for name, net in engine.players.items() if name not in game.optim and not getattr(net, "per_rank", False)}

@@ -13,12 +13,11 @@ from agon.run import play, prepare
 from agon.trained import load
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 def test_ring_is_covered(seed: int, tmp_path: Path) -> None:
     """A tenth of the recipe's rounds: every mode is found, and most samples lie near one. The full figure is benchmarks/toys.py."""
-    directory, data_set = prepare(
-        Data(path="ring"), out=tmp_path / "run", settings={"rounds": 600, "seed": seed, "score_every": 0, "tensorboard": False}
-    )
+    settings = {"rounds": 600, "seed": seed, "score_every": 0, "tick": 200, "save_every": 600, "tensorboard": False}
+    directory, data_set = prepare(Data(path="ring"), out=tmp_path / "run", settings=settings)
     play(directory, data_set)
     scores = {row["name"]: row["value"] for row in directory.scores()}
     assert scores["modes"] == 8
@@ -26,8 +25,8 @@ def test_ring_is_covered(seed: int, tmp_path: Path) -> None:
 
 
 def test_digits_are_of_the_class_asked_for(tmp_path: Path) -> None:
-    """400 rounds on the embedded digits: an independent classifier names most samples as what was asked for, and all ten exist."""
-    settings = {"rounds": 400, "score_every": 0, "metrics": ["fd"], "tensorboard": False}
+    """240 rounds on the embedded digits: an independent classifier names most samples as what was asked for, and all ten exist."""
+    settings = {"rounds": 240, "score_every": 0, "metrics": ["fd"], "tick": 40, "tensorboard": False}
     directory, data_set = prepare(Data(path="digits"), out=tmp_path / "run", settings=settings)
     play(directory, data_set)
     run = load(directory.path)
@@ -40,7 +39,7 @@ def test_digits_are_of_the_class_asked_for(tmp_path: Path) -> None:
     assert min(right) > 0.5, right
     assert sum(right) / 10 > 0.85, right
     fd = directory.scores()[-1]
-    assert fd["value"] < 60 * fd["floor"]
+    assert fd["value"] < 6 * fd["floor"]
     assert not any(row["kind"] == "health" for row in directory.events()), "a healthy run raises no alarm"
     samples = run.sample_stored(64, seed=0).float()
     assert (samples - samples.roll(1, 0)).abs().mean() > 10 * torch.finfo(torch.float32).eps
