@@ -138,6 +138,12 @@ def test_light_imports() -> None:
     assert out.strip() == "[]"
 
 
+def test_names_of_test_files_are_unique() -> None:
+    """pytest imports them by their bare names: two of one name stop the whole suite, and only the whole suite."""
+    names = [path.name for path in (SOURCE.parents[1] / "tests").rglob("*.py") if path.name not in ("conftest.py", "__init__.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_torchvision_is_absent() -> None:
     import importlib.util
 

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.recorded_run import make_run
 
 from agon.records import append_jsonl
+from recorded_run import make_run
 
 CODE = "import sys; sys.argv = ['agon', 'doctor', *sys.argv[1:]]\nfrom agon.cli import main\ntry: main()\nfinally: print('torch' in sys.modules)"
 

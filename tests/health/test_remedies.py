@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.health.test_signs import FIRES, history, patient
+from test_signs import FIRES, history, patient
 
 from agon.cli.settings import assignments, data_settings
 from agon.data import Data
