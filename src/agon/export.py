@@ -75,7 +75,7 @@ def _condition(trained: Trained) -> dict[str, Any] | None:
             "y": "float32 [n, k], (value - mean) / sd",
         }  # fmt: skip
     if space.words:
-        return {"kind": "captions", "words": list(space.words), "y": "int64 [n, L], a word's place in words plus 1, padded with 0"}
+        return {"kind": "captions", "names": list(space.words), "y": "int64 [n, L], a word's place in names plus 1, padded with 0"}
     return None
 
 

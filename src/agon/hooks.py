@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from agon import firsts, health, ranks
+from agon.clips import makes_clips, swapped
 from agon.conditions import Conditions, nearest_rows
 from agon.data import DataSet
 from agon.device import memory_mb
@@ -25,13 +26,15 @@ from agon.metrics import Extractor, Score
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw, needs_first
 from agon.scoring import Budget, open_extractor, take_scores
-from agon.spaces import Space
+from agon.spaces import Space, Video
 from agon.stats import Log
 
 if TYPE_CHECKING:
     from agon.run import Run
 
 ANIMATION_FRAMES = 60
+SLICED = 8  # clips of which time slices are shown
+SWAPPED = 3, 4  # contents and motions of the swap table
 
 
 class Show(Protocol):
@@ -172,11 +175,25 @@ class Scene:
             self._render(train.x[index], beside, columns)
 
     def _render(self, x: Tensor, path: Path, columns: int) -> None:
-        """A grid; of clips a contact sheet, and beside it the same clips playing."""
+        """A grid; of clips a contact sheet, the same clips playing, and time slices of the newest."""
         for target in (path, path.with_suffix(".webp"))[: 2 if len(self.space.shape) == 4 else 1]:
             with atomic_path(target) as temporary:
                 picture = self.space.render(x, temporary.with_name(temporary.name + target.suffix), columns=columns)
                 picture.replace(temporary)
+        if isinstance(self.space, Video):
+            self.space.slices(x[:SLICED], path.with_name("slices.png" if path.stem.isdigit() else f"{path.stem}-slices.png"))
+
+    def _swap(self) -> None:
+        """samples/swap.webp: contents × motions, of games that keep them apart."""
+        game, p, space = self.run.game, self.engine.players.ema, self.space
+        if not isinstance(space, Video) or not makes_clips(game, p, space):
+            return
+        rows, columns = SWAPPED
+        cells = (rows + 1) * (columns + 1) - 1
+        labels = Conditions.of(space, self.data_set.train.y, self.data_set.card.get("labels", {})).ask(cells, alike=True)
+        first = firsts.repeated(firsts.frames_of(self.data_set, 1), cells) if needs_first(game) else None
+        (table,) = swapped(game, p, space, rows, columns, labels=labels, first=first)
+        space.render(table, self.directory.path / "samples" / "swap.webp", columns=columns + 1)
 
     # -- scores ------------------------------------------------------------------------------------------------------------------
 
@@ -258,9 +275,11 @@ class Scene:
         return bool(rows) and rows[-1]["kind"] == "done" and rows[-1]["round"] == round
 
     def finish(self, end: str, **fields: Any) -> None:
-        """Record the end; make the animation of a finished run."""
-        if end == "done" and ranks.is_main():
-            animate(self.directory)
+        """Record the end; make the animation of a finished run, and of clips the table of contents × motions."""
+        if ranks.is_main():
+            self._swap()
+            if end == "done":
+                animate(self.directory)
         self.log.event("done" if end == "done" else "stop", self.engine.clock.round, self.engine.clock.seen, **fields)
 
 

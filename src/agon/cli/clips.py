@@ -50,6 +50,7 @@ def read_first(space: Video, path: Path) -> Tensor:
     """The first frame uint8 [C, H, W] of a picture or a film, brought to the run's size as its data were. Raises InputError."""
     import torch
 
+    from agon.data.containers import open_container
     from agon.spaces import Unreadable
 
     try:
@@ -58,23 +59,13 @@ def read_first(space: Video, path: Path) -> Tensor:
         raise InputError(f"cannot read '{path}': {error.strerror or error}; --first expects a picture or a film.") from None
     try:
         return torch.from_numpy(space.picture.decode(raw))
-    except Unreadable as no_picture:
-        return torch.from_numpy(space.picture.fit(_opening(path, str(no_picture))))
-
-
-def _opening(path: Path, why: str) -> Any:
-    """The first frame of a film as a picture. Raises InputError, telling why it is no picture either."""
+    except Unreadable as error:
+        no_picture = str(error)
     try:
-        import av
-    except ImportError:
-        raise InputError(f"'{path}' is no picture ({why}), and reading films needs PyAV: pip install 'agon-gan[video]'.") from None
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                return frame.to_image()
-    except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
-        raise InputError(f"--first '{path}' is neither a picture ({why}) nor a film ({error}).") from None
-    raise InputError(f"--first '{path}' holds no picture and no frame; give another file.")
+        steps = open_container(lambda: path).frames()
+        return torch.from_numpy(space.picture.fit(next(step for step in steps if not isinstance(step, str))[1]))
+    except (Unreadable, StopIteration) as error:
+        raise InputError(f"--first '{path}' is neither a picture ({no_picture}) nor a film ({error}).") from None
 
 
 def filmed(

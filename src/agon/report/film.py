@@ -1,4 +1,4 @@
-"""The pictures of a run as data URIs within a size budget: a film of sample grids, the last grid in full, real data beside.
+"""The pictures of a run as data URIs within a size budget: a film of sample grids, the last grid in full, real data beside, clips playing.
 
 Grids of tiny images are kept exactly (lossless); when that is too heavy, quality goes down first and size second.
 """
@@ -15,6 +15,7 @@ from PIL import Image, ImageSequence, features
 
 FRAMES = 40  # at most this many frames in a film
 FILM_BYTES = 3_400_000  # of base64 text for all frames but the last
+MOVING_BYTES = 1_600_000  # of base64 text for each animation
 STILL_BYTES = 800_000  # of base64 text for the last grid, which is there twice, and for the real one
 FILM_SIDE = 1024  # pixels of a frame's longer side
 STILL_SIDE = 2048
@@ -35,12 +36,31 @@ class Frame:
     round: int | None
 
 
+@dataclass(frozen=True)
+class Moving:
+    """An animation: a data URI that plays, one that stands still, and the size on disk in pixels."""
+
+    uri: str
+    still: str
+    width: int
+    height: int
+    frames: int
+
+
 @dataclass
 class Film:
-    """Frames in order of rounds (the last one in full quality), the real grid if there is one, and what went wrong."""
+    """Frames in order of rounds (the last one in full quality), the real grid if there is one, and what went wrong.
+
+    Of clips also the newest grid and the real one playing, the swap of contents and motions, and time slices.
+    """
 
     frames: list[Frame] = field(default_factory=list)
     real: Frame | None = None
+    playing: Moving | None = None
+    real_playing: Moving | None = None
+    swap: Moving | None = None
+    slices: Frame | None = None
+    real_slices: Frame | None = None
     total: int = 0  # grids on disk, before thinning
     notes: list[str] = field(default_factory=list)
 
@@ -65,13 +85,48 @@ def film(directory: Path) -> Film:
         _from_animation(directory / "progress.gif", made)
     if (directory / "real.png").is_file() and (image := _open(directory / "real.png")) is not None:
         made.real = _frame(image, None, 1, 0, True)[0]
+    made.playing = newest(directory)
+    made.real_playing, made.swap = (moving(directory / f"{name}.webp") for name in ("real", "swap"))
+    made.slices, made.real_slices = (still(directory / f"{name}.png", None) for name in ("slices", "real-slices"))
     return made
+
+
+def newest(directory: Path) -> Moving | None:
+    """The newest grid of clips, playing; None of pictures."""
+    grids = sorted((int(path.stem), path) for path in _files(directory, "*.webp") if path.stem.isdecimal())
+    return moving(grids[-1][1]) if grids else None
 
 
 def still(path: Path, round: int | None) -> Frame | None:
     """One picture in full quality; None when it is not there or cannot be read."""
     image = _open(path) if path.is_file() else None
     return None if image is None else _frame(image, round, 1, 0, True)[0]
+
+
+def moving(path: Path) -> Moving | None:
+    """An animation within the budget, at less quality and then smaller where it has to be; None when it is not there or cannot be read."""
+    try:
+        raw = path.read_bytes()
+        with Image.open(io.BytesIO(raw)) as image:
+            width, height, count = *image.size, getattr(image, "n_frames", 1)
+            first, uri = _plain(image), f"data:image/webp;base64,{base64.b64encode(raw).decode('ascii')}"
+            for quality, scale in ((80, 1.0), (60, 1.0), (60, 0.5), (40, 0.25)):
+                if len(uri) > MOVING_BYTES:
+                    uri = _smaller(image, quality, (max(1, int(width * scale)), max(1, int(height * scale))))
+    except Exception:  # as in `_open`
+        return None
+    return Moving(uri, _encode(first, STILL_BYTES // 4, 2)[0], width, height, count)
+
+
+def _smaller(image: Image.Image, quality: int, size: tuple[int, int]) -> str:
+    """An open animation, encoded anew."""
+    pictures, lasting, out = [], [], io.BytesIO()
+    for frame in ImageSequence.Iterator(image):
+        frame.load()
+        pictures.append(frame.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+        lasting.append(frame.info.get("duration", 100))
+    pictures[0].save(out, "WEBP", save_all=True, append_images=pictures[1:], duration=lasting, loop=0, quality=quality, method=3)
+    return f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode('ascii')}"
 
 
 def spread(items: Sequence, most: int) -> list:

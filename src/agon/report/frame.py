@@ -13,7 +13,7 @@ from typing import Any
 
 from agon.errors import InputError
 from agon.records import atomic_write
-from agon.report.film import Frame
+from agon.report.film import Frame, Moving
 from agon.report.markup import Markup, h, number_text, table
 
 TINY = 640  # a grid of at most this many pixels is enlarged without smoothing
@@ -88,3 +88,11 @@ def picture(frame: Frame, alt: str, class_: str, label: str | None = None) -> Ma
     """One picture of the page."""
     tiny = " tiny" if max(frame.width, frame.height) <= TINY else ""
     return h("img", src=frame.uri, alt=alt, class_=class_ + tiny, width=frame.width, height=frame.height, data_label=label)
+
+
+def playing(film: Moving, alt: str, class_: str = "grid") -> Markup:
+    """An animation with a button that halts it; it stands still for readers who asked for less motion."""
+    tiny = " tiny" if max(film.width, film.height) <= TINY else ""
+    image = h("img", src=film.uri, alt=alt, class_=class_ + tiny, width=film.width, height=film.height, data_still=film.still)
+    button = h("button", "Halt", type="button", class_="halt script", aria_pressed="false", aria_label=f"Halt: {alt}")
+    return h("div", h("picture", h("source", srcset=film.still, media="(prefers-reduced-motion: reduce)"), image), button, class_="moving")

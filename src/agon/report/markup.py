@@ -36,7 +36,7 @@ def h(tag: str, *children: Any, **attributes: Any) -> Markup:
             key = name.rstrip("_").replace("_", "-")
             parts.append(key if value is True else f'{key}="{html.escape(str(value))}"')
     opening = f"<{' '.join(parts)}>"
-    return Markup(opening if tag in ("img", "input", "br") else f"{opening}{inner(children)}</{tag}>")
+    return Markup(opening if tag in ("img", "input", "br", "source") else f"{opening}{inner(children)}</{tag}>")
 
 
 def finite(value: Any) -> float | None:

@@ -300,6 +300,21 @@
     show(thumbs.length - 1);
   }
 
+  // --- Clips that play -----------------------------------------------------------------------------------------------------------
+
+  for (const box of document.querySelectorAll(".moving")) {
+    const picture = box.querySelector("img"), source = box.querySelector("source"), button = box.querySelector(".halt");
+    const film = picture.src, calm = matchMedia(source.media).matches;
+    const show = (halted) => {
+      source.remove(); // what was asked for by hand holds
+      picture.src = halted ? picture.dataset.still : film;
+      button.textContent = halted ? "Play" : "Halt";
+      button.setAttribute("aria-pressed", String(halted));
+    };
+    if (calm) show(true);
+    button.addEventListener("click", () => show(button.textContent === "Halt"));
+  }
+
   // --- Copying -----------------------------------------------------------------------------------------------------------------
 
   for (const button of document.querySelectorAll(".copy")) {

@@ -15,6 +15,7 @@ from typing import Any
 
 from agon.errors import InputError
 from agon.report.card import ROWS, data_section, short
+from agon.report.clips import clips_section
 from agon.report.curves import panels, score_panels
 from agon.report.faults import FAULTS, advice, blind_to, seen_by
 from agon.report.film import Film, Frame, film
@@ -130,6 +131,8 @@ def _header(journal: Journal, now: float) -> Markup:
     sides = " × ".join(short(space[side]) for side in ("height", "width") if side in space)
     colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(whole(space.get("channels")), "")
     what = f"{sides or short(space.get('dim', ''))} {colour} {short(space.get('kind', ''))}" if space else ""
+    if space.get("kind") == "video":
+        what = f"{sides} {colour} clips of {number_text(space.get('frames'))} frames at {number_text(space.get('fps'))} a second"
     facts = [
         ("State", h("span", word, class_=f"state {word.replace(' ', '-')}")),
         ("Round", f"{number_text(last.get('round'))}{of}"),
@@ -252,7 +255,11 @@ def _samples_section(journal: Journal, pictures: Film) -> Markup:
     steps = h("input", type="range", min=0, max=last, value=last, aria_label="Moment of training")
     play = h("button", "Play", type="button", class_="play", aria_pressed="false")
     shown = journal.run.get("gallery")
-    told = f" Columns from left to right: {'; '.join(map(setting_text, shown))}." if isinstance(shown, list) and shown else ""
+    names = "; ".join(map(setting_text, shown)) if isinstance(shown, list) else ""
+    told = f" Columns from left to right: {names}." if names else ""
+    clips = pictures.playing is not None
+    if clips:
+        told = " A clip a row, time from left to right." + (f" Rows from above, over and over: {names}." if names else "")
     text = h("figcaption", h("span", labels[-1], class_="at", aria_live="polite"), f". The same latents at every moment.{told}")
     film_bar = h("div", play, steps, class_="film script") if last else None
     big = h("figure", picture(frames[-1], f"Grid of generated samples, {labels[-1]}", "grid"), film_bar, text, class_="viewer")
@@ -269,7 +276,8 @@ def _samples_section(journal: Journal, pictures: Film) -> Markup:
     ]
     of = f"{len(frames)} of {pictures.total} grids, evenly spaced" if pictures.total > len(frames) else f"all {len(frames)} grids"
     sheet = h("details", h("summary", f"Contact sheet: {of}"), h("ol", thumbs, class_="sheet"), open=True) if last else None
-    return section("samples", "Samples", h("div", big, real or sheet, class_="pictures"), sheet if real else None)
+    moving = clips_section(pictures, f"Columns from left to right: {names}." if names else "") if clips else None
+    return section("samples", "Samples", moving, h("div", big, real or sheet, class_="pictures"), sheet if real else None)
 
 
 # -- health and curves ---------------------------------------------------------------------------------------------------------------

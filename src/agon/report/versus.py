@@ -11,8 +11,8 @@ from typing import Any
 from agon.comparison import Comparison, Entry, Member
 from agon.report.columns import rows
 from agon.report.curves import number
-from agon.report.film import Frame, still
-from agon.report.frame import chart, chart_tools, document, picture, write_page
+from agon.report.film import Frame, Moving, moving, newest, still
+from agon.report.frame import chart, chart_tools, document, picture, playing, write_page
 from agon.report.journal import SCORES, mapping
 from agon.report.markup import Markup, copyable, finite, h, moment_text, number_text, quiet, section, table
 
@@ -81,9 +81,9 @@ def _samples(comparison: Comparison) -> Markup:
             continue  # the grids were drawn as the run samples by itself
         member = entry.members[0]
         grids = sorted((int(p.stem), p) for p in (member.path / "samples").glob("*.png") if p.stem.isdecimal())
-        frame = still(grids[-1][1], grids[-1][0]) if grids else None
+        frame = newest(member.path / "samples") or (still(grids[-1][1], grids[-1][0]) if grids else None)
         figures.append(_figure(entry.name, frame, _said(member, grids[-1][0]) if grids else "No sample grid has been written."))
-    real = next((frame for e in comparison.entries for m in e.members if (frame := still(m.path / "samples" / "real.png", None))), None)
+    real = next((frame for e in comparison.entries for m in e.members if (frame := _real(m.path / "samples"))), None)
     if real is not None:
         figures.append(_figure("real data", real, "For comparison."))
     classed = [_columns(entry.members[0]) for entry in comparison.entries]
@@ -91,6 +91,10 @@ def _samples(comparison: Comparison) -> Markup:
     if any(classed):
         told += " Classes stand in columns" + ("." if all(classed) else ", but not where a run was trained without labels.")
     return section("samples", "Samples", quiet(told), h("div", figures, class_="versus"))
+
+
+def _real(folder: Path) -> Frame | Moving | None:
+    return moving(folder / "real.webp") or still(folder / "real.png", None)
 
 
 def _said(member: Member, round: int) -> str:
@@ -105,8 +109,9 @@ def _columns(member: Member) -> bool:
     return isinstance(classes, list) and 2 <= len(classes) <= _SHARES
 
 
-def _figure(name: str, frame: Frame | None, text: str) -> Markup:
-    image = picture(frame, f"Samples of {name}", "grid") if frame is not None else None
+def _figure(name: str, frame: Frame | Moving | None, text: str) -> Markup:
+    shown = f"Samples of {name}"
+    image = playing(frame, shown) if isinstance(frame, Moving) else picture(frame, shown, "grid") if frame is not None else None
     return h("figure", image, h("figcaption", h("b", name), " ", h("span", text, class_="quiet")))
 
 

@@ -33,18 +33,19 @@ def rate_of(frames_per_s: float | Fraction) -> Fraction:
 
 
 @contextmanager
-def animation(target: Path, frames_per_s: float | Fraction) -> Iterator[Put]:
+def animation(target: Path, frames_per_s: float | Fraction, *, lossless: bool = False) -> Iterator[Put]:
     """An open file to put uint8 frames [C, H, W] of one size into, one after the other; whole or not there at all.
 
     .mp4 keeps number, size and rate of the frames exactly, at a memory that does not grow: H.264, 4:2:0 colour; with an odd side, which 4:2:0
-    cannot have, 4:4:4. .gif keeps time to a hundredth of a second, .webp to a thousandth; both may join equal frames into one longer one.
+    cannot have, 4:4:4. .gif keeps time to a hundredth of a second, .webp to a thousandth; both may join
+    equal frames into one longer one. lossless: of .webp.
     Raises InputError: unknown suffix, unwritable place, no frame, PyAV missing, or a .gif or .webp that does not fit into memory.
     """
     suffix, rate = target.suffix.lower(), rate_of(frames_per_s)
     if suffix not in SUFFIXES:
         raise InputError(f"cannot write {target.name!r}: expected a name ending in {', '.join(SUFFIXES)}.")
     with written_beside(target) as path:
-        writer = _mp4(path, rate) if suffix == ".mp4" else _held(path, rate, suffix)
+        writer = _mp4(path, rate) if suffix == ".mp4" else _held(path, rate, suffix, lossless)
         with writer as put:
             yield put
 
@@ -63,9 +64,9 @@ def evened(frame: np.ndarray) -> np.ndarray:
     return np.pad(frame, ((0, 0), (0, frame.shape[1] % 2), (0, frame.shape[2] % 2)), constant_values=BACKGROUND)
 
 
-def write_animation(target: Path, frames: Iterable[np.ndarray], frames_per_s: float | Fraction) -> Path:
+def write_animation(target: Path, frames: Iterable[np.ndarray], frames_per_s: float | Fraction, *, lossless: bool = False) -> Path:
     """Write uint8 frames [C, H, W], all of one size, as `animation` does; returns the path."""
-    with animation(target, frames_per_s) as put:
+    with animation(target, frames_per_s, lossless=lossless) as put:
         for frame in frames:
             put(frame)
     return target
@@ -99,7 +100,7 @@ def _mp4(path: Path, rate: Fraction) -> Iterator[Put]:
 
 
 @contextmanager
-def _held(path: Path, rate: Fraction, suffix: str) -> Iterator[Put]:
+def _held(path: Path, rate: Fraction, suffix: str, lossless: bool) -> Iterator[Put]:
     pictures: list[Pillow.Image] = []
     held = 0
 
@@ -125,4 +126,4 @@ def _held(path: Path, rate: Fraction, suffix: str) -> Iterator[Put]:
     if suffix == ".gif":
         pictures[0].save(path, "GIF", optimize=False, **more)
     else:
-        pictures[0].save(path, "WEBP", quality=90, method=4, **more)
+        pictures[0].save(path, "WEBP", lossless=lossless, quality=90, method=4, **more)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from agon.data import open_data
 from agon.errors import InputError, suggest
-from agon.spaces import Image
+from agon.spaces import Image, Space, Video
+from agon.spaces.animation import write_animation
 from agon.study.format import KINDS, REAL, Kind, Study, Trial, write_study
 from agon.trained import Trained, load
 
@@ -75,11 +76,12 @@ def make_study(
         stimuli = []
         for source in each:
             id = next(left)
-            files[id], truth[id] = f"stimuli/{id}.png", source
-            _write(next(pictures[source]), place / files[id])
+            files[id], truth[id] = f"stimuli/{id}{'.webp' if isinstance(first.space, Video) else '.png'}", source
+            _write(next(pictures[source]), place / files[id], first.space)
             stimuli.append(id)
         made.append(Trial(f"t{number:04d}", _kind(kind), tuple(stimuli), show_ms))
-    study = Study(place.resolve().name, QUESTIONS[kind], tuple(made), dict(sorted(files.items())), dict(sorted(truth.items())))
+    question = QUESTIONS[kind].replace("picture", "clip") if isinstance(first.space, Video) else QUESTIONS[kind]
+    study = Study(place.resolve().name, question, tuple(made), dict(sorted(files.items())), dict(sorted(truth.items())))
     write_study(place, study)
     return study
 
@@ -92,8 +94,8 @@ def _alike(opened: dict[str, Trained]) -> Trained:
     """The first run, if all show pictures of one size from one data set. Raises InputError."""
     runs = list(opened.items())
     name, first = runs[0]
-    if not isinstance(first.space, Image):
-        raise InputError(f"'{name}' makes {first.space.kind} samples; studies are for pictures.")
+    if not isinstance(first.space, (Image, Video)):
+        raise InputError(f"'{name}' makes {first.space.kind} samples; studies are for pictures and clips.")
     for other, run in runs[1:]:
         if run.space.shape != first.space.shape or run.content["content_hash"] != first.content["content_hash"]:
             raise InputError(f"'{name}' and '{other}' differ in size or data, which would tell them apart; expected runs on the same data.")
@@ -111,9 +113,12 @@ def _pictures(source: str, n: int, opened: dict[str, Trained], first: Trained, s
     return held.x[chosen]
 
 
-def _write(x: Tensor, path: Path) -> None:
-    """One picture uint8 [C, H, W] as PNG."""
+def _write(x: Tensor, path: Path, space: Space) -> None:
+    """One picture uint8 [C, H, W] as PNG, one clip uint8 [T, C, H, W] as an animated WebP without loss: no encoder gives a source away."""
     from PIL import Image as Pillow
 
+    if isinstance(space, Video):
+        write_animation(path, (frame.numpy() for frame in x), space.fps, lossless=True)
+        return
     array = x.permute(1, 2, 0).contiguous().numpy()
     Pillow.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(path, format="PNG")
