@@ -53,11 +53,12 @@ def take_scores(
         drawn += n
         labels = conditions.draw(n, seed=part)
         first = firsts.frames_of(data_set, n, labels) if needs_first(run.game) else None
-        return draw(run.game, p, space, n, seed=part, labels=labels, first=first), labels if space.num_classes else None
+        return draw(run.game, p, space, n, seed=part, labels=labels, first=first), labels
 
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
-        probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), left_out=left_out,
+        probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
+        left_out=left_out,
     )  # fmt: skip
 
 

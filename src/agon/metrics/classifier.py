@@ -12,6 +12,7 @@ differs too. This file alone outside the engine steps an optimiser: the network 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,32 +140,46 @@ def open_classifier(data_set: Any, *, cache: Path, device: torch.device | str = 
 
 
 def _train(network: _Network, x: Tensor, y: Tensor) -> None:
-    """Cross-entropy by AdamW with warm-up and cosine decay, jittered by a pixel; deterministic, and no global random state is touched."""
+    """Cross-entropy, jittered by a pixel."""
+
+    def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
+        down, right = torch.randint(-1, 2, (2,), generator=generator).tolist()
+        return functional.cross_entropy(network(x[chosen], (down, right))[1], y[chosen])
+
+    generator = torch.Generator().manual_seed(_SEED)
+    _start(network, generator)
+    fit(network, len(x), loss, generator, seen=_SEEN, epochs=_EPOCHS, batch=_BATCH, lr=_LR)
+
+
+def fit(
+    network: nn.Module, count: int, loss: Callable[[Tensor, torch.Generator], Tensor], generator: torch.Generator, *, seen: int, epochs: int,
+    batch: int, lr: float,
+) -> None:  # fmt: skip
+    """Train a measuring instrument by AdamW with warm-up and cosine decay: `seen` samples in all, but at most `epochs` passes over `count`.
+
+    loss(indices int64 [b], generator) -> []. Deterministic, with one thread; no global random state is touched.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(_SEED)
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            _start(network, generator)
             network.train()
-            batch = min(_BATCH, len(x))
-            steps = max(1, min(_SEEN, _EPOCHS * len(x)) // batch)
-            optimiser = torch.optim.AdamW(network.parameters(), lr=_LR, betas=(0.9, 0.95), weight_decay=1e-2)
-            order, place = torch.randperm(len(x), generator=generator), 0
+            batch = min(batch, count)
+            steps = max(1, min(seen, epochs * count) // batch)
+            optimiser = torch.optim.AdamW(network.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=1e-2)
+            order, place = torch.randperm(count, generator=generator), 0
             for step in range(steps):
                 if place + batch > len(order):
-                    order, place = torch.randperm(len(x), generator=generator), 0
+                    order, place = torch.randperm(count, generator=generator), 0
                 chosen = order[place : place + batch]
                 place += batch
                 done = step / steps
-                rate = _LR * (done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9)))
+                rate = lr * (done / 0.1 if done < 0.1 else 0.5 * (1 + math.cos(math.pi * (done - 0.1) / 0.9)))
                 for group in optimiser.param_groups:
                     group["lr"] = rate
-                down, right = torch.randint(-1, 2, (2,), generator=generator).tolist()
-                _, logits = network(x[chosen], (down, right))
-                loss = functional.cross_entropy(logits, y[chosen])
+                value = loss(chosen, generator)
                 optimiser.zero_grad(set_to_none=True)
-                loss.backward()
+                value.backward()
                 optimiser.step()
     finally:
         torch.set_num_threads(threads)

@@ -28,13 +28,15 @@ class Features:
     features: Tensor
     probabilities: Tensor | None = None
     asked: Tensor | None = None  # int64 [n]: the class each sample was asked for, or a real one has
+    samples: Tensor | None = None  # the samples themselves, in stored form
+    condition: Tensor | None = None  # [n, ...]: what each sample was asked to be, whatever the kind: classes, tags, numbers, captions
 
     def __len__(self) -> int:
         return len(self.features)
 
 
 class Extractor(Protocol):
-    """Maps stored samples (uint8 [n, C, H, W], or float32 [n, d] of a vector space) to features on the CPU."""
+    """Maps stored samples (uint8 [n, C, H, W] or [n, T, C, H, W], or float32 [n, d] of a vector space) to features on the CPU."""
 
     @property
     def name(self) -> str:

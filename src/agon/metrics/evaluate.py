@@ -22,21 +22,24 @@ from agon.metrics.contract import VERSION, Extractor, Features, Metric, Probe, S
 from agon.metrics.features import default_cache
 from agon.metrics.rows import subset
 from agon.metrics.setting import Setting, labels_of
-from agon.spaces import Image, Vector
+from agon.spaces import Image, Vector, Video
 
 NUM_SAMPLES = 10_000
 NUM_POINTS = 2_500  # where the samples are vectors, after VEEGAN (toy.py)
+_BATCH_NUMBERS = 2**25  # numbers in a batch of clips, 32 MB of pixels
 Sampler = Callable[[int], "Tensor | tuple[Tensor, Tensor | None]"]
 
 
 def evaluate(
     sampler: Sampler, data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None, seed: int = 0,
     weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
-    labelled: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
+    labelled: bool = False, conditioned: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
 ) -> list[Score]:  # fmt: skip
-    """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or float32 [n, d].
+    """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or [n, T, C, H, W], or float32
+    [n, d]; of large clips fewer at a time.
 
-    A sampler of a conditional generator gives (samples, classes int64 [n] asked for), and `labelled` says so. `probe` opens the generator to
+    A sampler of a conditional generator gives (samples, what they were asked to be [n, ...]); `conditioned` says so, and `labelled` that these
+    are classes int64 [n]. `probe` opens the generator to
     metrics that choose latents. `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
@@ -47,7 +50,10 @@ def evaluate(
     wanted = registry.expand(metrics)
     if num_samples is not None and num_samples < 2:
         raise InputError(f"num_samples got {num_samples}; expected at least 2, and thousands for a figure worth comparing")
-    setting = Setting(data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips)
+    if isinstance(data_set.space, Video):
+        batch = max(1, min(batch, _BATCH_NUMBERS // math.prod(data_set.space.shape)))
+    conditioned = conditioned or labelled
+    setting = Setting(data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips, conditioned)
     families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
     known = registry.families()
     if left_out is not None and len(families) > 1:
@@ -65,7 +71,7 @@ def evaluate(
     broken = 0
     started = time.process_time()
     for x, asked in _drawn(sampler, count if streams else 0, batch, tuple(data_set.space.shape)):
-        seen = _seen(extractor, x, asked)
+        seen = _seen(setting, x, asked)
         broken += int((~torch.isfinite(seen.features).all(1)).sum())
         for family in streams:
             before = time.process_time()
@@ -127,9 +133,9 @@ def _drawn(sampler: Sampler, count: int, batch: int, shape: tuple[int, ...]) -> 
         n = min(batch, left)
         given = sampler(n)
         x, asked = given if isinstance(given, tuple) else (given, None)
-        image = len(shape) == 3
-        if tuple(x.shape) != (n, *shape) or (x.dtype == torch.uint8) != image:
-            kind = "uint8" if image else "float"
+        pixels = len(shape) >= 3
+        if tuple(x.shape) != (n, *shape) or (x.dtype == torch.uint8) != pixels:
+            kind = "uint8" if pixels else "float"
             raise InputError(
                 f"the sampler gave {x.dtype} {tuple(x.shape)}; expected {kind} {(n, *shape)}, stored samples: Space.to_bytes makes them"
             )
@@ -137,9 +143,11 @@ def _drawn(sampler: Sampler, count: int, batch: int, shape: tuple[int, ...]) -> 
         yield x, asked
 
 
-def _seen(extractor: Extractor, x: Tensor, asked: Tensor | None) -> Features:
-    seen = extractor(x)
-    return Features(seen.features, seen.probabilities, asked)
+def _seen(setting: Setting, x: Tensor, y: Tensor | None) -> Features:
+    seen = setting.extractor(x)
+    return Features(
+        seen.features, seen.probabilities, y if setting.labelled else None, samples=x, condition=y if setting.conditioned else None
+    )  # fmt: skip
 
 
 def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, dict[str, float]]:
@@ -153,10 +161,11 @@ def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, 
     missing = {family: metric for family, metric in metrics.items() if not set(metric.outputs) <= set(found.get(family, {}))}
     if missing:
         held = setting.data_set.held
-        index, y = subset(len(held), count, setting.seed), labels_of(held)
+        index = subset(len(held), count, setting.seed)
+        y = labels_of(held) if setting.labelled else held.y if setting.conditioned else None
         for start in range(0, count, setting.batch):
             rows = index[start : start + setting.batch]
-            seen = _seen(setting.extractor, held.x[rows], None if y is None or not setting.labelled else y[rows])
+            seen = _seen(setting, held.x[rows], None if y is None else y[rows])
             for metric in missing.values():
                 metric.update(seen)
         for family, metric in missing.items():
@@ -169,7 +178,7 @@ def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, 
 
 def _stamp(setting: Setting, metric: Metric, count: int, weights: str, name: str) -> Stamp:
     space, extractor = setting.data_set.space, setting.extractor
-    filters = [space.filter if isinstance(space, Image) else "", extractor.resize]
+    filters = [space.filter if isinstance(space, (Image, Video)) else "", _timing(space), extractor.resize]
     return Stamp(
         metric=name,
         extractor=extractor.name,
@@ -183,6 +192,11 @@ def _stamp(setting: Setting, metric: Metric, count: int, weights: str, name: str
         settings=metric.settings(),
         note=extractor.note,
     )
+
+
+def _timing(space: Any) -> str:
+    """How clips are cut: length, rate and size."""
+    return f"{space.frames} frames of {space.height}×{space.width} at {space.fps:g}/s" if isinstance(space, Video) else ""
 
 
 def _note(name: str, count: int, floor_count: int, broken: int, dim: int) -> str:

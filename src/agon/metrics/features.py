@@ -5,6 +5,8 @@ inception    the FID network up to Mixed_6e, 768 features, from a local weights 
 pixels       the samples themselves: vectors as they are, pictures as numbers in [-1, 1], averaged down to at most 3,072
 random       a convolutional network with fixed random weights: needs no labels and no file. Random embeddings rank samples sensibly
              (Naeem et al. 2020, arXiv:2002.09797, §5), but its figures are comparable with nothing published
+clips        for clips: a small network in space and time that Agon trains on the set itself (clipnet.py)
+i3d          for clips: the network of the field's FVD, from a local TorchScript file (i3d.py)
 stacked      for sets made by `agon data stack`: the grey set's classifier on each of three channels (stacked.py)
 """
 
@@ -22,14 +24,16 @@ from torch.nn import functional
 
 from agon.data.stack import read_card
 from agon.errors import InputError, suggest
-from agon.metrics import inception
+from agon.metrics import i3d, inception
 from agon.metrics.cache import Say, digest
 from agon.metrics.classifier import open_classifier, usable
+from agon.metrics.clipnet import open_clips
 from agon.metrics.contract import Extractor, Features
 from agon.metrics.stacked import open_stacked
-from agon.spaces import Image, Vector
+from agon.spaces import Image, Vector, Video
 
-EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked")
+EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked", "clips", "i3d")
+OF_CLIPS = ("auto", "clips", "i3d", "pixels")
 MAX_PIXELS = 3072
 
 
@@ -39,7 +43,7 @@ class Pixels:
 
     dim: int
     shape: tuple[int, ...]
-    pooled: tuple[int, int] | None = None  # pictures are averaged to this height and width first
+    pooled: tuple[int, ...] | None = None  # pictures are averaged to this height and width first, clips to this length, height and width
     name: str = "pixels"
     num_classes: int = 0
     note: str = ""
@@ -47,7 +51,7 @@ class Pixels:
     @property
     def resize(self) -> str:
         """The averaging, if any."""
-        return f"averaged to {self.pooled[0]}×{self.pooled[1]}" if self.pooled else ""
+        return f"averaged to {'×'.join(map(str, self.pooled))}" if self.pooled else ""
 
     @property
     def hash(self) -> str:
@@ -55,12 +59,17 @@ class Pixels:
         return digest("pixels-1", str(self.shape), str(self.pooled))
 
     def __call__(self, x: Tensor) -> Features:
-        """uint8 [n, C, H, W] -> [n, d] in [-1, 1]; float32 [n, d] as it is."""
+        """uint8 [n, C, H, W] or [n, T, C, H, W] -> [n, d] in [-1, 1]; float32 [n, d] as it is."""
         x = x.cpu().double()
-        if len(self.shape) == 3:
-            x = x / 127.5 - 1
-            if self.pooled:
-                x = functional.adaptive_avg_pool2d(x, self.pooled)
+        if len(self.shape) < 3:
+            return Features(x.flatten(1))
+        x = x / 127.5 - 1
+        if self.pooled and len(self.shape) == 3:
+            height, width = self.pooled
+            x = functional.adaptive_avg_pool2d(x, (height, width))
+        elif self.pooled:
+            frames, height, width = self.pooled
+            x = functional.adaptive_avg_pool3d(x.transpose(1, 2), (frames, height, width))
         return Features(x.flatten(1))
 
 
@@ -68,8 +77,14 @@ def open_pixels(space: Any) -> Pixels:
     """Pixels of a space; pictures of more than 3,072 numbers are averaged down, keeping their aspect."""
     shape = tuple(space.shape)
     dim = math.prod(shape)
-    if len(shape) != 3 or dim <= MAX_PIXELS:
+    if len(shape) < 3 or dim <= MAX_PIXELS:
         return Pixels(dim, shape)
+    if len(shape) == 4:
+        frames, channels, height, width = shape
+        times = min(8, frames)
+        ratio = math.sqrt(MAX_PIXELS / (times * channels * height * width))
+        goal = (times, max(1, math.floor(height * min(1, ratio))), max(1, math.floor(width * min(1, ratio))))
+        return Pixels(channels * math.prod(goal), shape, goal)
     channels, height, width = shape
     ratio = math.sqrt(MAX_PIXELS / dim)
     pooled = (max(1, math.floor(height * ratio)), max(1, math.floor(width * ratio)))
@@ -133,8 +148,12 @@ def make_extractor(
         if name not in ("auto", "pixels"):
             raise InputError(f"extractor '{name}' is for images, and the data holds points; use pixels or auto")
         return open_pixels(space)
+    if isinstance(space, Video):
+        return _of_clips(name, data_set, weights, cache or default_cache(), device, say)
     if not isinstance(space, Image):
-        raise InputError(f"scores of {space.kind} data are not there yet; expected images or points")
+        raise InputError(f"scores of {space.kind} data are not there yet; expected images, clips or points")
+    if name in ("clips", "i3d"):
+        raise InputError(f"extractor '{name}' looks at clips, and the data are {space.describe()}; use auto, classifier or random")
     if name == "auto":
         name, why = _choice(data_set, weights)
         if say:
@@ -146,6 +165,24 @@ def make_extractor(
     if name.startswith("inception"):
         return inception.open_inception(weights, clean=name == "inception-clean", device=device)
     return open_pixels(space) if name == "pixels" else open_random(device)
+
+
+def _of_clips(name: str, data_set: Any, weights: Path | str | None, cache: Path, device: torch.device | str, say: Say | None) -> Extractor:
+    """The extractor of a set of clips."""
+    if name not in OF_CLIPS:
+        raise InputError(
+            f"extractor '{name}' looks at pictures, and the data are {data_set.space.describe()}; use {' or '.join(OF_CLIPS)}."
+        )
+    if name == "auto":
+        name = "i3d" if weights or os.environ.get(i3d.VARIABLE) else "clips"
+        if say:
+            say(
+                "extractor",
+                "i3d: its weights are given" if name == "i3d" else "clips: a network trained on the clips; not comparable with FVD",
+            )
+    if name == "i3d":
+        return i3d.open_i3d(weights, device=device)
+    return open_clips(data_set, cache=cache, device=device, say=say) if name == "clips" else open_pixels(data_set.space)
 
 
 def _choice(data_set: Any, weights: Path | str | None) -> tuple[str, str]:

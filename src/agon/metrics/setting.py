@@ -6,7 +6,7 @@ for nearest neighbours. Each is computed when it is first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ class Reference:
 
 @dataclass
 class Setting:
-    """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes."""
+    """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes,
+    `conditioned`: with a condition of any kind."""
 
     data_set: Any
     extractor: Extractor
@@ -46,6 +47,7 @@ class Setting:
     probe: Probe | None = None
     labelled: bool = False
     lpips: Path | str | None = None
+    conditioned: bool = False
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -73,6 +75,26 @@ class Setting:
     def held(self) -> Tensor:
         """Features float32 [m, d] of at most ROWS held-out samples; [0, d] without any."""
         return self._kept("held", self.data_set.held.x, ROWS)
+
+    def measured(self, name: str, part: str, measure: Callable[[Tensor], Tensor], limit: int) -> Tensor:
+        """`measure` (stored samples [n, ...] -> rows [n, d]) of at most `limit` samples of the "train" or "held" split, float32 [m, d].
+
+        Kept in the cache under `name`, which has to change when `measure` does.
+        """
+        key = f"{name} {part} {limit}"
+        if key not in self._rows:
+            x = getattr(self.data_set, part).x
+            path = self.cache / f"measured-{digest(key, str(VERSION), self.data_set.content_hash, str(_SUBSET_SEED))}.safetensors"
+            stored = read_tensors(path, self.say)
+            if stored is None:
+                index = subset(len(x), limit, _SUBSET_SEED)
+                self._rows[key] = (
+                    torch.cat([measure(x[some]).float() for some in index.split(self.batch)]) if len(index) else torch.empty(0, 1)
+                )
+                write_tensors(path, {"rows": self._rows[key]}, {}, self.say)
+            else:
+                self._rows[key] = stored[0]["rows"]
+        return self._rows[key]
 
     def _kept(self, part: str, x: Tensor, limit: int) -> Tensor:
         if part not in self._rows:
