@@ -116,13 +116,14 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--metric", "-m",
-            help="fd fd_inf kid is prdc classes class_accuracy classwise memorisation modes modes_stacked ppl (docs/metrics.md), "
+            help="fd fd_inf kid is prdc classes class_accuracy classwise memorisation modes modes_stacked ppl (docs/metrics.md); of clips fvd motion content "
+            "consistency nearest_clip obeys scenes (docs/video-metrics.md), "
             "or one figure of these; may be repeated. Default: the run's.",
         ),
     ] = None,
     num_samples: Annotated[int | None, typer.Option("--num-samples", help="Samples to draw; default by the held-out split.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    extractor: Annotated[str | None, typer.Option(help="auto, classifier, inception, inception-clean, pixels, random or stacked.")] = None,
+    extractor: Annotated[str | None, typer.Option(help="auto, classifier, inception, inception-clean, pixels, random, stacked, clips or i3d.")] = None,
     extractor_weights: Annotated[str | None, typer.Option(help="Local weights file for --extractor inception; the grey set for --extractor stacked.")] = None,
     weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
     state: State = "latest",

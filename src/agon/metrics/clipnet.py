@@ -114,7 +114,7 @@ class ClipNetwork:
     def note(self) -> str:
         """How well it does on held-out clips, and what its figures are not."""
         told = "" if self.accuracy is None else f"{100 * self.accuracy:.1f}% held-out accuracy, "
-        return f"{told}draws {100 * self.explained:.0f}% of held-out variance; not comparable with FVD"
+        return f"{told}draws {100 * max(0.0, self.explained):.0f}% of held-out variance; not comparable with FVD"
 
     def __call__(self, x: Tensor) -> Features:
         """uint8 [n, T, C, H, W] -> features [n, 64] and, of data with classes, probabilities [n, classes]."""

@@ -23,6 +23,19 @@ _WORDS: dict[str, Sight] = {"s": "sees", "g": "gross", "b": "blind"}
 SIGHT: dict[str, dict[str, Sight]] = {
     name: {fault: _WORDS[letter] for fault, letter in zip(FAULTS, letters, strict=True)} for name, letters in _ROWS.items()
 }
+# The same for clips, over the extractor `clips`; measured on moving-shapes (docs/video-metrics.md). Figures that are best where real clips are
+# see a fault if it moves them either way.
+CLIP_FAULTS = (
+    "shuffled frames", "frozen", "reversed", "noise", "blur", "flicker", "content changes", "missing colours", "duplicates", "copies",
+)  # fmt: skip
+_CLIP_ROWS: dict[str, str] = {
+    "fvd": "ssbsssssgb", "obeys": "ssssgbsbbb", "formed": "ssbsgbsbbb", "scenes": "ggbggbssgb", "scenes_kl": "ggbggbsssb",
+    "content_distance": "bsbssssbbb", "motion_energy": "ssbsssbbbb", "motion_gap": "ssbsssbbbb", "flicker": "ssbsssbbbb",
+    "temporal_consistency": "ssbsssbbbb", "nearest_clip": "sgbsgggbbs", "clip_copies": "bbbbbbbbbs",
+}  # fmt: skip
+CLIP_SIGHT: dict[str, dict[str, Sight]] = {
+    name: {fault: _WORDS[letter] for fault, letter in zip(CLIP_FAULTS, letters, strict=True)} for name, letters in _CLIP_ROWS.items()
+}
 # The first that a run of this kind can take is named to whoever lacks one.
 _ADVICE = {"blur": "fd", "noise": "fd", "missing modes": "recall", "duplicates": "coverage", "memorised copies": "memorisation"}
 

@@ -38,6 +38,18 @@ SCORES = {
     "stacked_modes": ("Stacked modes", "triples of classes that got samples"),
     "stacked_kl": ("Stacked KL", "divergence of the samples' triples from the data's"),
     "ppl": ("Perceptual path length", "change of the picture for a small step in the latents"),
+    "fvd": ("Fréchet video distance", "Fréchet distance over I3D's logits"),
+    "obeys": ("Obeys", "share of clips that are what was asked for, read from the pixels"),
+    "formed": ("Well formed", "share of clips whose shape, colour, size and direction can be read"),
+    "scenes": ("Scenes", "combinations of shape, colour, size and direction reached, of 112"),
+    "scenes_kl": ("Scenes, divergence", "of the shares of combinations from those of the data, nats"),
+    "content_distance": ("Content distance", "mean distance between what two frames of a clip hold; compare with real clips"),
+    "motion_energy": ("Motion energy", "mean change from frame to frame; compare with real clips"),
+    "motion_gap": ("Motion gap", "distance between the motion energies of samples and of real clips"),
+    "flicker": ("Flicker", "mean second difference in time; compare with real clips"),
+    "temporal_consistency": ("Temporal consistency", "how much of a frame is made of pieces of the one before"),
+    "nearest_clip": ("Nearest clip", "median difference to the nearest training clip; compare with real clips"),
+    "clip_copies": ("Copied clips", "share of samples nearer to a training clip than 99 % of held-out ones"),
 }
 
 
