@@ -15,7 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agon.data import arrays
+from agon.data import rows
 from agon.data.labels import parse_json
 from agon.data.source import open_source
 from agon.data.tablefile import parse_table
@@ -94,7 +94,7 @@ def test_npy_and_an_npz_with_one_odd_name(tmp_path, opened):
 
 
 def test_large_arrays_are_streamed(tmp_path, monkeypatch, make):
-    monkeypatch.setattr(arrays, "WHOLE_BELOW", 100)
+    monkeypatch.setattr(rows, "WHOLE_BELOW", 100)
     np.savez_compressed(tmp_path / "a.npz", x=PICTURES)
     (tmp_path / "images-idx3-ubyte.gz").write_bytes(make.idx(PICTURES))
     np.savez(tmp_path / "planar.npz", x=PICTURES.reshape(40, 1, 16, 16)[:, [0, 0, 0]])

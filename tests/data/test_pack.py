@@ -163,8 +163,8 @@ def test_memory_stays_bounded_while_packing(tmp_path):
 import json, resource
 from pathlib import Path
 import numpy as np
-from agon.data import Data, Loader, arrays, open_data
-arrays.WHOLE_BELOW = 1000
+from agon.data import Data, Loader, open_data, rows
+rows.WHOLE_BELOW = 1000
 count, side = 1000, 256
 place = Path({str(tmp_path)!r}) / "big.npy"
 array = np.lib.format.open_memmap(place, "w+", np.uint8, (count, side, side, 3))

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from agon.data.captions import CAPTION_WORDS
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.footage import Footage, pack_films
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source
-from agon.data.splits import group_marks, groups_of, held_groups
+from agon.data.splits import group_marks, groups_of, held_groups, words_of
 from agon.data.survey import Survey
+from agon.data.tablefile import find_word
 from agon.data.windows import Windows
 from agon.errors import InputError
 from agon.spaces import Image, Video
@@ -128,29 +130,31 @@ def open_clips(
     short = [[names[k], _too_short(int(lengths[k]), span, data.stride)] for k in np.flatnonzero(weights == 0).tolist()]
     if len(starts) < LEAST_CLIPS:
         raise InputError(_no_clip(source, frames, data, short, unreadable, lengths))
-    groups = groups_of(names, footage.twins, data.group)
+    words = words_of(names, data.group, lambda column: _cells(source, column, footage.items))
+    groups = groups_of(footage.twins, words)
     if source.held is not None:
         held, how = source.held[footage.items], "own"
     else:
-        held, how = held_groups(groups, group_marks(groups, footage.marks, names, data.group), weights.astype(np.float64), data.holdout)
+        held, how = held_groups(groups, group_marks(groups, footage.marks, words), weights.astype(np.float64), data.holdout)
     parts = {"train": (starts[~held[film]], film[~held[film]]), "held": (starts[held[film]], film[held[film]])}
     if how == "one group" and (halves := cut_in_time(footage.runs, data.holdout, span)) is not None:
         parts, how = {part: cut(runs, frames, data.stride, hop) for part, runs in zip(parts, halves, strict=True)}, "time"
 
-    labels_of_item = source.labels
+    captions, spoken_by = _captions(source)
     space = Video(
         frames=frames, channels=picture.channels, height=picture.height, width=picture.width, fps=rate, resize=picture.resize, filter=picture.filter,
     )  # fmt: skip
     if use_labels and source.labels is not None:
         space = with_condition(space, source.label_kind, source.classes, source.labels.shape[-1])
-    y = {part: _labels(labels_of_item, footage.items[films]) for part, (_, films) in parts.items()}
+    y = {part: _labels(source.labels, footage.items[films]) for part, (_, films) in parts.items()}
     labels = describe_labels(source.label_kind, source.classes, y, used=use_labels, origin=source.label_origin)
 
     def samples(part: str) -> Samples:
         at, films = parts[part]
         stored = as_stored(source.label_kind, y[part], labels) if use_labels else None
         windows = Windows(footage.frames, torch.from_numpy(at), frames, data.stride)
-        return Samples(windows, stored, index=footage.items[films])
+        spoken = [captions[item] for item in footage.items[films].tolist()] if captions else None
+        return Samples(windows, stored, spoken, footage.items[films])
 
     train, kept = samples("train"), samples("held")
     counts = [len(np.unique(films)) for _, films in parts.values()]
@@ -199,6 +203,7 @@ def open_clips(
         "num_unreadable": len(unreadable),
         "unreadable": unreadable[:LISTED],
         "ignored": dict(source.ignored.most_common()),
+        "captions": _told_captions(captions, spoken_by, footage.items),
         "duplicates": int(len(names) - len(np.unique(footage.marks))),
         "notes": [*source.notes, *_special(source, looked)],
         "films": {
@@ -212,6 +217,34 @@ def open_clips(
         },
     }  # fmt: skip
     return DataSet(space, train, kept, card, reasons, content_hash, source.names)
+
+
+def _captions(source: Source) -> tuple[list[str], str]:
+    """A sentence for each item of the source, "" where there is none, and where they are from; [] if no table has any."""
+    try:
+        tables = source.tables()
+    except InputError:  # it was told where labels were looked for, unless nobody wants any
+        return [], ""
+    for table in tables:
+        column = find_word(table.names, CAPTION_WORDS)
+        if column is not None:
+            cells = [cell[0] if isinstance(cell, (list, tuple)) and cell else cell for cell in table.cells(column)]
+            return [str(cell).strip() if cell else "" for cell in cells], table.origin
+    return [], ""
+
+
+def _cells(source: Source, column: str, items: np.ndarray) -> list[str | None] | None:
+    """The cells of a column of any table beside the films, as text; None if there is no such column."""
+    for table in source.tables():
+        if column in table.names:
+            cells = [None if cell is None or str(cell).strip() == "" else str(cell).strip() for cell in table.cells(column)]
+            return [cells[item] for item in items.tolist()]
+    return None
+
+
+def _told_captions(captions: list[str], origin: str, items: np.ndarray) -> dict[str, Any] | None:
+    said = [captions[item] for item in items.tolist() if captions and captions[item]]
+    return {"count": len(said), "origin": origin, "example": said[0]} if said else None
 
 
 def _labels(labels: np.ndarray | None, items: np.ndarray) -> np.ndarray:

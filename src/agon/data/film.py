@@ -6,7 +6,7 @@ WebP, PNG, AVIF), strips, numbered pictures, arrays. Containers (mp4 and kin) ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,8 +126,8 @@ def open_sequence(numbers: Sequence[int], read: Callable[[int], bytes]) -> Film:
     return Film(first.width, first.height, 0.0, len(numbers), f"{first.format or '?'} pictures", first.mode, frames)
 
 
-def open_array(pixels: Callable[[], np.ndarray], shape: Sequence[int]) -> Film:
-    """An array uint8 [T, H, W] or [T, H, W, C] as a film; `pixels` gives it."""
+def open_array(pixels: Callable[[], Iterable[np.ndarray]], shape: Sequence[int]) -> Film:
+    """Frames uint8 [H, W] or [H, W, C] as a film; `pixels` goes through them, shape is (T, H, W) or (T, H, W, C)."""
     count, height, width = shape[:3]
     mode = {1: "L", 3: "RGB", 4: "RGBA"}[shape[3] if len(shape) == 4 else 1]
 

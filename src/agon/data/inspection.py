@@ -12,6 +12,7 @@ import torch
 
 from agon.data.duplicates import near_duplicates
 from agon.data.opening import open_data
+from agon.data.projection import contact_sheet, film_rows, film_warnings, is_films
 from agon.data.request import Data
 from agon.data.samples import DataSet
 from agon.spaces import Image
@@ -44,14 +45,17 @@ class Report:
         """(heading, text) pairs in reading order, for a table."""
         card, rows = self.card, [("verdict", self.verdict)]
         rows += [("warning", text) for text in self.warnings]
-        rows.append(("found", f"{card['kind']}, {card['num_items']} items at {card['path']}"))
+        rows.append(("found", f"{card['kind']}, {card['num_items']} {'films' if 'films' in card else 'items'} at {card['path']}"))
         rows.append(("usable", f"{card['num_train'] + card['num_held']}: {card['split']}"))
         if card["sizes"]:
             rows.append(("sizes", _counted(card["sizes"], card["num_sizes"]) + f"; median short side {card['median_short_side']:g}"))
+        if "films" in card:
+            rows += film_rows(card, self.reasons)
         if card["modes"]:
             rows.append(("modes", _counted(card["modes"], len(card["modes"]))))
         if card["formats"]:
-            animated = f"; {card['animated']} animated (first frame)" if card["animated"] else ""
+            still = "first frame; frames=16 reads them as clips"
+            animated = f"; {card['animated']} animated ({still})" if card["animated"] and "films" not in card else ""
             rows.append(("formats", _counted(card["formats"], len(card["formats"])) + animated))
         labels = card["labels"]
         rows.append(("labels", self.reasons["labels"]))
@@ -65,25 +69,31 @@ class Report:
         elif labels.get("counts"):
             together = {name: n + h for name, n, h in zip(labels["classes"], labels["counts"], labels["held_counts"], strict=True)}
             rows.append(("classes", _counted(together, len(together)) + f"; balance {labels['balance']:g} (smallest / largest)"))
-        copies = f"{card['duplicates']} exact copies, {self.num_near_duplicates} near or exact ones"
-        leaked = f", {self.num_leaked} of them held back while their twin is trained on" if self.num_leaked else ""
-        rows.append(("duplicates", copies + leaked))
-        rows += [("  alike", "  ".join(group)) for group in self.near_duplicates[:LISTED_LINES]]
+        if "films" in card:
+            rows.append(("duplicates", f"{card['duplicates']} exact copies of films"))
+        else:
+            rows += self._copies()
         rows.append(("unreadable", f"{card['num_unreadable']}"))
         rows += [("  skipped", f"{name}: {reason}") for name, reason in card["unreadable"][:LISTED_LINES]]
         if card["num_unreadable"] > LISTED_LINES:
             rows.append(("  skipped", f"… and {card['num_unreadable'] - LISTED_LINES} more, all in the JSON report"))
         if card["ignored"]:
-            rows.append(("ignored", "not pictures: " + _counted(card["ignored"], len(card["ignored"]))))
+            what = "films" if "films" in card else "pictures"
+            rows.append(("ignored", f"not {what}: " + _counted(card["ignored"], len(card["ignored"]))))
         rows += [("note", note) for note in card["notes"]]
         rows += [
             (f"would {choice}", reason)
             for choice, reason in self.reasons.items()
-            if choice in ("size", "channels", "resize", "limit", "balance")
+            if choice in ("size", "channels", "resize", "frames", "rate", "limit", "balance")
         ]
         if self.preview:
             rows.append(("preview", self.preview))
         return rows
+
+    def _copies(self) -> list[tuple[str, str]]:
+        copies = f"{self.card['duplicates']} exact copies, {self.num_near_duplicates} near or exact ones"
+        leaked = f", {self.num_leaked} of them held back while their twin is trained on" if self.num_leaked else ""
+        return [("duplicates", copies + leaked), *(("  alike", "  ".join(group)) for group in self.near_duplicates[:LISTED_LINES])]
 
     def lines(self) -> list[str]:
         """The report as lines of plain text."""
@@ -154,6 +164,9 @@ def check(
 
 
 def _find_twins(data_set: DataSet) -> tuple[list[list[str]], int]:
+    if is_films(data_set):
+        films = data_set.card["films"]
+        return films["twins"], films["leaked"]
     if not isinstance(data_set.space, Image):
         return [], 0
     train, held = data_set.train, data_set.held
@@ -171,9 +184,11 @@ def _warnings(data_set: DataSet, report: Report) -> list[str]:
         told.append(f"only {usable} images: the critic will soon know them by heart; more images, or mirror=true, help")
     if card["num_unreadable"] > 0.02 * max(1, card["num_items"]):
         told.append(f"{card['num_unreadable']} of {card['num_items']} files cannot be used: see the list, replace or remove them")
-    if report.num_near_duplicates > 0.05 * usable:
+    if "films" in card:
+        told += film_warnings(card)
+    elif report.num_near_duplicates > 0.05 * usable:
         told.append(f"{report.num_near_duplicates} of {usable} images repeat another one: a GAN will repeat them too; remove copies")
-    if report.num_leaked > 0.01 * max(1, card["num_held"]):
+    if "films" not in card and report.num_leaked > 0.01 * max(1, card["num_held"]):
         told.append(f"{report.num_leaked} held-back images have a twin in training: scores against them will flatter")
     balance = card["labels"].get("balance")
     if card["labels"]["used"] and balance is not None and balance < 0.1:
@@ -209,6 +224,8 @@ def _tag_warnings(card: dict[str, Any]) -> list[str]:
 
 def _preview(data_set: DataSet, out: Path) -> Path:
     target = out if out.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") else out / "preview.png"
+    if is_films(data_set):
+        return contact_sheet(data_set, out if out.suffix.lower() in (".mp4", ".gif") else target)
     x, y = data_set.train.x, data_set.train.y
     if not isinstance(data_set.space, Image):
         return data_set.space.render(x[torch.arange(len(x))], target)

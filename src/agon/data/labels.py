@@ -84,6 +84,25 @@ def class_table(labels: np.ndarray | None, classes: Sequence[str], column: str, 
     return [Table((column,), lambda name: cells, origin, lambda item: items[item])]
 
 
+def text_table(items: Sequence[str], names: Sequence[str], read_name: Callable[[str], bytes]) -> list[Table]:
+    """Captions in text files called as the items are (a.mp4 and a.txt), where at least half of the items have one; else []."""
+    there = set(names)
+    beside = [item + ".txt" if item + ".txt" in there else item.rsplit(".", 1)[0] + ".txt" for item in items]
+    if sum(name in there for name in beside) * 2 < len(items):
+        return []
+
+    def cells(column: str) -> list[str | None]:
+        return [_sentence(read_name, name) if name in there else None for name in beside]
+
+    return [Table(("caption",), cells, "text files", lambda item: beside[item])]
+
+
+def _sentence(read_name: Callable[[str], bytes], name: str) -> str | None:
+    """The first line that says anything."""
+    lines = _bytes_of(name, read_name).removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").splitlines()
+    return next((line.strip() for line in lines if line.strip()), None)
+
+
 def matrix_table(values: np.ndarray, columns: tuple[tuple[str, ...], Kind | None], origin: str, path: str) -> Table:
     """Labels float64 [N, k] as a table; a column without a name is called by its number."""
     width, (names, says) = values.shape[1], columns

@@ -16,6 +16,8 @@ from agon.data.conditions import choose_condition
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.embedded import open_embedded
 from agon.data.entry import default_cache
+from agon.data.film import strip_of
+from agon.data.layouts import MOST_ARE, SHORTEST_STRIP
 from agon.data.pack import Packed, pack
 from agon.data.request import EMBEDDED, SIZE_LIMITS, Data, checked
 from agon.data.samples import DataSet, Samples
@@ -60,12 +62,16 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     if cut:
         reasons["limit"] = cut
     identity = source.identity()
-    looked = survey(source, select, keep=_survey_file(folder, identity, select), progress=_every(say, "looking", 5.0))
+    looked = survey(
+        source, select, keep=_survey_file(folder, identity + "films" * source.moving, select), progress=_every(say, "looking", 5.0)
+    )
     skipped = {int(index) for index in looked.bad}
     readable = select[[k for k, index in enumerate(select.tolist()) if index not in skipped]] if skipped else select
     if len(readable) == 0:
         raise InputError(_all_unreadable(source, looked))
-    space = choose_space(data, looked, max_size, reasons)
+    space = choose_space(data, looked, max_size, reasons, "films" if source.moving else "images")
+    if (frames := _strips(looked)) and not source.moving:
+        source.notes.append(f"the pictures look like strips of {frames} frames or so: frames={min(frames, 16)} would read them as clips")
     if source.moving:
         from agon.data.clips import open_clips
 
@@ -114,7 +120,7 @@ def _refuse_clip_words(data: Data, source: Source) -> None:
         raise InputError(f"group is for films, and {source.path} is a {source.kind}: images are split by their content; leave it out")
 
 
-def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, str]) -> Image:
+def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, str], noun: str = "images") -> Image:
     """Size and channels from what was seen; each reason goes into `reasons`."""
     if data.size is not None:
         height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
@@ -143,11 +149,20 @@ def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, s
     how = {"cover": "filled, centre cropped", "contain": "fitted inside, padded", "stretch": "aspect not kept"}[data.resize]
     if resized:
         reasons["resize"] = (
-            f"{data.resize} with antialiased {data.filter}: {how}; {resized} of {sum(looked.sizes.values())} images are resized"
+            f"{data.resize} with antialiased {data.filter}: {how}; {resized} of {sum(looked.sizes.values())} {noun} are resized"
         )
     else:
-        reasons["resize"] = f"none: every image is {goal} already"
+        reasons["resize"] = f"none: every {noun.removesuffix('s')} is {goal} already"
     return space
+
+
+def _strips(looked: Survey) -> int:
+    """The commonest number of square frames, if nearly all pictures are as long as strips are; else 0."""
+    sizes = {name: strip_of(*map(int, name.split("×"))) for name in looked.sizes}
+    long = {name: frames for name, frames in sizes.items() if frames >= SHORTEST_STRIP}
+    if sum(looked.sizes[name] for name in long) < MOST_ARE * sum(looked.sizes.values()):
+        return 0
+    return long[max(long, key=lambda name: looked.sizes[name])] if long else 0
 
 
 def _select(source: Source, data: Data, use_labels: bool) -> tuple[np.ndarray, str]:
@@ -181,7 +196,7 @@ def _every(say: Say, what: str, seconds: float) -> Callable[[int, int], None]:
         nonlocal last
         if time.monotonic() - last > seconds:
             last = time.monotonic()
-            say(what, f"{done} of {total} images")
+            say(what, f"{done} of {total}")
 
     return progress
 

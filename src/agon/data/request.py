@@ -38,7 +38,7 @@ class Data:
     memory: Literal["auto", "ram", "mmap"] = "auto"
     stride: int = 1  # frames of the source from one frame of a clip to the next
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
-    group: str | None = None  # regular expression over names: where its first group is equal, samples stay on one side of the split
+    group: str | None = None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
 
 
 def checked(data: Data) -> Data:
@@ -89,10 +89,8 @@ def _check_clips(data: Data) -> None:
         raise InputError(f"fps={data.fps:g} and stride={data.stride} both say which frames to take; give one of the two")
     if data.group is not None:
         try:
-            groups = re.compile(data.group).groups
+            re.compile(data.group)
         except re.error as error:
             raise InputError(
                 f"group got {data.group!r}, which is no regular expression ({error}); expected one such as actor(\\d+)"
             ) from None
-        if groups < 1:
-            raise InputError(f"group got {data.group!r}; expected a regular expression with a group in brackets, such as actor(\\d+)")

@@ -21,7 +21,7 @@ import numpy as np
 from agon.data import containers
 from agon.data.columns import Kind, Table
 from agon.data.film import Film
-from agon.data.labels import Labelling, class_table, find_labels
+from agon.data.labels import Labelling, class_table, find_labels, text_table
 from agon.data.layouts import Layout, Shelf, find_layout
 from agon.errors import InputError, suggest
 from agon.spaces import Unreadable
@@ -107,19 +107,21 @@ def _missing(place: Path) -> str:
 
 
 def _open_file(place: Path, clips: bool) -> Source:
-    from agon.data import arrays, tables
+    from agon.data import arrays, idx, tables
 
     with _opened(place) as file:
         head = file.read(512)
     suffix = place.suffix.lower()
     if suffix == ".npy" or head.startswith(b"\x93NUMPY"):
-        return arrays.open_npy(place)
+        return arrays.open_npy(place, clips)
     if suffix == ".npz":
-        return arrays.open_npz(place)
+        return arrays.open_npz(place, clips)
     if suffix == ".parquet" or head.startswith(b"PAR1"):
         return tables.open_parquet([place], str(place))
-    if arrays.is_idx_name(place.name) or head[:3] == b"\x00\x00\x08":
-        return arrays.open_idx(place)
+    if idx.is_idx_name(place.name) or head[:3] == b"\x00\x00\x08":
+        if clips:
+            raise InputError(f"clips were asked for (frames), and {shown(str(place))} is an idx file of images; give npz [N, T, H, W, C]")
+        return idx.open_idx(place)
     if suffix == ".zip" or zipfile.is_zipfile(place):
         return _open_zip(place, clips)
     name = shown(str(place))
@@ -193,7 +195,7 @@ def walk(root: Path) -> tuple[list[_Entry], list[tuple[str, str]]]:
 
 
 def _open_directory(place: Path, clips: bool) -> Source:
-    from agon.data import arrays, tables
+    from agon.data import idx, tables
 
     entries, refused = walk(place)
     pictures = [entry.name for entry in entries if _suffix(entry.name) in EXTENSIONS]
@@ -204,8 +206,8 @@ def _open_directory(place: Path, clips: bool) -> Source:
     )  # fmt: skip
     layout = find_layout(shelf, pictures, clips)
     if layout is None and not pictures:
-        if any(arrays.is_idx_name(entry.place.name) for entry in entries):
-            return arrays.open_idx_folder([entry.place for entry in entries], place)
+        if any(idx.is_idx_name(entry.place.name) for entry in entries) and not clips:
+            return idx.open_idx_folder([entry.place for entry in entries], place)
         parquet = [entry.place for entry in entries if entry.name.lower().endswith(".parquet")]
         if parquet:
             return tables.open_parquet(parquet, str(place))
@@ -290,6 +292,9 @@ def _open_zip(place: Path, clips: bool) -> Source:
     shelf = Shelf(str(place), names, read_member, lambda name: None)
     layout = find_layout(shelf, pictures, clips)
     if layout is None and not pictures:
+        arrays_inside = [name for name in names if _suffix(name) in (".npz", ".npy")]
+        if len(arrays_inside) == 1 and _suffix(arrays_inside[0]) == ".npz":
+            return _open_inner(place, arrays_inside[0], read_member, clips)
         inner = [name for name in names if name.lower().endswith((".npz", ".npy", ".parquet", ".zip"))]
         more = f" It holds {shown(inner[0])}: unpack it and give that file." if inner else ""
         raise InputError(_nothing_usable(f"the zip {label}", names, []) + more)
@@ -310,6 +315,16 @@ def _open_zip(place: Path, clips: bool) -> Source:
             "nothing is unpacked, so they are harmless"
         )
     return source
+
+
+def _open_inner(place: Path, name: str, read_member: Callable[[str], bytes], clips: bool) -> Source:
+    """An npz in a zip."""
+    from agon.data import arrays
+
+    try:
+        return arrays.open_npz(place, clips, (name, read_member(name)))
+    except Unreadable as reason:
+        raise InputError(f"{shown(name)} in the zip {shown(str(place))} cannot be used: {reason}") from None
 
 
 def _safe_name(name: str) -> str:
@@ -367,7 +382,9 @@ def _of_items(
     """Labels and splits by the names; `names` are all files, `items` the pictures or films, `used` the files they are made of, all sorted."""
     held, split_origin, bare = _own_split(items)
     found: Labelling = find_labels(bare, items, names, read_name)
-    ignored = Counter(_suffix(name) or "no suffix" for name in names if name not in used)
+    spoken = text_table(items, names, read_name) if moving else []
+    told = {name for name in names if spoken and _suffix(name) == ".txt"}
+    ignored = Counter(_suffix(name) or "no suffix" for name in names if name not in used and name not in told)
     for name in found.used_files:
         ignored[_suffix(name)] -= 1
     return Source(
@@ -380,7 +397,7 @@ def _of_items(
         classes=tuple(shown(name) for name in found.classes),
         label_origin=found.origin,
         table_first=found.table_first,
-        tables=lambda: [*found.tables(), *class_table(found.labels, found.classes, "folder", found.origin, items)],
+        tables=lambda: [*found.tables(), *spoken, *class_table(found.labels, found.classes, "folder", found.origin, items)],
         held=held,
         split_origin=split_origin,
         unreadable=[*refused, *((shown(name), reason) for name, reason in found.missing)],

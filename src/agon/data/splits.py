@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,16 +14,29 @@ from agon.errors import InputError
 FAR = 2.0  # a share held back by chance that is more than this factor from what was asked for is chosen in order instead
 
 
-def groups_of(names: Sequence[str], twins: np.ndarray, pattern: str | None) -> np.ndarray:
-    """A number for each film, int64 [M], equal where films belong together: twins, and names in which the pattern's first group is the same.
+def words_of(names: Sequence[str], asked: str | None, cells: Callable[[str], list[str | None] | None]) -> list[str | None] | None:
+    """What each film's group is called, None where nothing says so; None altogether without a wish.
 
-    Raises InputError if the pattern is in no name. Names without it are groups of their own.
+    asked: a regular expression whose groups are searched in the names, or the name of a column, which `cells` gives. Raises InputError if it is
+    in none of the names, or no column.
     """
-    if pattern is None:
-        return twins.copy()
-    words = [match[1] if (match := re.search(pattern, name)) else None for name in names]
-    if not any(word is not None for word in words):
-        raise InputError(f"group={pattern!r} is in none of the {len(names)} names; expected one that is in names such as {names[0]!r}")
+    if asked is None:
+        return None
+    if re.compile(asked).groups == 0:
+        words = cells(asked)
+        if words is None:
+            raise InputError(
+                f"group={asked!r} is no column of a table beside the films, and a regular expression needs a group in brackets, such as actor(\\d+)"
+            )
+        return words
+    found = [re.search(asked, name) for name in names]
+    if not any(found):
+        raise InputError(f"group={asked!r} is in none of the {len(names)} names; expected one that is in names such as {names[0]!r}")
+    return [None if match is None else "\0".join("-" if part is None else f"={part}" for part in match.groups()) for match in found]
+
+
+def groups_of(twins: np.ndarray, words: Sequence[str | None] | None) -> np.ndarray:
+    """A number for each film, int64 [M], equal where films belong together: twins, and those of one word. Films without a word stand alone."""
     parent = twins.tolist()
 
     def root(k: int) -> int:
@@ -32,18 +45,17 @@ def groups_of(names: Sequence[str], twins: np.ndarray, pattern: str | None) -> n
         return k
 
     first: dict[str, int] = {}
-    for k, word in enumerate(words):
+    for k, word in enumerate(words or ()):
         if word is not None:
             low, high = sorted((root(k), root(first.setdefault(word, k))))
             parent[high] = low
     return np.array([root(k) for k in range(len(parent))], dtype=np.int64)
 
 
-def group_marks(groups: np.ndarray, marks: np.ndarray, names: Sequence[str], pattern: str | None) -> np.ndarray:
-    """A hash a film, uint64 [M], the same throughout a group: of what the pattern finds or, without one, of the least of the films' hashes."""
-    if pattern is not None:
-        found = [match[1] or "" if (match := re.search(pattern, name)) else None for name in names]
-        said = [_hash_of(word) if word is not None else mark for word, mark in zip(found, marks.tolist(), strict=True)]
+def group_marks(groups: np.ndarray, marks: np.ndarray, words: Sequence[str | None] | None) -> np.ndarray:
+    """A hash a film, uint64 [M], the same throughout a group: of the least of its words' hashes, and of its films' where there is no word."""
+    if words is not None:
+        said = [mark if word is None else _hash_of(word) for word, mark in zip(words, marks.tolist(), strict=True)]
         marks = np.array(said, dtype=np.uint64)
     least = np.full(len(groups), np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(least, groups, marks)

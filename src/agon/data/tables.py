@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from agon.data.arrays import files_identity
 from agon.data.columns import Table, name_classes
+from agon.data.rows import files_identity
 from agon.data.source import Source, shown
 from agon.errors import InputError
 from agon.spaces import Unreadable
