@@ -15,7 +15,7 @@ import torch
 
 from agon.data.captions import CAPTION_WORDS
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
-from agon.data.footage import Footage, pack_films
+from agon.data.footage import UNEVEN, Footage, pack_films
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source
@@ -30,7 +30,6 @@ USUAL_FRAMES = 16
 LEAST_CLIPS = 8
 LONG_ENOUGH = 0.9  # share of the films that a length chosen here must fit
 USUAL_FPS = 12.0  # as films without a time of their own are shown
-UNEVEN = 1.5  # longest gap over the usual one, above which a film's rate is called variable
 LISTED = 1000
 
 
@@ -39,7 +38,7 @@ def choose_frames(data: Data, lengths: np.ndarray, reasons: dict[str, str]) -> i
     if data.frames is not None:
         reasons["frames"] = f"{data.frames}: asked for"
         return data.frames
-    enough = int(np.quantile(lengths, 1 - LONG_ENOUGH, method="lower")) if len(lengths) else 0
+    enough = int(np.sort(lengths)[math.floor(len(lengths) * (1 - LONG_ENOUGH) + 1e-9)]) if len(lengths) else 0
     fitting = (enough - 1) // data.stride + 1
     frames = USUAL_FRAMES if fitting >= USUAL_FRAMES else max(2, 2 ** int(math.log2(max(2, fitting))))
     short = f"; nine tenths of the films have {enough} frames or more" if frames != USUAL_FRAMES else ", usual in the field"
@@ -129,7 +128,7 @@ def open_clips(
     weights = np.bincount(film, minlength=len(names))
     short = [[names[k], _too_short(int(lengths[k]), span, data.stride)] for k in np.flatnonzero(weights == 0).tolist()]
     if len(starts) < LEAST_CLIPS:
-        raise InputError(_no_clip(source, frames, data, short, unreadable, lengths))
+        raise InputError(_too_few(len(starts), source, frames, data, short, unreadable, lengths))
     words = words_of(names, data.group, lambda column: _cells(source, column, footage.items))
     groups = groups_of(footage.twins, words)
     if source.held is not None:
@@ -162,7 +161,7 @@ def open_clips(
         "at every frame" if hop == 1 else f"every {hop} frames"
     )
     if short:
-        reasons["short"] = f"{len(short)} films skipped: the first is {short[0][0]} ({short[0][1]})"
+        reasons["short"] = f"{_plural(len(short), 'film')} skipped: the first is {short[0][0]} ({short[0][1]})"
     reasons["split"] = _split_reason(how, source, data, counts, (len(train), len(kept)), groups, footage.twins)
     reasons["memory"], reasons["cache"] = footage.memory, footage.cache
     if unreadable:
@@ -253,16 +252,26 @@ def _labels(labels: np.ndarray | None, items: np.ndarray) -> np.ndarray:
     return labels[items].astype("<i8" if labels.ndim == 1 else "<f8")
 
 
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def _too_short(length: int, span: int, stride: int) -> str:
-    frames = "1 frame" if length == 1 else f"{length} frames"
-    return f"{frames}, a clip spans {span}" + (f" with stride {stride}" if stride > 1 else "")
+    return f"{_plural(length, 'frame')}, a clip spans {span}" + (f" with stride {stride}" if stride > 1 else "")
 
 
-def _no_clip(source: Source, frames: int, data: Data, short: list[list[str]], unreadable: list[list[str]], lengths: np.ndarray) -> str:
+def _too_few(
+    clips: int, source: Source, frames: int, data: Data, short: list[list[str]], unreadable: list[list[str]], lengths: np.ndarray
+) -> str:
     lost = f"; {len(unreadable)} could not be read, the first: {unreadable[0][0]}, {unreadable[0][1]}" if unreadable else ""
     longest = int(lengths.max()) if len(lengths) else 0
     fix = f"ask for frames={min(longest, 16)} or fewer" if longest >= 2 else "frames must be numbered in one folder a film, or in strips"
     stride = f" {data.stride} frames apart" if data.stride > 1 else ""
+    if clips:
+        return (
+            f"{source.path} has {clips} clips of {frames} frames{stride}{lost}; a GAN needs at least {LEAST_CLIPS} to train on and to hold some back, and "
+            "hundreds to be any good: give more or longer videos, or ask for fewer frames"
+        )
     return (
         f"{source.path} has no film long enough for a clip of {frames} frames{stride}: the longest of {len(short)} has {longest}{lost}; {fix}, "
         "or give longer videos"
@@ -272,10 +281,10 @@ def _no_clip(source: Source, frames: int, data: Data, short: list[list[str]], un
 def _split_reason(
     how: str, source: Source, data: Data, films: list[int], clips: tuple[int, int], groups: np.ndarray, twins: np.ndarray
 ) -> str:
-    counts = f"{clips[0]} clips of {films[0]} films to train, {clips[1]} of {films[1]} held back"
+    counts = f"{clips[0]} clips of {_plural(films[0], 'film')} to train, {clips[1]} of {films[1]} held back"
     joined = len(groups) - len(np.unique(groups))
     alike = len(twins) - len(np.unique(twins))
-    why = f"{len(np.unique(groups))} groups" + (f" by {data.group!r}" if data.group else "") + (f", {alike} twins joined" if alike else "")
+    why = f"{len(np.unique(groups))} groups" + (f" by {data.group}" if data.group else "") + (f", {alike} twins joined" if alike else "")
     together = why if joined else "each film on one side"
     return {
         "own": f"{counts}: {source.split_origin}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,20 +44,18 @@ def open_container(place: Callable[[], Path | bytes], *, threads: int = 2) -> Fi
     """
     with _opened(place) as (container, stream, notes):
         rate = float(stream.average_rate or stream.guessed_rate or 0.0)
-        declared, mode = int(stream.frames or 0), str(stream.codec_context.pix_fmt or "?")
-        seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
+        mode = str(stream.codec_context.pix_fmt or "?")
+        count = int(stream.frames or 0) or round(max(0.0, _seconds(container, stream) * rate))
         name = f"{stream.codec_context.name} in {container.format.name.split(',')[0]}"
-        first = next((step for step in _steps(container, stream, declared) if not isinstance(step, str)), None)
+        first = next((step for step in _steps(container, stream) if not isinstance(step, str)), None)
     if first is None:
         raise Unreadable("has a video stream but no frame that can be decoded")
 
     def frames() -> Iterator[Step]:
         with _opened(place, threads) as (container, stream, _):
-            yield from _steps(container, stream, declared)
+            yield from _steps(container, stream)
 
-    return Film(
-        *first[1].size, rate if math.isfinite(rate) else 0.0, declared or round(max(0.0, seconds * rate)), name, mode, frames, tuple(notes)
-    )
+    return Film(*first[1].size, rate if math.isfinite(rate) else 0.0, count, name, mode, frames, tuple(notes))
 
 
 @contextmanager
@@ -65,10 +63,9 @@ def _opened(place: Callable[[], Path | bytes], threads: int = 1) -> Iterator[tup
     """(container, its video stream, what is special about it)."""
     av = require_av()
     given = place()
-    size = len(given) if isinstance(given, bytes) else given.stat().st_size
-    if size == 0:
-        raise Unreadable("empty file (0 bytes)")
     try:
+        if (len(given) if isinstance(given, bytes) else given.stat().st_size) == 0:
+            raise Unreadable("empty file (0 bytes)")
         source = io.BytesIO(given) if isinstance(given, bytes) else open(given, "rb")  # noqa: SIM115
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror}") from None
@@ -119,20 +116,24 @@ def _unopened(given: Path | bytes, error: Exception) -> str:
         return "truncated: its table of frames (moov), which is written last, is missing; copy or record it again"
     if head[:4] in (b"\x1aE\xdf\xa3", b"RIFF"):
         return "truncated or damaged: its header cannot be read"
-    return f"damaged, or not a video format that is read here ({_reason(error)})"
+    return f"damaged, or not a video format that is read here ({_reason(error).lower()})"
 
 
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__).split("\n")[0]
 
 
-def _steps(container: Any, stream: Any, declared: int) -> Iterator[Step]:
-    """Every frame that decodes cleanly; where some do not, a word about it stands in their place."""
+def _steps(container: Any, stream: Any) -> Iterator[Step]:
+    """Every frame that decodes cleanly; where some do not, a word about it stands in their place.
+
+    After damage the next key frame is waited for: what lies between may be drawn from what is lost, and no decoder says so.
+    """
     start: float | None = None
-    count = failures = 0
+    count = failures = lost = 0
     last = -math.inf
     rate = float(stream.average_rate or stream.guessed_rate or 0.0) or 25.0
     hole, aspect = "", _aspect(stream)
+    turns: list[Pillow.Transpose] | None = None
     for frames in _packets(container, stream):
         if isinstance(frames, str):
             failures += 1
@@ -141,26 +142,41 @@ def _steps(container: Any, stream: Any, declared: int) -> Iterator[Step]:
                 break
             continue
         for frame in frames:
-            if frame.is_corrupt:
-                hole = hole or "damaged frames are left out"
+            if frame.is_corrupt or (hole and not frame.key_frame):
+                hole = hole or "damaged"
                 continue
             time = frame.time
             start = time if start is None else start
             now = count / rate if time is None or start is None else float(time - start)
             if now <= last:  # a clock that stands still or jumps back is no clock
                 now = last + 1.0 / rate
-            picture = _upright(frame, aspect)
+            if turns is None:  # once: to look at a frame's side data makes a cycle, which keeps the frame until garbage is collected
+                turns = _turns(frame)
+            picture = _upright(frame, aspect, turns)
             if hole and count:
-                yield f"after frame {count}: {hole}"
+                yield f"after frame {count}: {hole}; left out until the next key frame"
+                lost += 1
             hole, failures, last = "", 0, now
             yield now, picture
             count += 1
             if count >= MOST_FRAMES:
                 return
-    if hole:
-        yield f"after frame {count}: {hole}"
+    declared, seconds = int(stream.frames or 0), _seconds(container, stream)
+    if hole and count:
+        yield f"after frame {count}: {hole}; the rest is left out"
+    elif lost:
+        return
     elif 0 < count < 0.95 * declared - 1:
         yield f"ends after {count} of the {declared} frames that its header declares"
+    elif count and last + 1.0 / rate < 0.9 * seconds - 0.5:
+        yield f"ends after {last:.1f} of the {seconds:.1f} seconds that its header declares"
+
+
+def _seconds(container: Any, stream: Any) -> float:
+    """How long the header says the pictures go on; 0.0 where it does not say, or where the sound may be what it means."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / 1e6 if len(container.streams.video) == len(container.streams) else 0.0
 
 
 def _packets(container: Any, stream: Any) -> Iterator[list[Any] | str]:
@@ -175,7 +191,7 @@ def _packets(container: Any, stream: Any) -> Iterator[list[Any] | str]:
         yield f"cannot be read further ({_reason(error)})"
 
 
-def _upright(frame: Any, aspect: float) -> Pillow.Image:
+def _upright(frame: Any, aspect: float, turns: Sequence[Pillow.Transpose]) -> Pillow.Image:
     """A decoded frame as a picture in mode L, RGB or RGBA, with square pixels, turned as the file says. aspect: of a pixel, width / height."""
     if frame.width * frame.height > MAX_PIXELS:
         raise Unreadable(f"refused, too large: a frame of {frame.width}×{frame.height} pixels, the limit is {MAX_PIXELS}")
@@ -187,7 +203,7 @@ def _upright(frame: Any, aspect: float) -> Pillow.Image:
     if abs(aspect - 1) > 0.01:
         wide, high = max(aspect, 1.0), max(1 / aspect, 1.0)
         picture = picture.resize((round(picture.width * wide), round(picture.height * high)), Pillow.Resampling.BICUBIC)
-    for turn in _turns(frame):
+    for turn in turns:
         picture = picture.transpose(turn)
     return picture
 

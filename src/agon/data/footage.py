@@ -4,7 +4,7 @@
 
 `frames.x` is uint8 [F, C, H, W]; `runs` int64 [R, 3] of (film, first frame, frames), within which time has no hole; `films` int64 [M, 3] of (the
 source's item, a hash of its frames, its group of twins); `rates` float64 [M, 2] of (frames a second before any resampling, 0 where
-unknown; longest gap between two frames over the usual one). Clip length, stride and split are no part of it: to change them costs no decoding.
+unknown; share of gaps between frames that are not the usual one). Clip length, stride and split are no part of it: to change them costs no decoding.
 Frames pass through a few at a time, so that memory stays bounded however long a film is.
 """
 
@@ -34,6 +34,8 @@ from agon.spaces import Image, Unreadable
 
 _VERSION = 1  # of what is kept here and how twins are found
 _GROUP_FRAMES, _GROUP_BYTES = 16, 8 * 2**20  # decoded frames on their way to their final size
+SLIP, UNEVEN = 0.5, 0.05  # a gap this far from the usual one is a slip; with more slips than this a film's rate is variable
+LONGEST_GAP = 60.0  # seconds: a longer pause is a hole, not a still picture
 LISTED = 1000
 Progress = Callable[[int, int], None]
 
@@ -98,6 +100,11 @@ def resampled(steps: Iterator[Step], fps: float) -> Iterator[Step]:
             origin, tick, gap = step[0], 0, 0.0
         else:
             gap = step[0] - before[0]
+            if gap > LONGEST_GAP:
+                yield from _rest(before, origin, tick, 0.0, fps)
+                yield f"no frame for {gap:.0f} s"
+                before, origin, tick, gap = step, step[0], 0, 0.0
+                continue
             while origin + tick / fps <= before[0] + gap / 2 + 1e-9:
                 yield tick / fps, before[1]
                 tick += 1
@@ -161,6 +168,7 @@ def _decode_all(
             for done, item in enumerate(select.tolist()):
                 times: list[float] = []
                 marks: list[np.ndarray] = []
+                holes: list[str] = []
                 timed, whole, reason = False, True, "has no frame that can be decoded"
                 try:
                     film = source.read(item)
@@ -169,7 +177,7 @@ def _decode_all(
                     steps = _noted(film.frames(), times)
                     for frame in _fitted(resampled(steps, fps) if fps and timed else steps, space, pool, threads):
                         if isinstance(frame, str):
-                            partial.append([source.names[item], frame])
+                            holes.append(frame)
                             whole = True
                             continue
                         if whole:
@@ -181,11 +189,14 @@ def _decode_all(
                 except Unreadable as refusal:
                     reason = str(refusal)
                     if marks:
-                        partial.append([source.names[item], reason])
+                        holes.append(reason)
+                if holes and marks:
+                    more = f" ({len(holes)} such places)" if len(holes) > 1 else ""
+                    partial.append([source.names[item], holes[0] + more])
                 if marks:
                     hashes.append(np.concatenate(marks))
                     films.append([item, int(sample_hashes(hashes[-1][None]).view(np.int64)[0]), 0])
-                    rates.append(_rates(times) if timed else [0.0, 1.0])
+                    rates.append(_rates(times) if timed else [0.0, 0.0])
                 else:
                     unreadable.append([source.names[item], reason])
                 if progress is not None:
@@ -225,12 +236,14 @@ def _noted(steps: Iterator[Step], times: list[float]) -> Iterator[Step]:
 
 
 def _rates(times: list[float]) -> list[float]:
-    """Frames a second, by the mean where gaps are uneven and there is no hole, and the longest gap over the usual one."""
+    """Frames a second, holes and slips left out where the rate is even; and the share of gaps that are not the usual one."""
     gaps = np.diff(times)
     if not len(gaps):
-        return [0.0, 1.0]
+        return [0.0, 0.0]
     usual = float(np.median(gaps))
-    return [1.0 / max(float(gaps.mean()), 1e-6), float(gaps.max()) / max(usual, 1e-6)]
+    even = np.abs(gaps - usual) <= SLIP * usual
+    share = 1.0 - float(even.mean())
+    return [1.0 / max(float(gaps[even].mean() if share <= UNEVEN else gaps.mean()), 1e-6), share]
 
 
 def _fitted(steps: Iterator[Step], space: Image, pool: ThreadPoolExecutor, threads: int) -> Iterator[np.ndarray | str]:

@@ -65,7 +65,7 @@ def find_layout(shelf: Shelf, pictures: Sequence[str], asked: bool) -> Layout | 
         return None
     moving = [name for name in pictures if suffix_of(name) in ANIMATED]
     likely = moving if asked else [name for name in moving if suffix_of(name) in (".gif", ".apng")]
-    if len(likely) >= MOST_ARE * len(pictures) and _share(shelf, likely, _is_animated) >= MOST_ARE:
+    if len(likely) > len(pictures) / 2 and _share(shelf, likely, _is_animated) > 0.5:
         return _of_files("animations", likely, lambda name: open_animation(shelf.read(name)))
     if not asked:
         return None

@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         _refuse_clip_words(data, source)
     reasons: dict[str, str] = {"data": f"{source.path}: {source.kind}, {len(source)} {'films' if source.moving else 'items'}"}
     say("data", reasons["data"])
-    source, use_labels, reasons["labels"] = choose_condition(source, data)
+    source, use_labels, reasons["labels"] = _choose_condition(source, data)
     select, cut = _select(source, data, use_labels)
     if cut:
         reasons["limit"] = cut
@@ -112,12 +113,31 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     return DataSet(space, train, held, card, reasons, packed.meta["content_hash"], source.names)
 
 
+def _choose_condition(source: Source, data: Data) -> tuple[Source, bool, str]:
+    """As `choose_condition`; a column that groups films is no condition unless it is asked for."""
+    if data.group is None or data.columns:
+        return choose_condition(source, data)
+    group, tables = data.group, source.tables
+    others = replace(source, tables=lambda: [replace(t, names=tuple(name for name in t.names if name != group)) for t in tables()])
+    chosen, use, why = choose_condition(others, data)
+    return replace(chosen, tables=tables), use, why
+
+
 def _refuse_clip_words(data: Data, source: Source) -> None:
+    if data.frames is not None:
+        raise InputError(
+            f"frames={data.frames} asks for clips, and the samples of {source.path} ({source.kind}) are images; leave frames out, or give videos, "
+            "strips, a folder of numbered pictures a film, or an npz of [N, T, H, W, C]"
+        )
     given = [name for name, there in (("stride", data.stride != 1), ("fps", data.fps), ("hop", data.hop)) if there]
     if given:
-        raise InputError(f"{given[0]} is for clips, and {source.path} is a {source.kind}; leave it out, or ask for clips with frames=16")
+        raise InputError(
+            f"{given[0]} is for clips, and the samples of {source.path} ({source.kind}) are images; leave it out, or ask for clips with frames=16"
+        )
     if data.group is not None:
-        raise InputError(f"group is for films, and {source.path} is a {source.kind}: images are split by their content; leave it out")
+        raise InputError(
+            f"group is for films, and the samples of {source.path} ({source.kind}) are images, split by their content; leave it out"
+        )
 
 
 def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, str], noun: str = "images") -> Image:
@@ -204,7 +224,7 @@ def _every(say: Say, what: str, seconds: float) -> Callable[[int, int], None]:
 def _all_unreadable(source: Source, looked: Survey) -> str:
     reasons = Counter(looked.bad.values()).most_common(3)
     told = "; ".join(f"{count} × {reason}" for reason, count in reasons)
-    return f"{source.path} holds {len(source)} image files and none can be read: {told}; replace them or give another folder"
+    return f"{source.path} holds {len(source)} {'films' if source.moving else 'image files'} and none can be read: {told}; replace them or give another folder"
 
 
 def _enough(source: Source, usable: int, unreadable: list[list[str]]) -> None:

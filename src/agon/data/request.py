@@ -38,7 +38,9 @@ class Data:
     memory: Literal["auto", "ram", "mmap"] = "auto"
     stride: int = 1  # frames of the source from one frame of a clip to the next
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
-    group: str | None = None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
+    group: str | None = (
+        None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
+    )
 
 
 def checked(data: Data) -> Data:

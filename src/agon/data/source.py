@@ -72,8 +72,6 @@ def open_source(path: str, *, clips: bool = False) -> Source:
     from agon.data import tables
 
     if path.startswith("hf:"):
-        if clips:
-            raise InputError(f"clips were asked for (frames), and {path} is read as images; download its videos and give the folder")
         return tables.open_hub(path[3:])
     place = Path(path).expanduser()
     try:
@@ -119,8 +117,6 @@ def _open_file(place: Path, clips: bool) -> Source:
     if suffix == ".parquet" or head.startswith(b"PAR1"):
         return tables.open_parquet([place], str(place))
     if idx.is_idx_name(place.name) or head[:3] == b"\x00\x00\x08":
-        if clips:
-            raise InputError(f"clips were asked for (frames), and {shown(str(place))} is an idx file of images; give npz [N, T, H, W, C]")
         return idx.open_idx(place)
     if suffix == ".zip" or zipfile.is_zipfile(place):
         return _open_zip(place, clips)
@@ -206,7 +202,7 @@ def _open_directory(place: Path, clips: bool) -> Source:
     )  # fmt: skip
     layout = find_layout(shelf, pictures, clips)
     if layout is None and not pictures:
-        if any(idx.is_idx_name(entry.place.name) for entry in entries) and not clips:
+        if any(idx.is_idx_name(entry.place.name) for entry in entries):
             return idx.open_idx_folder([entry.place for entry in entries], place)
         parquet = [entry.place for entry in entries if entry.name.lower().endswith(".parquet")]
         if parquet:

@@ -19,6 +19,7 @@ from agon.spaces import Unreadable, open_header, open_picture
 
 LOOK_CLOSELY = 128  # pictures decoded to see whether colour is grey and alpha is real
 WATCH_CLOSELY, WATCHED = 24, 24  # films, and of each how many frames, at three of which the same is looked at
+GLIMPSE = 256  # pixels a side
 COLOUR_NOISE = 6  # of 255: what compression does to the colour of grey films
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
@@ -144,9 +145,7 @@ def _of_films(source: Source, select: np.ndarray, progress: Callable[[int, int],
             film = source.read(index)
             assert isinstance(film, Film)
             if k in closely:
-                pictures = [step[1] for step in islice(film.frames(), WATCHED) if not isinstance(step, str)][:: WATCHED // 3]
-                small = [np.asarray(picture) for picture in pictures]
-                small = [pixels.reshape(*pixels.shape[:2], -1) for pixels in small]
+                small = _glimpses(film)
                 grey += bool(small) and all(_is_grey(pixels, COLOUR_NOISE) for pixels in small)
                 alpha += any(_is_translucent(pixels) for pixels in small)
                 found.looked += 1
@@ -167,6 +166,17 @@ def _of_films(source: Source, select: np.ndarray, progress: Callable[[int, int],
     found.short_side = float(np.median(shorts)) if shorts else 0.0
     found.grey_share, found.alpha_share = grey / max(1, found.looked), alpha / max(1, found.looked)
     return found
+
+
+def _glimpses(film: Film) -> list[np.ndarray]:
+    """Three of the first frames, uint8 [H, W, C], thinned out where they are large."""
+    seen = []
+    for k, step in enumerate(islice(film.frames(), WATCHED)):
+        if k % (WATCHED // 3) == 0 and not isinstance(step, str):
+            size = min(step[1].width, GLIMPSE), min(step[1].height, GLIMPSE)
+            pixels = np.asarray(step[1].resize(size, Pillow.Resampling.NEAREST))
+            seen.append(pixels.reshape(*pixels.shape[:2], -1))
+    return seen
 
 
 def _upright_size(picture: Pillow.Image) -> tuple[int, int]:
