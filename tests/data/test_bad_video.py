@@ -110,7 +110,7 @@ HOPELESS: dict[str, tuple[Prepare, list[str], str]] = {
     "pictures without numbers": (
         files("png", lambda k: png(movie(k, 1)[0]), name=lambda k: "abcdefghi"[k]), [], "the longest of 9 has 1; frames must be numbered in one folder a film"
     ),
-    "pictures of one frame": (files("gif", lambda k: animation(movie(k, 1), "GIF"), name=lambda k: "abcdefghi"[k]), [], "frames must be numbered in one folder"),
+    "pictures of one frame": (files("gif", lambda k: animation(movie(k, 1), "GIF"), name=lambda k: "abcdefghi"[k]), [], "frames must be numbered"),
     "no strips": (files("png", lambda k: png(np.zeros((7, 50), np.uint8)), 5), [], "the longest of 1 has 5; ask for frames=5"),
     "one picture": (one("a.png", png(movie(1, 1)[0])), [], "the longest of 1 has 1; frames must be numbered"),
     "an idx file": (numbers, [], r"frames=8 asks for clips, and the samples of .* \(idx images\) are images; leave frames out, or give videos"),

@@ -19,7 +19,9 @@ app.add_typer(data_app, name="data")
 def data_check(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder, zip, video, idx, npz, parquet, hf:NAME or an embedded set.")],
-    out: Annotated[Path | None, typer.Option(help="Write a preview here: a grid or, of clips, a contact sheet (.png), or playing clips (.mp4 .gif).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write a preview here: a grid or, of clips, a contact sheet (.png), or playing clips (.mp4 .gif).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is there, what is wrong with it, and what training would do with it."""

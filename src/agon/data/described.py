@@ -66,7 +66,7 @@ def describe_labels(kind: Kind, names: Sequence[str], y: Mapping[str, np.ndarray
 def with_condition(space: SpaceT, kind: Kind, names: Sequence[str], length: int = 0) -> SpaceT:
     """The space with these classes, tags or numbers, or with this vocabulary of captions of at most `length` words. Raises InputError."""
     if kind == "words":
-        if "words" not in {field.name for field in fields(space)}:  # type: ignore[arg-type]
+        if "caption_length" not in {field.name for field in fields(space)}:  # type: ignore[arg-type]
             raise InputError(
                 f"captions condition clips, and this data is {space.describe()}; use condition=tags or classes, or labels=ignore"
             )
