@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from movies import animation, movie, mp4, png, sound_only, strip
-from test_films import no_frames
+from test_film_readers import no_frames
 
 from commandline import printed
 
