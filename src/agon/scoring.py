@@ -19,6 +19,7 @@ from agon.data import DataSet
 from agon.errors import InputError
 from agon.game import Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
+from agon.metrics.registry import look_at_features
 from agon.sampling import draw, needs_first, still
 from agon.spaces import Space
 
@@ -31,8 +32,10 @@ FREE_S = 20.0  # seconds of scoring that any run may spend, however short it is
 def open_extractor(run: Run, data_set: DataSet, *, device: torch.device | str = "cpu", say: Any = None) -> Extractor:
     """The feature extractor the run's scores are taken with, on the run's device if that is a CUDA one (metrics need float64 elsewhere)."""
     where = torch.device(device)
+    # Nothing is trained for metrics that look at samples alone.
+    name = "pixels" if run.extractor == "auto" and run.metrics and not look_at_features(run.metrics) else run.extractor
     return make_extractor(
-        run.extractor, data_set, weights=run.extractor_weights, say=say, device=where if where.type == "cuda" else "cpu"
+        name, data_set, weights=run.extractor_weights, say=say, device=where if where.type == "cuda" else "cpu"
     )  # fmt: skip
 
 

@@ -284,7 +284,8 @@ def test_families_of_pictures_work_on_features_of_clips(network, shapes: DataSet
         found = evaluate(sampler, shapes, names, extractor=network, num_samples=N, cache=cache, batch=50, labelled=True)
         for score in found:
             assert "8 frames of 16×16 at 12/s" in str(score)
-            assert "not comparable with FVD" in str(score)
+            told = "samples · lanczos" if score.name == "obeys" else "not comparable with FVD"
+            assert told in str(score)
         return {score.name: score.value for score in found}
 
     names = ("fd", "kid", "precision", "recall", "coverage", "class_accuracy", "authenticity", "obeys")
@@ -297,6 +298,21 @@ def test_families_of_pictures_work_on_features_of_clips(network, shapes: DataSet
         assert worse["kid"] > real["kid"], fault
         assert worse["coverage"] < real["coverage"], fault
     assert scores(x.flip(1), ("class_accuracy", "obeys")) == {"class_accuracy": pytest.approx(0, abs=0.2), "obeys": 0}
+
+
+def test_no_network_is_trained_for_scores_of_samples_alone(shapes: DataSet, cache: Path, fresh: tuple[Tensor, Tensor]) -> None:
+    class Never:
+        name, hash, dim, resize, num_classes, note = "never", "0" * 12, 1, "", 0, ""
+
+        def __call__(self, x: Tensor) -> Features:
+            raise AssertionError("nobody needs features")
+
+    names = ("motion_energy", "content_distance", "obeys", "scenes", "clip_copies", "temporal_consistency")
+    found = evaluate(lambda n: (fresh[0][:n], fresh[1][:n]), shapes, names, extractor=Never(), num_samples=N, cache=cache, labelled=True)
+    assert {score.protocol.extractor for score in found} == {"samples"}
+    assert all(score.floor is not None for score in found)
+    assert not registry.look_at_features(names)
+    assert registry.look_at_features((*names, "fd"))
 
 
 # -- I3D ---------------------------------------------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ def _of_samples(reference: Reference, fake: Tensor) -> Vitals:
     """
     real, n = reference.real["x"][: len(fake)], len(fake)
     y = reference.real.get("y")
-    labels = None if y is None or y.is_floating_point() else y[:n]
+    labels = y[:n] if y is not None and y.dim() == 1 and not y.is_floating_point() else None
     seen = sketch(fake)
     own, cross, inner = torch.cdist(seen, seen), torch.cdist(seen, reference.sketches[:n]), reference.inner[:n, :n]
     usual = nearest(inner).median()

@@ -42,15 +42,15 @@ def pair_distance(content: Tensor) -> Tensor:
     return apart.sum((1, 2)) / (frames * (frames - 1))
 
 
-def by_features() -> Callable[[Tensor], Tensor]:
-    """A function from clips uint8 [n, T, C, H, W] to channel means [n, T, 64] of the random network."""
+def by_features() -> tuple[Callable[[Tensor], Tensor], str]:
+    """A function from clips uint8 [n, T, C, H, W] to channel means [n, T, 64] of the random network, and its name."""
     network = open_random()
 
     def contents(x: Tensor) -> Tensor:
         seen = network(x.flatten(0, 1)).features.unflatten(1, (64, -1)).mean(2)
         return seen.unflatten(0, x.shape[:2])
 
-    return contents
+    return contents, f"{network.name}@{network.hash[:6]} means of frames"
 
 
 def build(setting: Setting, expected: int) -> PerClip:
@@ -58,8 +58,8 @@ def build(setting: Setting, expected: int) -> PerClip:
     space = need_clips(setting, "content_distance")
     some = setting.data_set.train.x[torch.arange(min(_LOOKED, len(setting.data_set.train)))]
     dark = space.channels == 3 and float((some.amax(2) <= DARK).float().mean()) >= _GROUND
-    content, by = (colours, f"mean colour above {DARK}") if dark else (by_features(), "random frame features")
+    content, by = (colours, f"mean colour above {DARK}") if dark else by_features()
     return PerClip(lambda x: pair_distance(content(x))[:, None], _BETTER, by=by)
 
 
-FAMILY = Family(name="content", outputs=tuple(_BETTER), build=build)
+FAMILY = Family(name="content", outputs=tuple(_BETTER), build=build, features=False)

@@ -129,13 +129,15 @@ class Family:
     """What a file of this folder offers: figures taken together. Each metric file holds one as FAMILY and is found by it.
 
     build(setting, expected) -> the metric for `expected` samples; it raises InputError where the data, the extractor or the generator
-    cannot give it. streams: it looks at samples, and so has a floor; without, it asks the probe. usual: N where no number is asked for.
+    cannot give it. streams: it looks at samples, and so has a floor; without, it asks the probe. features: it looks at what the extractor
+    makes of them; without, at the samples alone, and its protocol names no extractor. usual: N where no number is asked for.
     """
 
     name: str
     outputs: tuple[str, ...]
     build: Callable[[Any, int], Metric]
     streams: bool = True
+    features: bool = True
     usual: int | None = None
 
 
@@ -166,7 +168,8 @@ class Stamp:
     note: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        extractor = f"{self.extractor}@{self.extractor_hash[:6]}" + (f" ({self.note})" if self.note else "")
+        mark = f"@{self.extractor_hash[:6]}" if self.extractor_hash else ""
+        extractor = self.extractor + mark + (f" ({self.note})" if self.note else "")
         parts = [extractor, self.resize, f"{self.reference}@{self.reference_hash[:6]}", f"N={self.num_samples}", self.settings]
         version = f"v{self.version}" if self.version != VERSION else ""
         return " · ".join(part for part in (*parts, f"seed {self.seed}", self.weights, version) if part)

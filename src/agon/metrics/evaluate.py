@@ -66,12 +66,13 @@ def evaluate(
     running = {}
     floors: dict[str, dict[str, float]] = {}
     streams = [family for family in families if known[family].streams]
+    looks = any(known[family].features for family in streams)
     for family in families:
         running[family] = known[family].build(setting, count)
     broken = 0
     started = time.process_time()
     for x, asked in _drawn(sampler, count if streams else 0, batch, tuple(data_set.space.shape)):
-        seen = _seen(setting, x, asked)
+        seen = _seen(setting, x, asked, looks)
         broken += int((~torch.isfinite(seen.features).all(1)).sum())
         for family in streams:
             before = time.process_time()
@@ -143,8 +144,9 @@ def _drawn(sampler: Sampler, count: int, batch: int, shape: tuple[int, ...]) -> 
         yield x, asked
 
 
-def _seen(setting: Setting, x: Tensor, y: Tensor | None) -> Features:
-    seen = setting.extractor(x)
+def _seen(setting: Setting, x: Tensor, y: Tensor | None, looks: bool) -> Features:
+    """What is known of samples; `looks`: the extractor is asked too."""
+    seen = setting.extractor(x) if looks else Features(torch.zeros(len(x), 0, dtype=torch.float64))
     return Features(
         seen.features, seen.probabilities, y if setting.labelled else None, samples=x, condition=y if setting.conditioned else None
     )  # fmt: skip
@@ -163,9 +165,10 @@ def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, 
         held = setting.data_set.held
         index = subset(len(held), count, setting.seed)
         y = labels_of(held) if setting.labelled else held.y if setting.conditioned else None
+        looks = any(registry.families()[family].features for family in missing)
         for start in range(0, count, setting.batch):
             rows = index[start : start + setting.batch]
-            seen = _seen(setting, held.x[rows], None if y is None else y[rows])
+            seen = _seen(setting, held.x[rows], None if y is None else y[rows], looks)
             for metric in missing.values():
                 metric.update(seen)
         for family, metric in missing.items():
@@ -178,11 +181,12 @@ def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, 
 
 def _stamp(setting: Setting, metric: Metric, count: int, weights: str, name: str) -> Stamp:
     space, extractor = setting.data_set.space, setting.extractor
-    filters = [space.filter if isinstance(space, (Image, Video)) else "", _timing(space), extractor.resize]
+    looks = (registry.families().get(name) or registry.family_of(name)).features
+    filters = [space.filter if isinstance(space, (Image, Video)) else "", _timing(space), extractor.resize if looks else ""]
     return Stamp(
         metric=name,
-        extractor=extractor.name,
-        extractor_hash=extractor.hash,
+        extractor=extractor.name if looks else "samples",
+        extractor_hash=extractor.hash if looks else "",
         resize=", ".join(part for part in filters if part),
         reference=metric.reference_name,
         reference_hash=setting.data_set.content_hash,
@@ -190,7 +194,7 @@ def _stamp(setting: Setting, metric: Metric, count: int, weights: str, name: str
         seed=setting.seed,
         weights=weights,
         settings=metric.settings(),
-        note=extractor.note,
+        note=extractor.note if looks else "",
     )
 
 

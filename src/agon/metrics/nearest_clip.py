@@ -104,4 +104,4 @@ def build(setting: Setting, expected: int) -> NearestClip:
     return NearestClip(shrink, training, to_held[:, 0].double(), expected, seed=setting.seed)
 
 
-FAMILY = Family(name="nearest_clip", outputs=NearestClip.outputs, build=build)
+FAMILY = Family(name="nearest_clip", outputs=NearestClip.outputs, build=build, features=False)

@@ -36,6 +36,11 @@ def family_of(output: str) -> Family:
     return next(family for family in families().values() if output in family.outputs)
 
 
+def look_at_features(asked: Sequence[str]) -> bool:
+    """Whether any of these metrics needs an extractor. Raises InputError for an unknown name."""
+    return any(family_of(output).features for output in expand(asked))
+
+
 def expand(asked: Sequence[str]) -> list[str]:
     """Names of single figures, once each, in the order asked. Raises InputError."""
     found: list[str] = []

@@ -95,4 +95,4 @@ def build(setting: Setting, expected: int) -> Scenes:
     return Scenes(counts / counts.sum())
 
 
-FAMILY = Family(name="scenes", outputs=Scenes.outputs, build=build)
+FAMILY = Family(name="scenes", outputs=Scenes.outputs, build=build, features=False)
