@@ -36,7 +36,8 @@ class Patient:
     seen: int = 0  # samples trained on
     rates: Mapping[str, float] = field(default_factory=dict)  # present learning rate of each player
     gamma: float | None = None  # present weight of the gradient penalty, where the game has that field
-    pictures: bool = True  # samples are pictures [C, H, W]
+    pictures: bool = True  # samples are pictures [C, H, W] or clips of them
+    clips: bool = False  # samples are clips [T, C, H, W]
     facts: Mapping[str, float] = field(default_factory=dict)  # of the data, measured once: see `vitals.Reference`
 
 

@@ -16,6 +16,7 @@ from agon.config import encode
 from agon.data.request import Data
 from agon.health.contract import Patient
 
+MOVING = {"motion", "clip", "patch-clip"}  # kinds of critics that see many frames of a clip at once
 _USUAL = encode(Data(path=""))
 
 
@@ -101,8 +102,20 @@ def augmented(patient: Patient) -> str | None:
 
 def steadier(patient: Patient) -> str | None:
     """The recipe that needs the least care, unless this is it."""
-    name = "r3gan" if patient.pictures else "r3gan-points"
-    return None if str(patient.content["recipe"]).startswith("r3gan") else again(patient, {}, recipe=name)
+    name, own = "r3gan" if patient.pictures else "r3gan-points", str(patient.content["recipe"])
+    if patient.clips:
+        game = patient.content["game"]
+        name = "video-first" if game.get("first_frame") else "video-text" if patient.content.get("space", {}).get("words") else "video"
+    return None if own.startswith("video" if patient.clips else "r3gan") else again(patient, {}, recipe=name)
+
+
+def judged(patient: Patient) -> str | None:
+    """A critic that sees how clips move, where the game's critics are a list without one."""
+    judges = patient.content["game"].get("judges")
+    if not isinstance(judges, list):
+        return None
+    kinds = [str(judge.get("kind")) for judge in judges if isinstance(judge, Mapping)]
+    return None if set(kinds) & MOVING else again(patient, {"game.judges": ",".join([*kinds, "motion"])})
 
 
 def reseeded(patient: Patient) -> str:
@@ -111,8 +124,9 @@ def reseeded(patient: Patient) -> str:
 
 
 def mirrored(patient: Patient) -> str | None:
-    """Twice the pictures, where left and right may be exchanged."""
-    return again(patient, {"data.mirror": True}) if patient.pictures and not patient.content["data"].get("mirror") else None
+    """Twice the pictures, where left and right may be exchanged; of clips left and right are often what they are about."""
+    fit = patient.pictures and not patient.clips and not patient.content["data"].get("mirror")
+    return again(patient, {"data.mirror": True}) if fit else None
 
 
 def unlabelled(patient: Patient) -> str:

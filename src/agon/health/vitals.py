@@ -16,6 +16,7 @@ from torch import Tensor
 from agon.data import DataSet
 from agon.game import Batch, Game, Players
 from agon.health.contract import Vitals
+from agon.health.motion import motion_of
 from agon.spaces import Space
 
 WIDTH = 256  # numbers in a sketch
@@ -51,7 +52,7 @@ class Reference:
     "labels chance": the same by chance; "held copies": share of held-out samples whose nearest training sample is at less than half the
     distance of the second; "held remote": their median distance to it; "classes": effective number of classes the nearest neighbours give the
     held-out samples; "bounded": 1 where
-    the range is known to be [-1, 1].
+    the range is known to be [-1, 1]; of clips "real motion", "real ways", "real flicker", "real drift": see `motion.motion_of`.
     """
 
     real: Batch  # n training samples as the players see them
@@ -99,6 +100,7 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
             shares = torch.bincount(classes, minlength=count_classes) / len(classes)
             facts["labels chance"] = shares.square().sum().item()
             facts["classes"] = effective(found, count_classes)
+    facts |= {f"real {name}": figure for name, figure in motion_of(x).items()}
     centre = training.mean(0)
     _, lengths, axes = torch.linalg.svd(training - centre, full_matrices=False)
     scale = lengths[:AXES] / max(1, len(training) - 1) ** 0.5
@@ -130,13 +132,15 @@ def measure(game: Game, p: Players, reference: Reference, fake: Tensor) -> Vital
     "D/real", "D/held", "D/fake": mean logits; "D/held error": standard error of real less held; "D/noise": standard deviation of logits on
     reals and fakes; "D/accuracy …": share judged right about the midpoint of real and fake; "D/separation": chance that a real one gets the
     larger logit (area under the ROC curve); "D/labels": how much held-out samples lose by a wrong condition, in units of "D/noise".
-    For "sample/…" and "real/…" see `_of_samples`; "X/weights": norm of a player's weights.
+    For "sample/…" and "real/…" see `_of_samples`, and of clips `motion.motion_of`; "X/weights": norm of a player's weights.
     """
     vitals: Vitals = {}
     with torch.random.fork_rng(devices=[]):
         if bool(fake.isfinite().all()):
             vitals |= _of_critic(game, p, reference, fake)
             vitals |= _of_samples(reference, fake)
+            for name, figure in motion_of(fake).items():
+                vitals |= {f"sample/{name}": figure, f"real/{name}": reference.facts[f"real {name}"]}
         vitals["sample/finite"] = float(fake.isfinite().all().item())
     for name in game.optim:
         weights = list(p[name].parameters())

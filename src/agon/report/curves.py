@@ -21,6 +21,7 @@ _PANEL_OF = {
     "real": "logits", "fake": "logits", "held": "logits", "gap": "logits",
     "grad": "gradients", "grad_norm": "gradients", "norm": "gradients",
     "lr": "rates", "strength": "strength",
+    "motion": "motion", "ways": "ways", "flicker": "flicker", "drift": "drift",
 }  # fmt: skip
 _TITLES = {
     "logits": ("Logits", "the critic's mean output on real, generated and held-out data"),
@@ -28,6 +29,10 @@ _TITLES = {
     "gradients": ("Gradient norms", "by player, before clipping"),
     "diversity": ("Diversity", "generated samples against real ones"),
     "saturation": ("Saturation", "share of values at the range's ends"),
+    "motion": ("Motion", "mean change of clips from frame to frame"),
+    "ways": ("Ways of moving", "how unlike the directions of clips are: 0 all alike, 1 nothing in common"),
+    "flicker": ("Flicker", "second difference in time of the typical pixel"),
+    "drift": ("Content drift", "change of colours from the first to the last quarter of a clip"),
     "rates": ("Learning rates", "by player"),
     "strength": ("Strength", "of augmentation"),
     "throughput": ("Throughput", "real samples a second"),
