@@ -23,33 +23,48 @@ _WORDS: dict[str, Sight] = {"s": "sees", "g": "gross", "b": "blind"}
 SIGHT: dict[str, dict[str, Sight]] = {
     name: {fault: _WORDS[letter] for fault, letter in zip(FAULTS, letters, strict=True)} for name, letters in _ROWS.items()
 }
-# The same for clips, over the extractor `clips`; measured on moving-shapes (docs/video-metrics.md). Figures that are best where real clips are
-# see a fault if it moves them either way.
+# The same for clips, measured on moving-shapes over the extractor `clips` (docs/video-metrics.md). Figures that are best where real clips are see a
+# fault that moves them either way.
 CLIP_FAULTS = (
     "shuffled frames", "frozen", "reversed", "noise", "blur", "flicker", "content changes", "missing colours", "duplicates", "copies",
 )  # fmt: skip
 _CLIP_ROWS: dict[str, str] = {
-    "fvd": "ssbsssssgb", "obeys": "ssssgbsbbb", "formed": "ssbsgbsbbb", "scenes": "ggbggbssgb", "scenes_kl": "ggbggbsssb",
-    "content_distance": "bsbssssbbb", "motion_energy": "ssbsssbbbb", "motion_gap": "ssbsssbbbb", "flicker": "ssbsssbbbb",
-    "temporal_consistency": "ssbsssbbbb", "nearest_clip": "sgbsgggbbs", "clip_copies": "bbbbbbbbbs",
+    "fd": "ssbggggggb", "kid": "ssbggggggb", "precision": "ssbsggsbgb", "recall": "gsbggggssb",
+    "density": "ssbsggsbbb", "coverage": "ssbsggsgsb", "authenticity": "bbbbbbbbbs", "copies": "bbbbbbbbbs",
+    "copying": "bbbbbbbbbg", "class_accuracy": "sgsbbbsbbb", "motion_energy": "ssbsgsssbb", "motion_gap": "ssbsgsssgb",
+    "flicker": "ssbsssssbb", "temporal_consistency": "ssbsbsbbbb", "content_distance": "bsbgssssbb", "nearest_clip": "ssbggbssbs",
+    "clip_copies": "bbbbbbbbbs", "obeys": "sssggbsbbb", "formed": "ssbggbsbbb", "scenes": "gsbggbgsgb",
+    "scenes_kl": "ssbgsbsssb",
 }  # fmt: skip
 CLIP_SIGHT: dict[str, dict[str, Sight]] = {
     name: {fault: _WORDS[letter] for fault, letter in zip(CLIP_FAULTS, letters, strict=True)} for name, letters in _CLIP_ROWS.items()
 }
+UNMEASURED = ("fvd",)  # no weights were at hand
 # The first that a run of this kind can take is named to whoever lacks one.
-_ADVICE = {"blur": "fd", "noise": "fd", "missing modes": "recall", "duplicates": "coverage", "memorised copies": "memorisation"}
+_ADVICE = {
+    "blur": "fd", "noise": "fd", "missing modes": "recall", "duplicates": "coverage", "memorised copies": "memorisation",
+    "shuffled frames": "motion", "frozen": "motion", "reversed": "class_accuracy", "flicker": "motion", "content changes": "content",
+    "missing colours": "recall", "copies": "memorisation",
+}  # fmt: skip
+_CLIP_ADVICE = {"blur": "motion", "noise": "motion"}
 
 
-def blind_to(name: str) -> tuple[str, ...]:
+def faults(*, clips: bool = False) -> tuple[str, ...]:
+    """The faults of pictures, or of clips."""
+    return CLIP_FAULTS if clips else FAULTS
+
+
+def blind_to(name: str, *, clips: bool = False) -> tuple[str, ...]:
     """Faults that a score does not see; () for a score that is not in the table."""
-    return tuple(fault for fault, sight in SIGHT.get(name, {}).items() if sight == "blind")
+    return tuple(fault for fault, sight in (CLIP_SIGHT if clips else SIGHT).get(name, {}).items() if sight == "blind")
 
 
-def seen_by(fault: str, among: Iterable[str]) -> tuple[str, ...]:
+def seen_by(fault: str, among: Iterable[str], *, clips: bool = False) -> tuple[str, ...]:
     """Those of the scores that see a fault, in their order."""
-    return tuple(name for name in among if SIGHT.get(name, {}).get(fault) == "sees")
+    table = CLIP_SIGHT if clips else SIGHT
+    return tuple(name for name in among if table.get(name, {}).get(fault) == "sees")
 
 
-def advice(fault: str) -> str:
+def advice(fault: str, *, clips: bool = False) -> str:
     """A metric of `agon eval -m` that sees a fault."""
-    return _ADVICE[fault]
+    return (_CLIP_ADVICE if clips else {}).get(fault, _ADVICE[fault])

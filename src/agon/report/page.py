@@ -17,7 +17,7 @@ from agon.errors import InputError
 from agon.report.card import ROWS, data_section, short
 from agon.report.clips import clips_section
 from agon.report.curves import panels, score_panels
-from agon.report.faults import FAULTS, advice, blind_to, seen_by
+from agon.report.faults import advice, blind_to, faults, seen_by
 from agon.report.film import Film, Frame, film
 from agon.report.frame import chart, chart_tools, document, picture, write_page
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
@@ -170,10 +170,13 @@ def _between(row: Mapping[str, Any]) -> Markup | None:
 def _blindness(journal: Journal) -> Markup | None:
     """What the scores of this run do not see, and who would."""
     names = list(dict.fromkeys(score.name for score in journal.scores))
+    clips = mapping(journal.run.get("space")).get("kind") == "video"
     rows = [
-        [fault, ", ".join(blind), ", ".join(SCORES[name][0] for name in seeing) or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault)}"]
-        for fault in FAULTS
-        if (blind := [SCORES[name][0] for name in names if fault in blind_to(name)]) and (seeing := seen_by(fault, names)) is not None
+        [fault, ", ".join(blind), ", ".join(SCORES[name][0] for name in seeing)
+         or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault, clips=clips)}"]
+        for fault in faults(clips=clips)
+        if (blind := [SCORES[name][0] for name in names if fault in blind_to(name, clips=clips)])
+        and (seeing := seen_by(fault, names, clips=clips)) is not None
     ]  # fmt: skip
     if not rows:
         return None
