@@ -39,6 +39,7 @@ from agon.networks.clips import ClipCritic, ClipGenerator
 from agon.networks.clips.gru import GRUMotion
 from agon.networks.clips.motion import Motion
 from agon.networks.clips.sparse import Sparse
+from agon.networks.clips.walk import Walk
 from agon.optim import Adam, Average, Optimiser
 from agon.penalties import R1, R2, AnyPenalty, Penalty
 from agon.schedule import Value, at
@@ -79,6 +80,10 @@ class VideoGAN(Game):
             return "an auxiliary head guesses classes, tags or numbers, and the data have captions; take the head 'projection'."
         if at(self.mismatch, Clock()) and not (conditioned(space) and self.head in ("projection", "concat")):
             return "mismatched pairs need a condition that the critics see; set mismatch to 0, or take labelled data and the head 'projection'."
+        if (reason := getattr(self.net, "why_not", lambda space, first: None)(space, self.first_frame)) is not None:
+            return reason
+        if self.head == "auxiliary" and not any(_guesses(judge) for judge in self.judges):
+            return f"none of the critics {', '.join(name for name, _ in self._named())} guesses conditions; add 'clip', or take the head 'projection'."
         for judge in self.judges:
             if (reason := getattr(judge, "why_not", lambda space: None)(space)) is not None:
                 return reason
@@ -120,7 +125,13 @@ class VideoGAN(Game):
     # -- turns -------------------------------------------------------------------------------------------------------------------
 
     def turns(self) -> list[Turn]:
-        return scheduled(self.penalties, self.n_critic, self.critic, self.generator, self._lazy, self._step)
+        survey = [Turn(step=self._survey, moves="G", stop=1, name="survey")] if isinstance(self.net, Walk) else []
+        return survey + scheduled(self.penalties, self.n_critic, self.critic, self.generator, self._lazy, self._step)
+
+    def _survey(self, p: Players, real: Batch, t: Clock) -> None:
+        """Before the first round: the directions that a walk through a frozen generator's latents goes along."""
+        generator: Any = p.G
+        generator.survey()
 
     def _mine(self, player: str) -> list[Penalty]:
         return [penalty for penalty in self.penalties if penalty.player == player and penalty.every == 1 and penalty.terms]
@@ -130,7 +141,7 @@ class VideoGAN(Game):
         penalties = self._mine("D")
         for name, view, gaps in self._views(p, real, t, penalties):
             found = {"adv": self.loss.critic(view.logits("real"), view.logits("fake"))}
-            if self._tells(p):
+            if self._tells(p, name):
                 on_real, on_fake = (losses.auxiliary(view.says(where), real["y"], _told(p)) for where in ("real", "fake"))
                 found["aux"] = at(self.aux, t) * (on_real + at(self.aux_fake, t) * on_fake)
             if (weight := at(self.mismatch, t)) and view.y is not None:
@@ -146,9 +157,10 @@ class VideoGAN(Game):
         terms: dict[str, Tensor] = {}
         for name, view, _ in self._views(p, real, t):
             terms[self._of(name, "adv")] = self.loss.generator(view.logits("real") if self.loss.pairs else None, view.logits("fake"))
-            if self._tells(p):
+            if self._tells(p, name):
                 terms[self._of(name, "aux")] = at(self.aux, t) * losses.auxiliary(view.says("fake"), real["y"], _told(p))
             terms |= {self._of(name, key): term for key, term in self._penalised(name, view, self._mine("G")).items()}
+        terms |= real.pop("terms", {})
         if self.first_frame and "redrawn" in real:
             terms["first"] = at(self.redraw, t) * (real.pop("redrawn") - real["x"][:, 0]).abs().mean()
         return terms
@@ -191,7 +203,7 @@ class VideoGAN(Game):
             gaps = gaps_of(place)
             yield name, View(
                 self._seat(p, name), seen, t, partial(fakes.part, index, judge), partial(self.latents, p, n), sloped=sloped,
-                joint=not judge.couples_samples, classify=self._tells(p), critic=_Judge(p.D, name), beside=(gaps,),
+                joint=not judge.couples_samples, classify=self._tells(p, name), critic=_Judge(p.D, name), beside=(gaps,),
             ), gaps  # fmt: skip
 
     def _beginning(self, place: Tensor | None) -> Tensor | None:
@@ -209,7 +221,10 @@ class VideoGAN(Game):
         few = len(chosen) == len(places) and sum(place.shape[1] for place in chosen) < frames
         asked = torch.cat(chosen, 1) if few else None
         generator: Any = p.G
-        x = generator(z, e, real.get("y"), first=first, at=asked, copy=False)
+        if hasattr(generator, "with_terms"):  # it adds something to its own loss
+            x, real["terms"] = generator.with_terms(z, e, real.get("y"), asked)
+        else:
+            x = generator(z, e, real.get("y"), first=first, at=asked, copy=False)
         if first is not None:
             real["redrawn"] = x[:, 0]
             x = begin_with(x, first, asked)
@@ -227,8 +242,8 @@ class VideoGAN(Game):
         wrong = y[neighbour]
         return wrong, (wrong == y).all(1)
 
-    def _tells(self, p: Players) -> bool:
-        return self.head == "auxiliary" and bool(_told(p))
+    def _tells(self, p: Players, name: str) -> bool:
+        return self.head == "auxiliary" and bool(_told(p)) and _guesses(dict(self._named())[name])
 
     # -- samples -----------------------------------------------------------------------------------------------------------------
 
@@ -312,6 +327,10 @@ class _Once:
         if self._made is None:
             self._made = self._make()
         return judge.shrink(self._made[index])
+
+
+def _guesses(judge: ClipCritic) -> bool:
+    return bool(getattr(judge, "guesses", True))
 
 
 def _told(p: Players) -> str:

@@ -38,3 +38,48 @@ class GRU(nn.Module):
         width = 2 * self.width
         r, u = (told[:, :width] + kept[:, :width]).sigmoid().chunk(2, 1)
         return torch.lerp((told[:, width:] + r * kept[:, width:]).tanh(), h, u)
+
+
+class ConvGRU(nn.Module):
+    """Maps [n, T, a, h, w] and a first state [n, width, h, w] → states [n, T, width, h, w] (Ballas et al. 2016, arXiv:1511.06432).
+
+    A GRU whose matrices are 3x3 convolutions; the candidate passes a ReLU instead of tanh, as in DVD-GAN (arXiv:1907.06571).
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.gates = nn.Conv2d(inputs + width, 2 * width, 3, padding=1)
+        self.fresh = nn.Conv2d(inputs + width, width, 3, padding=1)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        states = []
+        for told in x.unbind(1):
+            r, u = self.gates(torch.cat([told, h], 1)).sigmoid().chunk(2, 1)
+            h = torch.lerp(self.fresh(torch.cat([told, r * h], 1)).relu(), h, u)
+            states.append(h)
+        return torch.stack(states, 1)
+
+
+class LSTM(nn.Module):
+    """Inputs [n, T, a] and a first (state, cell), each [n, width] → states [n, T, width] and the last (state, cell) (Hochreiter & Schmidhuber 1997)."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.read = nn.Linear(inputs, 4 * width)
+        self.keep = nn.Linear(width, 4 * width, bias=False)
+        scaled_normal_(self.read.weight)
+        nn.init.zeros_(self.read.bias)
+        with torch.no_grad():
+            self.read.bias[width : 2 * width] = 1.0  # what a cell holds is kept at first
+            for gate in self.keep.weight.chunk(4):
+                nn.init.orthogonal_(gate)
+
+    def forward(self, x: Tensor, start: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = start
+        states = []
+        for told in self.read(x).unbind(1):
+            let, keep, show, fresh = (told + self.keep(h)).chunk(4, 1)
+            c = keep.sigmoid() * c + let.sigmoid() * fresh.tanh()
+            h = show.sigmoid() * c.tanh()
+            states.append(h)
+        return torch.stack(states, 1), (h, c)

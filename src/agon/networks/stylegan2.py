@@ -126,10 +126,11 @@ class Generator(nn.Module):
             w = _act(layer(w))
         return w
 
-    def synthesis(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+    def synthesis(self, w: Tensor, noise: Sequence[Tensor] | None = None, *, start: Tensor | None = None) -> Tensor:
         """w [n, w_dim], or one per layer [n, num_layers, w_dim], → pictures [n, c, h, w].
 
-        noise: for each convolution a tensor [n or 1, 1, h, w] (see `noise_shapes`) in place of the fixed one.
+        noise: for each convolution a tensor [n or 1, 1, h, w] (see `noise_shapes`) in place of the fixed one. start: an input [n, c, h, w] of
+        each sample's own in place of the constant one.
         """
         if w.dim() == 2:
             w = w[:, None].expand(-1, self.num_layers, -1)
@@ -140,7 +141,7 @@ class Generator(nn.Module):
         if noise is not None and len(noise) != len(self.noise_shapes):
             raise InputError(f"synthesis takes {len(self.noise_shapes)} pictures of noise, got {len(noise)}.")
         given: Sequence[Tensor | None] = [None] * len(self.noise_shapes) if noise is None else noise
-        h = self.first(self.start.expand(w.shape[0], -1, -1, -1), w[:, 0], given[0])
+        h = self.first(self.start.expand(w.shape[0], -1, -1, -1) if start is None else start, w[:, 0], given[0])
         x = self.pictures[0](h, w[:, 1])
         for level, (up, keep, picture) in enumerate(zip(self.ups, self.keeps, list(self.pictures)[1:], strict=True)):
             k = 2 * level + 1

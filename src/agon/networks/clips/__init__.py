@@ -17,11 +17,15 @@ Its module has
     long(z, dice, frames, y, *, first=None, chunk=16)
                                            a clip of any length in parts [n, t, C, H, W] of at most `chunk` frames, in constant memory;
                                            dice(block, *shape) is noise [n, *shape], a pure function of the block
+    with_terms(z, e, y, at)                only where the generator has a loss of its own: (frames, {name: scalar to add to it})
+    anywhere(z, dice, at, y, *, first=None)
+                                           only with random access of an endless clip: its frames at times [k], as `long` plays them
 
 A critic is a frozen dataclass with a `kind` and
 
     critic(space, head)                    a module x [n, k, C, H, W], y, gaps [n, k − 1] → logits [n], or [n, P] for P patches; with the
                                            head "auxiliary" it has `classify(x, gaps) -> (logits, guesses [n, K])`
+    guesses                                False: it has no `classify`
     view(p, n, frames)                     which frames it sees, int64 [n, k] drawn from the dice of `p`; None: all of them
     shrink(x)                              what it does to the frames before it looks at them, such as averaging over 2x2 pixels
     couples_samples, spectral              as for networks of pictures

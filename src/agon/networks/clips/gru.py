@@ -15,10 +15,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from agon.layers.frames import begin_with, choose, unfold
-from agon.layers.labels import JoinLabel
+from agon.layers.frames import begin_with, choose
 from agon.layers.recurrent import GRU
-from agon.networks.clips.decoder import FirstFrame, FrameDecoder
+from agon.networks.clips.decoder import Content, FrameDecoder, decoded
 from agon.spaces import Video
 
 BLOCK = 16  # frames of a long clip whose motion noise is drawn together
@@ -46,36 +45,14 @@ class _Generator(nn.Module):
     def __init__(self, net: GRUMotion, z_dim: int, space: Video, first: bool) -> None:
         super().__init__()
         self.frames, self.noise = space.frames, net.noise
-        self.join = JoinLabel(space, net.label_dim)
-        self.see = FirstFrame(net.widths, z_dim, space) if first else None
-        content = (2 if first else 1) * z_dim + self.join.extra
-        self.begin = nn.Linear(net.noise + content, net.motion)
-        self.walk = GRU(net.noise + self.join.extra, net.motion)
-        self.decode = FrameDecoder(net.widths, content + net.motion, space, skips=first)
+        self.content = Content(net.widths, z_dim, net.label_dim, space, first=first)
+        self.begin = nn.Linear(net.noise + self.content.dim, net.motion)
+        self.walk = GRU(net.noise + self.content.extra, net.motion)
+        self.decode = FrameDecoder(net.widths, self.content.dim + net.motion, space, style=self.content.dim, skips=first)
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of the first state, then of each frame."""
         return frames + 1, self.noise
-
-    def _content(self, z: Tensor, y: Tensor | None, first: Tensor | None) -> tuple[Tensor, list[Tensor]]:
-        """What stays the same over the clip: the code [n, d], and features of the first frame."""
-        if self.see is None:
-            return self.join(z, y), []
-        assert first is not None, "built for a first frame; the game hands one in"
-        told, skips = self.see(first)
-        return self.join(torch.cat([z, told], 1), y), skips
-
-    def _noise(self, e: Tensor, y: Tensor | None) -> Tensor:
-        """Motion noise [n, t, d] with the condition beside it."""
-        if self.join.embedding is None:
-            return e
-        told = self.join.embedding(y).to(e.dtype)[:, None].expand(-1, e.shape[1], -1)
-        return torch.cat([e, told], 2)
-
-    def _decode(self, content: Tensor, skips: list[Tensor], motion: Tensor) -> Tensor:
-        """Motion codes [n, k, d] → frames [n, k, C, H, W]."""
-        code = torch.cat([content[:, None].expand(-1, motion.shape[1], -1), motion], 2)
-        return unfold(self.decode(code.flatten(0, 1), skips), len(motion))
 
     def _start(self, e: Tensor, content: Tensor) -> Tensor:
         return self.begin(torch.cat([e, content], 1)).tanh()
@@ -83,20 +60,20 @@ class _Generator(nn.Module):
     def forward(
         self, z: Tensor, e: Tensor, y: Tensor | None = None, *, first: Tensor | None = None, at: Tensor | None = None, copy: bool = True
     ) -> Tensor:
-        content, skips = self._content(z, y, first)
-        motion = self.walk(self._noise(e[:, 1:], y), self._start(e[:, 0], content))
-        x = self._decode(content, skips, choose(motion, at))
+        content, skips = self.content(z, y, first)
+        motion = self.walk(self.content.beside(e[:, 1:], y), self._start(e[:, 0], content))
+        x = decoded(self.decode, content, skips, choose(motion, at))
         return begin_with(x, first, at) if copy else x
 
     def long(
         self, z: Tensor, dice: Callable[..., Tensor], frames: int, y: Tensor | None = None, *, first: Tensor | None = None, chunk: int = 16
     ) -> Iterator[Tensor]:
-        """Clips of any length, `chunk` frames at a time; the noise of frames 16·b to 16·b + 15 is `dice(b + 1, 16, d)`."""
-        content, skips = self._content(z, y, first)
+        """Clips of any length, at most `chunk` frames at a time; the noise of frames 16·b to 16·b + 15 is `dice(b + 1, 16, d)`."""
+        content, skips = self.content(z, y, first)
         h = self._start(dice(0, self.noise), content)
         for low in range(0, frames, BLOCK):
-            motion = self.walk(self._noise(dice(low // BLOCK + 1, BLOCK, self.noise), y), h)
+            motion = self.walk(self.content.beside(dice(low // BLOCK + 1, BLOCK, self.noise), y), h)
             h = motion[:, -1]
             for start, part in zip(range(low, low + BLOCK, chunk), motion[:, : frames - low].split(chunk, 1), strict=False):
-                x = self._decode(content, skips, part)
+                x = decoded(self.decode, content, skips, part)
                 yield begin_with(x, first) if start == 0 else x
