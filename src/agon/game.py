@@ -330,6 +330,15 @@ class Game(ABC):
         n = len(real["x"])
         return self.sample(p, n, given=real) if "y" in real else self.sample(p, n)
 
+    @property
+    def inherits(self) -> Mapping[str, str]:
+        """Parts of players that are another run's, such as {"G.image.": "G."}: that run has to be named when this one is made (--from)."""
+        return {}
+
+    def grown_from(self, origin: Mapping[str, Any]) -> Game:
+        """This game fitted to the run that it starts from, whose run.json is `origin`. Raises InputError where it cannot be."""
+        return self
+
     def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor | None:
         """The critic's logits [n] for x, larger meaning more real; None if the game has no such critic. Used for monitoring only."""
         return None

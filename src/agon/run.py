@@ -15,7 +15,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,6 +155,10 @@ def prepare(
     if run.metrics:
         expand(run.metrics)  # an unknown name is told now, not after the first rounds
     _takes_conditions(run.game, data_set.space)
+    if start is not None:
+        run = replace(run, game=run.game.grown_from(RunDirectory.open(start).run()))
+    elif run.game.inherits:
+        raise InputError(f"recipe '{name}' goes on from the networks of a trained run, and none was named; add --from RUN.")
     if (reason := run.game.refusal(run.game.sees(data_set.space))) is not None:
         raise InputError(reason)
     origin = None if start is None else transfer.fetch(start, start_state, run.game, run.game.sees(data_set.space))

@@ -25,12 +25,13 @@ from agon import ranks
 from agon.config import decode, encode
 from agon.engine import Engine
 from agon.game import Batch, Game, Turn
+from agon.layers.noise import Noise
 from agon.layers.norms import MinibatchStd
 from agon.props import Strength
 from agon.sampling import draw, labels_for, needs_first
 from agon.spaces import Space
 
-COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, MinibatchStd)
+COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, MinibatchStd, Noise)
 
 
 def random_batch(space: Space, n: int, *, seed: int = 0) -> Batch:

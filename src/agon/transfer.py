@@ -47,6 +47,7 @@ class Start:
 def fetch(path: Path | str, state: str, game: Game, space: Space) -> tuple[Start, dict[str, Tensor]]:
     """The tensors of a run's state (latest, best or a round) that fit the players of `game` on `space`, and the record of it.
 
+    A game that inherits parts of other players (`Game.inherits`) takes those, averaged, and nothing else.
     Weights and averages are taken from players that have an optimiser; props, such as the strength of augmentation, start anew. Raises
     InputError: no such run or state, other data (a picture of another size or number of channels), or nothing that fits.
     """
@@ -56,7 +57,7 @@ def fetch(path: Path | str, state: str, game: Game, space: Space) -> tuple[Start
     if found is None:
         raise InputError(f"'{path}' has no saved state to start from. Train it first: `agon train {shlex.quote(str(path))}`.")
     tensors, rest, file = found
-    _check_space(content["space"], space, path)
+    _check_space(content["space"], getattr(space, "picture", space) if game.inherits else space, path)
     with torch.random.fork_rng(devices=[]):
         players = {name: net for name, net in game.players(space).items() if name in game.optim}
     kept: dict[str, Tensor] = {}
@@ -64,11 +65,16 @@ def fetch(path: Path | str, state: str, game: Game, space: Space) -> tuple[Start
     total = 0
     for name, net in players.items():
         for key, own in net.state_dict().items():
+            whence = _whence(game, f"{name}.{key}")
+            if whence is None:
+                continue
             total += 1
-            old = tensors.get(f"players/{name}/{key}")
+            old = tensors.get(f"players/{whence}")
+            if game.inherits:
+                old = tensors.get(f"ema/{whence}", old)
             if old is not None and old.shape == own.shape:
                 kept[f"players/{name}/{key}"] = old
-                average = tensors.get(f"ema/{name}/{key}", old)
+                average = tensors.get(f"ema/{whence}", old)
                 if name in game.ema:
                     kept[f"ema/{name}/{key}"] = average if average.shape == own.shape else old
             else:
@@ -82,6 +88,15 @@ def fetch(path: Path | str, state: str, game: Game, space: Space) -> tuple[Start
         )
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     return Start(str(path), state, rest["round"], digest, taken, total, fresh), kept
+
+
+def _whence(game: Game, name: str) -> str | None:
+    """The other run's name "player/key" of a tensor of ours, "player.key"; None where it is not to be taken."""
+    if not game.inherits:
+        return name.replace(".", "/", 1)
+    return next(
+        (there.replace(".", "/", 1) + name.removeprefix(here) for here, there in game.inherits.items() if name.startswith(here)), None
+    )
 
 
 def _shape(x: Tensor) -> str:

@@ -15,12 +15,20 @@ from agon.game import Batch, Clock, Players
 from agon.games.r3gan import R3GAN
 from agon.games.video import VideoGAN
 from agon.losses import Hinge, Logistic, Wasserstein
+from agon.networks.clips.clip import Clip
+from agon.networks.clips.dvd import DVD
 from agon.networks.clips.frames import Frames
 from agon.networks.clips.gru import GRUMotion
+from agon.networks.clips.mocogan import MoCoGAN, PatchClip, PatchFrames
 from agon.networks.clips.motion import Motion
 from agon.networks.clips.sparse import Sparse
+from agon.networks.clips.stylegan_v import StyleGANV
+from agon.networks.clips.timeformer import Timeformer
+from agon.networks.clips.vgan import VGAN
+from agon.networks.clips.walk import Walk
 from agon.networks.dcgan import DCGAN
 from agon.networks.r3 import R3Lean
+from agon.networks.stylegan2 import StyleGAN2
 from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, PathLength, WeightClip
 from agon.spaces import Image, Space, Vector, Video
 from agon.testing import check_game, check_ranks, random_batch
@@ -30,6 +38,7 @@ CLASSES = Video(frames=6, channels=3, height=8, width=8, classes=("up", "down", 
 TAGS = Video(frames=6, channels=1, height=8, width=8, tags=("red", "round"))
 NUMBERS = Video(frames=5, channels=1, height=9, width=7, numbers=("speed", "size"))
 WORDS = Video(frames=6, channels=3, height=8, width=8, words=("a", "red", "square", "up"), caption_length=4)
+STYLE = StyleGAN2(base=64, most=8, w_dim=8)
 NET = GRUMotion(widths=(8, 8), motion=8, noise=4, label_dim=4)
 SPARSE, MOTION, FRAMES = Sparse(widths=(8, 8)), Motion(widths=(8, 8)), Frames(frames=2, net=R3Lean(widths=(8, 8)))
 
@@ -53,6 +62,41 @@ CASES: dict[str, tuple[VideoGAN, Space]] = {
     "clipped": (small(loss=Wasserstein(), penalties=(WeightClip(),), n_critic=2), PLAIN),
     "lecam": (small(loss=Hinge(), penalties=(LeCam(), R1(every=2))), PLAIN),
     "dragan, orthogonal": (small(loss=Hinge(), penalties=(DRAGAN(), Orthogonal(every=2))), PLAIN),
+    "mocogan": (
+        small(net=MoCoGAN(width=4), judges=(PatchFrames(width=4), PatchClip(width=4)), loss=Logistic(), penalties=(), ema={}),
+        PLAIN,
+    ),
+    "mocogan, categories": (
+        small(
+            net=MoCoGAN(width=4),
+            judges=(PatchFrames(width=4), Clip(width=4, norm="batch", noise=0.1)),
+            loss=Logistic(),
+            penalties=(),
+            head="auxiliary",
+        ),
+        CLASSES,
+    ),
+    "vgan": (small(net=VGAN(width=4), judges=(Clip(width=4, strided=True),)), PLAIN),
+    "dvd": (small(net=DVD(widths=(8, 8)), judges=(FRAMES, Motion(widths=(8, 8), norm="spectral")), loss=Hinge(), penalties=()), CLASSES),
+    "stylegan-v": (small(net=StyleGANV(period=4, noise=4, width=8, frequencies=4, widths=(8, 8)), judges=(SPARSE,)), CLASSES),
+    "stylegan-v modulated": (
+        small(
+            net=StyleGANV(period=4, noise=4, width=8, frequencies=4, decoder="modulated", style=STYLE),
+            judges=(SPARSE,),
+            penalties=(R1(every=2),),
+        ),
+        WORDS,
+    ),
+    "timeformer, first frame": (small(net=Timeformer(widths=(8, 8), motion=8, heads=2, noise=4), first_frame=True), PLAIN),
+    "walk": (small(net=Walk(image=STYLE, motion=8, noise=4, step=2.0), judges=(Sparse(frames=2, widths=(8, 8)), MOTION)), CLASSES),
+    "patches, wgan-gp": (
+        small(
+            judges=(PatchFrames(width=4, norm="none", noise=0.0), PatchClip(width=4, norm="none", noise=0.0)),
+            loss=Wasserstein(),
+            penalties=(GradientPenalty(),),
+        ),
+        CLASSES,
+    ),
     "twice the same": (small(judges=(SPARSE, Sparse(frames=2, widths=(8, 8)))), PLAIN),
     "augmented": (small(augment=Augment(policy=GROUPS, p=0.5)), CLASSES),
     "augmented, adaptive, first frame": (small(first_frame=True, augment=Augment(p=Adaptive(start=0.5, speed=500))), PLAIN),
@@ -182,6 +226,9 @@ ILLEGAL: dict[str, tuple[dict[str, Any], Space, str]] = {
     "unseen labels": ({"head": "none"}, CLASSES, "no critic sees"),
     "unbounded": ({"loss": Wasserstein(), "penalties": ()}, PLAIN, "nothing here bounds it"),
     "coupled": ({"judges": (SPARSE, Frames(net=DCGAN(width=4)))}, PLAIN, "couples the samples of a batch"),
+    "patches guess nothing": ({"judges": (PatchFrames(width=4), PatchClip(width=4)), "head": "auxiliary"}, CLASSES, "none of the critics"),
+    "no first frame": ({"net": VGAN(), "first_frame": True}, PLAIN, "'vgan' cannot go on from a given frame"),
+    "modulated": ({"net": StyleGANV(decoder="modulated"), "first_frame": True}, PLAIN, "set net.decoder to lean"),
     "no styles": ({"penalties": (PathLength(),)}, PLAIN, "has no mapping network"),
     "both slopes": ({"penalties": (R2(), DRAGAN())}, PLAIN, "Keep one of them"),
 }

@@ -160,17 +160,53 @@ def test_a_finished_run_goes_on_for_longer(tmp_path: Path) -> None:
     assert [k for k in one if not torch.equal(one[k], other[k])] == []
 
 
-CLIPS = ("video", "video-first")  # recipes for clips
+CLIPS = ("video", "video-first", "video-former", "mocogan", "vgan", "dvd-gan", "stylegan-v")  # recipes for clips
+SMALL_CLIPS = ("moving-shapes", "--size", 16, "--limit", 48, "--rounds", 2, "--batch", 8)
 
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_every_recipe_for_clips_plays(name: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    agon_cli("train", "moving-shapes", "--size", 16, "--limit", 48, "--recipe", name, "--rounds", 2, "--batch", 8, "--out", out)
+    agon_cli("train", *SMALL_CLIPS, "--recipe", name, "--out", out)
     assert RunDirectory(out).states()
 
 
-@pytest.mark.parametrize("name", [name for name in recipes.table() if name not in (*CLIPS, "video-text")])
+def test_captions_and_walks_play(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The recipes that need something: captions, or the run of pictures in whose latents they walk."""
+    agon_cli("train", *SMALL_CLIPS, "--condition", "captions", "--recipe", "video-text", "--out", tmp_path / "text")
+    assert RunDirectory(tmp_path / "text").states()
+    assert typed("train", *SMALL_CLIPS, "--recipe", "mocogan-hd", "--out", tmp_path / "walk") != 0
+    assert "add --from RUN" in capsys.readouterr().err
+    agon_cli(
+        "train",
+        "shapes",
+        "--size",
+        16,
+        "--limit",
+        48,
+        "--rounds",
+        2,
+        "--batch",
+        8,
+        "--labels",
+        "ignore",
+        "--metrics",
+        "[]",
+        "--out",
+        tmp_path / "images",
+    )
+    agon_cli("train", *SMALL_CLIPS, "--recipe", "mocogan-hd", "--from", tmp_path / "images", "--out", tmp_path / "walk")
+    trained, image = agon.load(tmp_path / "walk"), agon.load(tmp_path / "images")
+    z = torch.randn(2, image.game.z_dim)
+    walk = trained.players.G
+    first = walk(z, torch.zeros(2, *walk.noise_shape(16)), torch.zeros(2, dtype=torch.int64))[:, 0]
+    assert torch.allclose(first, image.players.G(z), atol=1e-5), "clips begin with pictures of the run they come from"
+
+
+SPECIAL = (*CLIPS, "video-text", "mocogan-hd")
+
+
+@pytest.mark.parametrize("name", [name for name in recipes.table() if name not in SPECIAL])
 def test_every_recipe_plays(name: str, tmp_path: Path) -> None:
     what = "ring" if name.endswith("points") else "digits"
     small = ("--game.net.widths", "[32, 16, 16, 16]", "--game.net.group_width", 8) if name == "r3gan-paper" else ()

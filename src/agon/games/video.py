@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -29,12 +29,14 @@ import torch
 from torch import Tensor, nn
 
 from agon import losses
+from agon.config import decode
 from agon.errors import InputError
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.games.gan import scheduled, why_not
 from agon.layers.frames import begin_with, choose, gaps_of
 from agon.layers.labels import Head, conditioned
 from agon.losses import Loss, Relativistic
+from agon.networks import families
 from agon.networks.clips import ClipCritic, ClipGenerator
 from agon.networks.clips.gru import GRUMotion
 from agon.networks.clips.motion import Motion
@@ -43,7 +45,7 @@ from agon.networks.clips.walk import Walk
 from agon.optim import Adam, Average, Optimiser
 from agon.penalties import R1, R2, AnyPenalty, Penalty
 from agon.schedule import Value, at
-from agon.spaces import Space, Video
+from agon.spaces import Image, Space, Video, space_from_json
 from agon.spaces.pictures import to_range
 from agon.view import View
 
@@ -94,6 +96,25 @@ class VideoGAN(Game):
         if self.head == "auxiliary" and not conditioned(space):
             return f"an auxiliary head guesses the condition of a clip, and {space.describe()} have none; take the head 'none' or labelled data."
         return None
+
+    @property
+    def inherits(self) -> Mapping[str, str]:
+        return {"G.image.": "G."} if isinstance(self.net, Walk) else {}
+
+    def grown_from(self, origin: Mapping[str, Any]) -> Game:
+        """A walk takes the image generator of the run as it is, and its latent."""
+        if not isinstance(self.net, Walk):
+            return self
+        game, space = origin["game"], space_from_json(origin["space"])
+        if "net" not in game or "z_dim" not in game or not isinstance(space, Image):
+            raise InputError(
+                f"a walk needs a run of pictures by a generator against a critic, and this one is '{game['name']}' on {space.describe()}."
+            )
+        kinds = {cls.__dataclass_fields__["kind"].default: cls for cls in families()}
+        if game["net"].get("kind") not in kinds:
+            raise InputError(f"a walk cannot take the network '{game['net'].get('kind')}'; expected one of {', '.join(kinds)}.")
+        image = decode(kinds[game["net"]["kind"]], game["net"], "game.net.image")
+        return replace(self, z_dim=game["z_dim"], net=replace(self.net, image=image, told=bool(space.condition_dim)))
 
     def players(self, space: Video) -> dict[str, nn.Module]:
         if (reason := self.why_not(space)) is not None:

@@ -28,7 +28,7 @@ class GRU(nn.Module):
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         states = []
         for told in self.read(x).unbind(1):
-            h = self.step(told, h)
+            h = self.step(told, h.to(told.dtype))
             states.append(h)
         return torch.stack(states, 1)
 
@@ -55,7 +55,8 @@ class ConvGRU(nn.Module):
         states = []
         for told in x.unbind(1):
             r, u = self.gates(torch.cat([told, h], 1)).sigmoid().chunk(2, 1)
-            h = torch.lerp(self.fresh(torch.cat([told, r * h], 1)).relu(), h, u)
+            fresh = self.fresh(torch.cat([told, r * h], 1)).relu()
+            h = torch.lerp(fresh, h.to(fresh.dtype), u)
             states.append(h)
         return torch.stack(states, 1)
 
@@ -79,7 +80,7 @@ class LSTM(nn.Module):
         states = []
         for told in self.read(x).unbind(1):
             let, keep, show, fresh = (told + self.keep(h)).chunk(4, 1)
-            c = keep.sigmoid() * c + let.sigmoid() * fresh.tanh()
+            c = keep.sigmoid() * c.to(keep.dtype) + let.sigmoid() * fresh.tanh()
             h = show.sigmoid() * c.tanh()
             states.append(h)
         return torch.stack(states, 1), (h, c)

@@ -35,7 +35,7 @@ class Sentence(nn.Module):
         states = []
         h = torch.zeros(len(y), self.width, dtype=self.table.weight.dtype, device=y.device)
         for told, here in zip(self.read.read(self.table(y)).unbind(1), mask.unbind(1), strict=True):
-            h = torch.where(here[:, None], self.read.step(told, h), h)  # behind the end the state stays
+            h = torch.where(here[:, None], self.read.step(told, h.to(told.dtype)), h.to(told.dtype))  # behind the end the state stays
             states.append(h)
         return torch.stack(states, 1), mask
 

@@ -44,7 +44,10 @@ class Block(nn.Module):
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=(distance >= 0) & (distance < self.window))
         x = x + self.write(mixed.transpose(1, 2).reshape(n, count, width))
         keep = self.window - 1
-        return x + self.feed(self.norm2(x)), (key[:, :, key.shape[2] - min(keep, key.shape[2]) :], value[:, :, -keep:] if keep else value[:, :, :0])
+        return x + self.feed(self.norm2(x)), (
+            key[:, :, key.shape[2] - min(keep, key.shape[2]) :],
+            value[:, :, -keep:] if keep else value[:, :, :0],
+        )
 
 
 class Windowed(nn.Module):

@@ -84,7 +84,8 @@ class _Critic(nn.Module):
         if not net.strided:
             shorten_(self.convs, frames)
         for conv in self.convs:
-            frames = -(-frames // 2) if net.strided else frames - conv.kernel_size[0] + 1  # type: ignore[union-attr, index, operator]
+            assert isinstance(conv, nn.Conv3d)
+            frames = -(-frames // 2) if net.strided else frames - conv.kernel_size[0] + 1
             height, width = -(-height // 2), -(-width // 2)
         self.head = CriticHead(widths[-1] * frames * height * width, space, head, bias=batch)
         if net.spectral:

@@ -26,8 +26,8 @@ from agon.layers.init import orthogonal_
 from agon.layers.labels import JoinLabel
 from agon.layers.norms import ConditionalBatchNorm
 from agon.layers.recurrent import ConvGRU
-from agon.layers.residual import UpBlock
 from agon.layers.resample import stage_widths
+from agon.layers.residual import UpBlock
 from agon.layers.spectral import spectral_
 from agon.networks.clips.decoder import grids
 from agon.spaces import Video

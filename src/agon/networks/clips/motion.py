@@ -21,6 +21,7 @@ from agon.layers.frames import Gaps, fold, pair, unfold
 from agon.layers.labels import CriticHead, Head, JoinPlanes
 from agon.layers.lean import SLOPE, conv, down
 from agon.layers.resample import even
+from agon.layers.spectral import spectral_
 from agon.spaces import Video
 
 LABEL_PLANES = 4
@@ -33,8 +34,14 @@ class Motion:
     frames: int = 0  # frames it sees, at one random distance; 0: the whole clip
     pool: int = 2  # frames are averaged over blocks of so many pixels a side
     widths: tuple[int, ...] = (32, 64, 128)  # from the first convolution on; the last stays
+    norm: Literal["none", "spectral"] = "none"  # spectral: the paper's
     kind: Literal["motion"] = "motion"
     couples_samples: ClassVar[bool] = False
+
+    @property
+    def spectral(self) -> bool:
+        """Whether spectral normalisation bounds the critic's slope."""
+        return self.norm == "spectral"
 
     def critic(self, space: Video, head: Head = "projection") -> nn.Module:
         return _Critic(self, space, head)
@@ -75,6 +82,8 @@ class _Critic(nn.Module):
         self.head = CriticHead(channels * height * width, space, head)
         shown = min(net.frames, space.frames)
         self.gaps = Gaps(shown - 1, space.frames, channels * height * width) if 1 < shown < space.frames else None
+        if net.spectral:
+            spectral_(self)
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer judges [n, d]."""

@@ -14,6 +14,7 @@ map (in the paper it is concatenated to it).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -74,12 +75,10 @@ class Motion(nn.Module):
         extra = 0 if self.label is None else net.label_dim
         self.speed = net.speed
         sizes = (net.noise + extra, net.width, net.width)
-        self.weights = nn.ParameterList(torch.randn(b, a, net.kernel) / net.speed for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.weights = nn.ParameterList(torch.randn(b, a, net.kernel) / net.speed for a, b in itertools.pairwise(sizes))
         self.biases = nn.ParameterList(torch.zeros(b) for b in sizes[1:])
         count = net.frequencies
-        self.periods, self.phases, self.aligned = (
-            EqualLinear(net.width, size) for size in (count, count, 2 * count)
-        )
+        self.periods, self.phases, self.aligned = (EqualLinear(net.width, size) for size in (count, count, 2 * count))
         octaves = torch.linspace(math.log(net.period), math.log(max(net.longest, net.period)), count)
         self.register_buffer("frequencies", 2 * math.pi / octaves.exp())
         self.dim = 2 * count
@@ -95,19 +94,19 @@ class Motion(nn.Module):
         return u.transpose(1, 2)
 
     def forward(self, e: Tensor, y: Tensor | None, at: Tensor) -> Tensor:
-        u = self.codes(e, y)
-        place = at.to(u.dtype) / self.period
+        u = self.codes(e, y).float()  # 16 bits are too few for times
+        place = at.float() / self.period
         index = place.floor().clamp(0, u.shape[1] - 2)
         share = (place - index)[:, :, None]
         left, right = choose(u, index.long()), choose(u, index.long() + 1)
-        speed, phase = self.frequencies * (self.periods(left).tanh() + 1), self.phases(left)
+        speed, phase = self.frequencies * (self.periods(left).float().tanh() + 1), self.phases(left).float()
 
         def wave(t: Tensor) -> Tensor:
             angle = speed * t + phase
             return torch.cat([angle.sin(), angle.cos()], 2)
 
         line = torch.lerp(wave(torch.zeros_like(share)), wave(torch.full_like(share, float(self.period))), share)
-        return wave(share * self.period) - line + torch.lerp(self.aligned(left), self.aligned(right), share)
+        return wave(share * self.period) - line + torch.lerp(self.aligned(left).float(), self.aligned(right).float(), share)
 
 
 class _Generator(nn.Module):
@@ -133,7 +132,8 @@ class _Generator(nn.Module):
 
     def _draw(self, z: Tensor, motion: Tensor, y: Tensor | None, first: Tensor | None) -> Tensor:
         if not self.modulated:
-            return decoded(self.decode, *self.content(z, y, first), motion)
+            content, skips = self.content(z, y, first)
+            return decoded(self.decode, content, skips, motion)
         w = self.decode.mapping(z, y).repeat_interleave(motion.shape[1], 0)
         start = self.decode.start + self.start(motion.flatten(0, 1))[:, :, None, None]
         return unfold(self.decode.synthesis(w, start=start), len(z))
@@ -145,7 +145,9 @@ class _Generator(nn.Module):
         x = self._draw(z, self.motion(e, y, times), y, first)
         return begin_with(x, first, at) if copy else x
 
-    def anywhere(self, z: Tensor, dice: Callable[..., Tensor], at: Tensor, y: Tensor | None = None, *, first: Tensor | None = None) -> Tensor:
+    def anywhere(
+        self, z: Tensor, dice: Callable[..., Tensor], at: Tensor, y: Tensor | None = None, *, first: Tensor | None = None
+    ) -> Tensor:
         """Frames [k] at any times `at` [k] ≥ 0 of the endless clip that `long` plays: [n, k, C, H, W], each as if asked for alone.
 
         The noise of anchor i, at frame i·period, is `dice(i + reach, d)`.

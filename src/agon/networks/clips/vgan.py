@@ -63,7 +63,7 @@ class _Generator(nn.Module):
         self.front, self.mask = _up(widths[-1], space.channels), _up(widths[-1], 1)
         self.back = DCGAN(width=net.width).generator(dim, space.picture)
         for layer in (self.project, *self.ups, self.front, self.mask):
-            nn.init.normal_(layer.weight, 0.0, 0.02)  # type: ignore[arg-type]
+            nn.init.normal_(layer.weight, 0.0, 0.02)
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """None: z is all there is."""

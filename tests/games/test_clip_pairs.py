@@ -1,0 +1,96 @@
+"""Every generator of clips plays a round against every critic; what does not go together says why; all are fit for 16 bits."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from agon.engine import Engine
+from agon.errors import InputError
+from agon.games.video import VideoGAN
+from agon.losses import Logistic, Relativistic
+from agon.networks import clips
+from agon.networks.clips.clip import Clip
+from agon.networks.clips.dvd import DVD
+from agon.networks.clips.frames import Frames
+from agon.networks.clips.gru import GRUMotion
+from agon.networks.clips.mocogan import MoCoGAN, PatchClip, PatchFrames
+from agon.networks.clips.motion import Motion
+from agon.networks.clips.sparse import Sparse
+from agon.networks.clips.stylegan_v import StyleGANV
+from agon.networks.clips.timeformer import Timeformer
+from agon.networks.clips.vgan import VGAN
+from agon.networks.clips.walk import Walk
+from agon.networks.dcgan import DCGAN
+from agon.networks.r3 import R3Lean
+from agon.networks.stylegan2 import StyleGAN2
+from agon.penalties import R1, R2
+from agon.spaces import Video
+from agon.testing import random_batch
+
+SPACE = Video(frames=4, channels=3, height=8, width=8, classes=("a", "b"))
+STYLE = StyleGAN2(base=64, most=8, w_dim=8)
+GENERATORS: dict[str, Any] = {
+    "gru": GRUMotion(widths=(8, 8), motion=8, noise=4),
+    "mocogan": MoCoGAN(width=4),
+    "vgan": VGAN(width=4),
+    "dvd": DVD(widths=(8, 8)),
+    "timeformer": Timeformer(widths=(8, 8), motion=8, heads=2, noise=4),
+    "stylegan-v": StyleGANV(widths=(8, 8), noise=4, width=8, frequencies=4),
+    "stylegan-v modulated": StyleGANV(decoder="modulated", style=STYLE, noise=4, width=8, frequencies=4),
+    "walk": Walk(image=STYLE, motion=8, noise=4),
+}
+CRITICS: dict[str, Any] = {
+    "sparse": Sparse(widths=(8, 8)),
+    "motion": Motion(widths=(8, 8)),
+    "motion spectral": Motion(widths=(8, 8), frames=3, norm="spectral"),
+    "frames": Frames(frames=2, net=R3Lean(widths=(8, 8))),
+    "frames batch": Frames(frames=2, net=DCGAN(width=4)),
+    "clip": Clip(width=4),
+    "clip spectral": Clip(width=4, norm="spectral"),
+    "clip batch": Clip(width=4, norm="batch", strided=True, noise=0.1),
+    "patch-frames": PatchFrames(width=4, norm="none"),
+    "patch-frames batch": PatchFrames(width=4),
+    "patch-clip": PatchClip(width=4, norm="none"),
+    "patch-clip batch": PatchClip(width=4),
+}
+
+
+def test_the_tables_are_complete() -> None:
+    assert {type(net) for net in GENERATORS.values()} == set(clips.generators())
+    assert {type(net) for net in CRITICS.values()} == set(clips.critics())
+
+
+@pytest.mark.parametrize(("generator", "critic"), itertools.product(GENERATORS, CRITICS))
+def test_pair(generator: str, critic: str) -> None:
+    penalties = () if "batch" in critic else (R1(), R2())
+    game = VideoGAN(
+        z_dim=4, net=GENERATORS[generator], judges=(CRITICS[critic],), loss=Relativistic() if penalties else Logistic(), penalties=penalties
+    )
+    engine = Engine(game, SPACE)
+    engine.round([random_batch(SPACE, 4)])
+    stats = engine.stats.flush()
+    assert all(torch.isfinite(torch.tensor(value)) for value in stats.values())
+    assert stats["G/grad"] > 0
+    assert ("critic/r1" in stats) is bool(penalties)
+    assert not engine.notes, "an update was skipped"
+
+
+@pytest.mark.parametrize("critic", [name for name in CRITICS if "batch" in name])
+def test_penalties_refuse_coupled_critics(critic: str) -> None:
+    with pytest.raises(InputError, match="couples the samples of a batch"):
+        VideoGAN(judges=(CRITICS[critic],)).players(SPACE)
+
+
+@pytest.mark.parametrize("pair", zip(itertools.cycle(GENERATORS), CRITICS, strict=False), ids=" × ".join)
+def test_fit_for_sixteen_bits(pair: tuple[str, str]) -> None:
+    """Reals come in 32 bits and fakes in 16; every network is in some pair."""
+    generator, critic = pair
+    penalties = () if "batch" in critic else (R1(),)
+    game = VideoGAN(z_dim=4, net=GENERATORS[generator], judges=(CRITICS[critic],), loss=Logistic(), penalties=penalties)
+    engine = Engine(game, SPACE, precision="bf16")
+    engine.round([random_batch(SPACE, 4)])
+    assert not engine.notes, "an update was skipped"
