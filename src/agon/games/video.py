@@ -1,7 +1,7 @@
 """The game of a clip generator against one or more critics: networks, loss and penalties are choices, and every video GAN here is a preset.
 
 Tulyakov, Liu, Yang, Kautz 2018, "MoCoGAN: Decomposing Motion and Content for Video Generation", arXiv:1707.04993: a latent for what stays the
-same and one for what moves, a critic of frames beside a critic of clips (sec. 3). Vondrick et al. 2016, arXiv:1609.02612 (one 3-D critic); Clark
+same and one for what moves, a critic of frames beside a critic of clips. Vondrick et al. 2016, arXiv:1609.02612 (one 3-D critic); Clark
 et al. 2019, arXiv:1907.06571 (spatial and temporal critic); Skorokhodov et al. 2022, arXiv:2112.14683 (one critic of a few frames).
 
   sum over critics of the loss of real against generated clips, each critic looking at its own view   -> critic, generator "adv"

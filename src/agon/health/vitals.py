@@ -244,7 +244,7 @@ def _of_samples(reference: Reference, fake: Tensor) -> Vitals:
 def diversity(x: Tensor, labels: Tensor | None = None) -> float:
     """Mean root-mean-square distance per dimension between neighbours in the batch x [n, …]; of the same class where labels [n] are given."""
     flat = x.flatten(1).float()
-    if labels is not None:
+    if labels is not None and labels.dim() == 1:  # captions hardly ever come twice
         order = labels.argsort(stable=True)
         flat, labels = flat[order], labels[order]
         same = labels == labels.roll(1, 0)

@@ -62,7 +62,7 @@ def gaps_of(at: Tensor | None) -> Tensor | None:
 
 
 class Gaps(nn.Module):
-    """Distances in time [n, k − 1] → a vector [n, dim], for a projection (Skorokhodov et al. 2022, arXiv:2112.14683, sec. 3.3).
+    """Distances in time [n, k − 1] → a vector [n, dim], for a projection (Skorokhodov et al. 2022, arXiv:2112.14683).
 
     Each distance as sines and cosines of octaves up to the clip's length, mapped linearly. None means neighbouring frames.
     """

@@ -1,7 +1,7 @@
 """A Transformer over time whose every position sees a fixed window of the past: clips of any length in constant memory.
 
-Vaswani et al. 2017, arXiv:1706.03762, sec. 3 (attention, feed-forward), normalised ahead of each branch (Xiong et al. 2020, arXiv:2002.04745); places
-by rotation (Su et al. 2021, arXiv:2104.09864), so that only distances matter; a window as in Beltagy et al. 2020, arXiv:2004.05150, sec. 3.1.
+Vaswani et al. 2017, arXiv:1706.03762 (attention, feed-forward), normalised ahead of each branch (Xiong et al. 2020, arXiv:2002.04745); places
+by rotation (Su et al. 2021, arXiv:2104.09864), so that only distances matter; a window as in Beltagy et al. 2020, arXiv:2004.05150.
 """
 
 from __future__ import annotations

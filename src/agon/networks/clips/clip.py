@@ -1,6 +1,6 @@
 """A critic of whole clips made of 3-D convolutions.
 
-Vondrick, Pirsiavash, Torralba 2016, "Generating Videos with Scene Dynamics", arXiv:1609.02612, sec. 3.2: 4x4x4 convolutions of stride 2 over
+Vondrick, Pirsiavash, Torralba 2016, "Generating Videos with Scene Dynamics", arXiv:1609.02612: 4x4x4 convolutions of stride 2 over
 space and time, batch normalisation, leaky ReLU 0.2 (`strided`). Tulyakov et al. 2018 (MoCoGAN), arXiv:1707.04993, with the sizes of the
 authors' program: strides over space alone, time unpadded, noise before each convolution; the last convolution gives the logit and the categories.
 

@@ -30,7 +30,7 @@ class FrameDecoder(nn.Module):
     """Codes [m, dim] and styles [n, style] → frames [m, C, H, W] in [-1, 1]; a style serves m / n neighbouring codes.
 
     A style, the content of a clip, is a gain of each channel of each grid, so that what does not change is not redrawn from each frame's code
-    (as in StyleGAN-V, arXiv:2112.14683, sec. 3.1, where the content modulates all layers and motion enters at the smallest grid alone).
+    (as in StyleGAN-V, arXiv:2112.14683, where the content modulates all layers and motion enters at the smallest grid alone).
     widths: from the smallest grid up to the half-size one; then halved each time, down to 16. skips: whether features of a first frame
     (`FirstFrame`) join each grid.
     """

@@ -1,6 +1,6 @@
 """DVD-GAN's generator, scaled: convolutional recurrent networks unrolled over the frames, residual blocks between them, one latent a clip.
 
-Clark, Donahue, Simonyan 2019, "Adversarial Video Generation on Complex Datasets", arXiv:1907.06571, sec. 3.1: z and the class embedding are mapped
+Clark, Donahue, Simonyan 2019, "Adversarial Video Generation on Complex Datasets", arXiv:1907.06571: z and the class embedding are mapped
 to a 4x4 grid, which is the input of a convolutional GRU at every step; each of its states passes two residual blocks with batch normalisation
 conditioned on [z, embedding], the second of which doubles the grid; the next group begins with a GRU of its own. The critics of the paper are
 `agon.networks.clips.frames` and `agon.networks.clips.motion`.

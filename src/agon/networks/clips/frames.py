@@ -1,6 +1,6 @@
 """The spatial critic: single frames at full size, each judged by an image critic, the logits of a clip added up.
 
-Clark, Donahue, Simonyan 2019 (DVD-GAN), arXiv:1907.06571, sec. 3: the spatial discriminator scores k = 8 random frames one by one and
+Clark, Donahue, Simonyan 2019 (DVD-GAN), arXiv:1907.06571: the spatial discriminator scores k = 8 random frames one by one and
 sums the scores. *Differs*: any critic of `agon.networks` may be the judge; k is 4 by default.
 """
 

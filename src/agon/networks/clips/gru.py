@@ -1,6 +1,6 @@
 """The default clip generator for processors: one content code, a recurrent motion code, and a lean decoder for each frame that is asked for.
 
-The split of content and motion is MoCoGAN's (Tulyakov et al. 2018, arXiv:1707.04993, sec. 3): a content code drawn once a clip, motion codes from
+The split of content and motion is MoCoGAN's (Tulyakov et al. 2018, arXiv:1707.04993): a content code drawn once a clip, motion codes from
 a recurrent network fed with fresh noise at each frame. *Differs*: the recurrent network also sees the condition, so that a class may
 be a way of moving; its first state is a map of noise; frames are decoded by the lean network of `agon.networks.r3`, without normalisation; of
 a clip only the frames that are asked for are decoded (the recurrence itself costs next to nothing).

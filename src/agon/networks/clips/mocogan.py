@@ -1,6 +1,6 @@
 """MoCoGAN: one code for the content of a clip, a recurrent network's path for its motion, frames drawn by a DCGAN; a patch critic of each kind.
 
-Tulyakov, Liu, Yang, Kautz 2018, "MoCoGAN: Decomposing Motion and Content for Video Generation", arXiv:1707.04993, sec. 3, with the sizes of the
+Tulyakov, Liu, Yang, Kautz 2018, "MoCoGAN: Decomposing Motion and Content for Video Generation", arXiv:1707.04993, with the sizes of the
 authors' program (github.com/sergeytulyakov/mocogan): content 50 and motion 10 numbers, the state of a GRU cell being the motion code itself,
 its first state and its inputs N(0, 1), the category one-hot beside them; a generator of 64 channels next to the picture. The image critic
 has four strided 4x4 convolutions, the video critic 4x4x4 ones that are strided over space alone and unpadded over time; noise N(0, σ²)

@@ -1,6 +1,6 @@
 """The temporal critic of a dual pair, made cheap: the clip at half resolution or less, time folded into channels.
 
-Clark, Donahue, Simonyan 2019, "Adversarial Video Generation on Complex Datasets" (DVD-GAN), arXiv:1907.06571, sec. 3: the temporal
+Clark, Donahue, Simonyan 2019, "Adversarial Video Generation on Complex Datasets" (DVD-GAN), arXiv:1907.06571: the temporal
 discriminator sees the clip after 2x2 average pooling, so that motion is judged apart from detail, at a fraction of the cost.
 
 *Differs*: where the paper's first blocks are 3-D convolutions, here neighbouring frames are joined as channels and a strided 2-D convolution

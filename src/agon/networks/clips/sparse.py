@@ -1,6 +1,6 @@
 """A holistic critic of a few frames: each through one trunk, their features joined, with the gaps between them as a condition.
 
-Skorokhodov, Tulyakov, Elhoseiny 2022, "StyleGAN-V", arXiv:2112.14683, sec. 3.3: the discriminator sees k frames of a clip (3 there), extracts features
+Skorokhodov, Tulyakov, Elhoseiny 2022, "StyleGAN-V", arXiv:2112.14683: the discriminator sees k frames of a clip (3 there), extracts features
 of each, concatenates them and goes on as an image discriminator, conditioned on the distances between the frames by projection.
 Frames are drawn as there: a random span, its ends, random frames inside it.
 

@@ -1,7 +1,7 @@
 """StyleGAN-V's generator: a clip is a function of continuous time, so any frame, at any rate and of any length, can be asked for alone.
 
 Skorokhodov, Tulyakov, Elhoseiny 2022, "StyleGAN-V: A Continuous Video Generator with the Price, Image Quality and Perks of StyleGAN2",
-arXiv:2112.14683, sec. 3.1-3.2. Noise is drawn at anchors a fixed time apart and passed through two unpadded convolutions over the anchors, so an
+arXiv:2112.14683. Noise is drawn at anchors a fixed time apart and passed through two unpadded convolutions over the anchors, so an
 anchor's motion code depends on its neighbours alone and the sequence has no end. Between two anchors the time embedding is sines and cosines
 whose periods and phases the left anchor chooses, less its own line between the anchors, plus a line between two learnt vectors: continuous
 everywhere, periodic nowhere.

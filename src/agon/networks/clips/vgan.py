@@ -1,6 +1,6 @@
 """VGAN's generator: a moving foreground in front of a still background, blended by a mask.
 
-Vondrick, Pirsiavash, Torralba 2016, "Generating Videos with Scene Dynamics", arXiv:1609.02612, sec. 3.1: x = m·f + (1 − m)·b, with f a tower of
+Vondrick, Pirsiavash, Torralba 2016, "Generating Videos with Scene Dynamics", arXiv:1609.02612: x = m·f + (1 − m)·b, with f a tower of
 3-D transposed convolutions from z (4x4x4, stride 2, batch normalisation, ReLU, tanh at the end), m a sigmoid from the same features, b a
 2-D tower from the same z, repeated over time; an L1 penalty of weight 0.1 on the mask keeps what can be still in the background.
 

@@ -1,6 +1,6 @@
 """MoCoGAN-HD's generator: a clip is a walk through the latents of a trained image generator, which stays as it is.
 
-Tian et al. 2021, "A Good Image Generator Is What You Need for High-Resolution Video Synthesis", arXiv:2104.15069, sec. 3.1: an LSTM cell reads the
+Tian et al. 2021, "A Good Image Generator Is What You Need for High-Resolution Video Synthesis", arXiv:2104.15069: an LSTM cell reads the
 first latent, another is fed fresh noise at each frame, and its states are steps along the principal directions of the latents,
 w_t = w_{t−1} + λ·(step)·V with λ = 0.2; noise must be told from the states (mutual information, their cosine), so that it is not ignored.
 Only the LSTM learns.
