@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ from PIL import Image as Pillow
 
 from agon.data import Data, check, open_data
 from agon.data.clips import cut, cut_in_time
+from agon.data.layouts import Shelf, find_layout
 from agon.data.splits import group_marks, groups_of, held_groups
 from agon.data.windows import Windows
 from agon.errors import InputError
@@ -192,6 +194,26 @@ def test_without_a_wish_the_length_fits_the_films(opened, tmp_path):
     assert shorter.space.frames == 8 and shorter.reasons["frames"] == "8; nine tenths of the films have 40 frames or more"
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    names=st.lists(
+        st.from_regex(r"([ab ]{1,2}/){0,2}[a-cä]{0,2}[_-]?[0-9]{0,3}", fullmatch=True).filter(lambda name: name[-1:] not in ("", "/")),
+        min_size=1, max_size=30, unique=True,
+    ),
+)  # fmt: skip
+def test_every_picture_is_in_one_film(names):
+    pictures = sorted(name + ".png" for name in names)
+    shelf = Shelf("set", pictures, lambda name: png(np.zeros((3, 4), np.uint8)), lambda name: None)
+    layout = find_layout(shelf, pictures, True)
+    assert layout.kind == "frame folders" and len(layout.names) == len(layout.parts)
+    assert sorted(name for part in layout.parts for name in part) == pictures
+    for part in layout.parts:
+        assert len({name.rsplit("/", 1)[0] if "/" in name else "" for name in part}) == 1, "a film lies in one folder"
+        values = [int(re.search(r"(\d*)\.png$", name)[1] or 0) for name in part]
+        assert values == sorted(values)
+    assert find_layout(shelf, pictures, False) is None
+
+
 # -- splits ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +230,19 @@ def test_mirrored_and_repeated_films_stay_together(opened, tmp_path):
     assert data_set.card["duplicates"] == 6
     plain = opened(strips(tmp_path / "p", {f"{k}.png": movie(k, 10) for k in range(40)}), frames=4, size=16)
     assert plain.card["films"]["num_twins"] == 0, "films that merely look of a kind are not twins"
+
+
+def test_films_encoded_again_are_twins(opened, tmp_path):
+    pytest.importorskip("av")
+    ground = np.asarray(Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)).resize((160, 96)))
+    for k in range(8):
+        film = np.roll(ground, 18 * k, axis=1)[None].repeat(12, 0)
+        film[:, 8 + 8 * k : 24 + 8 * k, 20:40] = movie(k, 12, 16, 20)
+        mp4(tmp_path / "v" / f"{k}.mp4", film)
+        mp4(tmp_path / "v" / f"{k} again.mp4", film[:, :, ::-1] if k % 2 else film, crf="30", pixels="yuv420p")
+    data_set = opened(tmp_path / "v", frames=8, size=32)
+    assert data_set.card["duplicates"] == 0
+    assert data_set.card["films"]["twins"] == [[f"{k} again.mp4", f"{k}.mp4"] for k in range(8)]
 
 
 def test_overlapping_cuts_of_one_film_stay_together(opened, tmp_path):
@@ -437,3 +472,8 @@ def test_real_videos(real_data, opened):
         assert data_set.space.fps == pytest.approx(rates[name], rel=1e-3)
     signs = opened(folder / "asl_gestures", frames=16, size=16, limit=2)
     assert signs.card["formats"] == {"h264 in matroska": 2} and signs.card["sizes"] == {"640×480": 2}
+
+
+def test_a_sheet_of_embedded_clips_is_of_sixteen(tmp_path):
+    report = check(Data(path="moving-shapes", limit=200), tmp_path / "sheet.png")
+    assert Pillow.open(report.preview).size == (16 * 66 - 2, 16 * 66 - 2)

@@ -173,12 +173,13 @@ def test_resampling_begins_anew_after_a_hole_and_never_fills_a_long_pause():
 
 def test_rates_of_even_and_uneven_films():
     even = [k / 25 for k in range(100)]
-    assert _rates(even) == pytest.approx([25, 0])
+    assert _rates(even, 24.0) == pytest.approx([25, 0])
+    assert _rates([round(time, 3) for time in (k / 30 for k in range(40))], 30.0)[0] == 30.0, "timestamps in whole milliseconds"
     slipped = even[:50] + [time + 3 for time in even[50:]]
-    assert _rates(slipped) == pytest.approx([25, 1 / 99]), "one slip makes no other rate"
-    assert _rates([0, 0.1, 0.5, 0.6, 1.0, 1.1])[0] == pytest.approx(5 / 1.1)
-    assert _rates([0, 0.1, 0.5, 0.6, 1.0, 1.1])[1] > 0.3
-    assert _rates([0.0]) == [0.0, 0.0]
+    assert _rates(slipped, 25.0) == pytest.approx([25, 1 / 99]), "one slip makes no other rate"
+    assert _rates([0, 0.1, 0.5, 0.6, 1.0, 1.1], 10.0)[0] == pytest.approx(5 / 1.1)
+    assert _rates([0, 0.1, 0.5, 0.6, 1.0, 1.1], 10.0)[1] > 0.3
+    assert _rates([0.0], 10.0) == [10.0, 0.0]
 
 
 # -- containers ------------------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ _GROUP_FRAMES, _GROUP_BYTES = 16, 8 * 2**20  # decoded frames on their way to th
 SLIP, UNEVEN = 0.5, 0.05  # a gap this far from the usual one is a slip; with more slips than this a film's rate is variable
 LONGEST_GAP = 60.0  # seconds: a longer pause is a hole, not a still picture
 LISTED = 1000
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int, int], None]  # films done, films in all, frames done
 
 
 @dataclass
@@ -169,13 +169,13 @@ def _decode_all(
                 times: list[float] = []
                 marks: list[np.ndarray] = []
                 holes: list[str] = []
-                timed, whole, reason = False, True, "has no frame that can be decoded"
+                rate, whole, reason = 0.0, True, "has no frame that can be decoded"
                 try:
                     film = source.read(item)
                     assert isinstance(film, Film)
-                    timed = film.rate > 0
+                    rate = film.rate
                     steps = _noted(film.frames(), times)
-                    for frame in _fitted(resampled(steps, fps) if fps and timed else steps, space, pool, threads):
+                    for frame in _fitted(resampled(steps, fps) if fps and rate else steps, space, pool, threads):
                         if isinstance(frame, str):
                             holes.append(frame)
                             whole = True
@@ -186,6 +186,8 @@ def _decode_all(
                         sink.add(frame)
                         runs[-1][2] += 1
                         marks.append(sample_hashes(frame[None]))
+                        if progress is not None and sink.count % 64 == 0:
+                            progress(done, len(select), sink.count)
                 except Unreadable as refusal:
                     reason = str(refusal)
                     if marks:
@@ -196,11 +198,11 @@ def _decode_all(
                 if marks:
                     hashes.append(np.concatenate(marks))
                     films.append([item, int(sample_hashes(hashes[-1][None]).view(np.int64)[0]), 0])
-                    rates.append(_rates(times) if timed else [0.0, 0.0])
+                    rates.append(_rates(times, rate) if rate else [0.0, 0.0])
                 else:
                     unreadable.append([source.names[item], reason])
                 if progress is not None:
-                    progress(done + 1, len(select))
+                    progress(done + 1, len(select), sink.count)
         frames = sink.finish()
     finally:
         if sink.file is not None:
@@ -235,15 +237,19 @@ def _noted(steps: Iterator[Step], times: list[float]) -> Iterator[Step]:
         yield step
 
 
-def _rates(times: list[float]) -> list[float]:
-    """Frames a second, holes and slips left out where the rate is even; and the share of gaps that are not the usual one."""
+def _rates(times: list[float], said: float) -> list[float]:
+    """Frames a second, holes and slips left out where the rate is even; and the share of gaps that are not the usual one.
+
+    said: the rate in the header, which is exact where timestamps are rounded: it counts if it is within 1 % of theirs.
+    """
     gaps = np.diff(times)
     if not len(gaps):
-        return [0.0, 0.0]
+        return [said, 0.0]
     usual = float(np.median(gaps))
     even = np.abs(gaps - usual) <= SLIP * usual
     share = 1.0 - float(even.mean())
-    return [1.0 / max(float(gaps[even].mean() if share <= UNEVEN else gaps.mean()), 1e-6), share]
+    rate = 1.0 / max(float(gaps[even].mean() if share <= UNEVEN else gaps.mean()), 1e-6)
+    return [said if abs(rate / said - 1) < 0.01 else rate, share]
 
 
 def _fitted(steps: Iterator[Step], space: Image, pool: ThreadPoolExecutor, threads: int) -> Iterator[np.ndarray | str]:

@@ -15,7 +15,7 @@ from agon.data.opening import open_data
 from agon.data.projection import contact_sheet, film_rows, film_warnings, is_films
 from agon.data.request import Data
 from agon.data.samples import DataSet
-from agon.spaces import Image
+from agon.spaces import Image, Video
 
 FEW_IMAGES = 200
 PREVIEW_IMAGES = 64
@@ -224,7 +224,7 @@ def _tag_warnings(card: dict[str, Any]) -> list[str]:
 
 def _preview(data_set: DataSet, out: Path) -> Path:
     target = out if out.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp") else out / "preview.png"
-    if is_films(data_set):
+    if isinstance(data_set.space, Video):
         return contact_sheet(data_set, out if out.suffix.lower() in (".mp4", ".gif") else target)
     x, y = data_set.train.x, data_set.train.y
     if not isinstance(data_set.space, Image):

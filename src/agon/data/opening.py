@@ -209,14 +209,14 @@ def _survey_file(folder: Path, identity: str, select: np.ndarray) -> Path | None
     return folder / "survey" / f"{key}.json"
 
 
-def _every(say: Say, what: str, seconds: float) -> Callable[[int, int], None]:
+def _every(say: Say, what: str, seconds: float) -> Callable[..., None]:
     last = time.monotonic()
 
-    def progress(done: int, total: int) -> None:
+    def progress(done: int, total: int, frames: int = 0) -> None:
         nonlocal last
         if time.monotonic() - last > seconds:
             last = time.monotonic()
-            say(what, f"{done} of {total}")
+            say(what, f"{done} of {total}" + (f", {frames:,} frames" if frames else ""))
 
     return progress
 

@@ -72,7 +72,8 @@ def film_warnings(card: dict[str, Any]) -> list[str]:
 def contact_sheet(data_set: DataSet, target: Path) -> Path:
     """A clip from the middle of each of up to 16 films, spread over the set, classes together: a row a clip (.png .jpg), or playing."""
     x, y, index = data_set.train.x, data_set.train.y, data_set.train.index
-    assert index is not None
+    if index is None:
+        index = np.arange(len(x))
     films, first, count = np.unique(index, return_index=True, return_counts=True)
     middle = first + count // 2
     if y is not None and y.ndim == 1:

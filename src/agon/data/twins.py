@@ -18,7 +18,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from agon.data.duplicates import near_duplicates
 
 PLACES = 5  # frames looked at; times channels it is never four, which would be taken for transparency
-POSTER_SIDE = 32  # pixels: they are looked at no larger than this
+POSTER_SIDE, MANY = 32, 20_000  # pixels: they are looked at no larger than this, and of more films than MANY at half of it
 SHARED = 0.5
 _FEW = 16  # of films that have a piece in common every two are compared; of more only followers
 
@@ -54,6 +54,7 @@ def posters(frames: Tensor, runs: np.ndarray, count: int) -> Tensor:
     """Five frames spread over each film, one above the other: uint8 [M, 5·C, h, w]."""
     order = np.argsort(runs[:, 0], kind="stable")
     ends = np.searchsorted(runs[order, 0], np.arange(count + 1))
+    most = POSTER_SIDE if count <= MANY else POSTER_SIDE // 2
     shown = []
     for k in range(count):
         mine = runs[order[ends[k] : ends[k + 1]]]
@@ -62,8 +63,8 @@ def posters(frames: Tensor, runs: np.ndarray, count: int) -> Tensor:
         which = np.searchsorted(total, at, side="right")
         places = mine[which, 1] + at - (total[which] - mine[which, 2])
         picture = frames[torch.from_numpy(places)]
-        if max(picture.shape[2:]) > POSTER_SIDE:
-            small = min(picture.shape[2], POSTER_SIDE), min(picture.shape[3], POSTER_SIDE)
+        if max(picture.shape[2:]) > most:
+            small = min(picture.shape[2], most), min(picture.shape[3], most)
             picture = adaptive_avg_pool2d(picture.float(), small).round().to(torch.uint8)
         shown.append(picture.flatten(0, 1))
     return torch.stack(shown)
