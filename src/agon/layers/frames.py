@@ -15,9 +15,9 @@ def fold(x: Tensor) -> Tensor:
     return x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
-def unfold(x: Tensor, n: int) -> Tensor:
-    """Pictures [n·k, ...] as n clips [n, k, ...]."""
-    return x.unflatten(0, (n, -1))
+def unfold(x: Tensor, count: int) -> Tensor:
+    """Pictures [n·k, ...] as clips of `count` = k frames [n, k, ...]."""
+    return x.unflatten(0, (-1, count))
 
 
 def choose(x: Tensor, at: Tensor | None) -> Tensor:
@@ -27,7 +27,7 @@ def choose(x: Tensor, at: Tensor | None) -> Tensor:
     """
     if at is None:
         return x
-    rows = torch.arange(len(x), device=x.device)[:, None]
+    rows = torch.arange(x.shape[0], device=x.device)[:, None]
     last = x.shape[1] - 1
     if not at.is_floating_point():
         return x[rows, at.clamp(0, last)]
@@ -77,9 +77,9 @@ class Gaps(nn.Module):
 
     def forward(self, gaps: Tensor | None, like: Tensor) -> Tensor:
         if self.count == 0:  # one frame alone
-            return self.map.bias.to(like.dtype).expand(len(like), -1)
+            return self.map.bias.to(like.dtype).expand(like.shape[0], -1)
         if gaps is None:
-            gaps = torch.ones(len(like), self.count, device=like.device)
+            gaps = torch.ones(like.shape[0], self.count, device=like.device)
         powers = 2 ** torch.arange(self.octaves, device=like.device, dtype=torch.float32)
         phase = gaps.float()[:, :, None] * powers * (math.pi / self.frames)
         return self.map(torch.cat([phase.sin(), phase.cos()], 2).flatten(1).to(like.dtype))

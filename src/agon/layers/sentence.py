@@ -33,7 +33,7 @@ class Sentence(nn.Module):
             raise ValueError("this network is told a caption and got none; pass y, int64 [n, L].")
         mask = y > 0
         states = []
-        h = torch.zeros(len(y), self.width, dtype=self.table.weight.dtype, device=y.device)
+        h = torch.zeros(y.shape[0], self.width, dtype=self.table.weight.dtype, device=y.device)
         for told, here in zip(self.read.read(self.table(y)).unbind(1), mask.unbind(1), strict=True):
             h = torch.where(here[:, None], self.read.step(told, h.to(told.dtype)), h.to(told.dtype))  # behind the end the state stays
             states.append(h)

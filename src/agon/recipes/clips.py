@@ -25,7 +25,7 @@ from agon.recipes.images import gamma_for
 from agon.schedule import Cosine, Warmup
 from agon.spaces import Video
 
-METRICS: tuple[str, ...] = ()
+METRICS = ("fd", "motion_gap", "content_distance")
 CPU_BATCH = 16
 
 

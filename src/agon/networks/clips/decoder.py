@@ -27,7 +27,7 @@ def grids(space: Video) -> list[tuple[int, int]]:
 
 
 class FrameDecoder(nn.Module):
-    """Codes [m, dim] and styles [n, style] → frames [m, C, H, W] in [-1, 1]; a style serves m / n neighbouring codes.
+    """Codes [n·count, dim] and styles [n, style] → frames [n·count, C, H, W] in [-1, 1]; a style serves `count` neighbouring codes.
 
     A style, the content of a clip, is a gain of each channel of each grid, so that what does not change is not redrawn from each frame's code
     (as in StyleGAN-V, arXiv:2112.14683, where the content modulates all layers and motion enters at the smallest grid alone).
@@ -51,15 +51,15 @@ class FrameDecoder(nn.Module):
         self.joins = nn.ModuleList(conv(w, w, 1, slope=SLOPE) for w in chosen) if skips else None
         self.out = conv(chosen[-1], 4 * space.channels, 3, bias=True, slope=SLOPE)
 
-    def forward(self, code: Tensor, style: Tensor, skips: Sequence[Tensor] = ()) -> Tensor:
+    def forward(self, code: Tensor, style: Tensor, skips: Sequence[Tensor] = (), *, count: int = 1) -> Tensor:
         h = self.project(code).reshape(-1, *self.base).contiguous(memory_format=torch.channels_last)
         for level, size in enumerate(self.sizes[:-1]):
             if level:
                 h = crop(self.ups[level - 1](h), size)
             if self.joins is not None:
                 told = self.joins[level](skips[level])
-                h = h + told.repeat_interleave(len(h) // len(told), 0)
-            h = F.leaky_relu(h, SLOPE) * self.gains[level](style).repeat_interleave(len(h) // len(style), 0)[:, :, None, None]
+                h = h + told.repeat_interleave(count, 0)
+            h = F.leaky_relu(h, SLOPE) * self.gains[level](style).repeat_interleave(count, 0)[:, :, None, None]
         return to_space(self.out(h), self.sizes[-1]).tanh()
 
 
@@ -110,5 +110,6 @@ class Content(nn.Module):
 
 def decoded(decoder: FrameDecoder, content: Tensor, skips: Sequence[Tensor], motion: Tensor) -> Tensor:
     """A content code [n, d] and motion codes [n, k, m] → frames [n, k, C, H, W]."""
-    code = torch.cat([content[:, None].expand(-1, motion.shape[1], -1), motion], 2)
-    return unfold(decoder(code.flatten(0, 1), content, skips), len(motion))
+    count = motion.shape[1]
+    code = torch.cat([content[:, None].expand(-1, count, -1), motion], 2)
+    return unfold(decoder(code.flatten(0, 1), content, skips, count=count), count)

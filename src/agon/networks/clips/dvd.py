@@ -97,7 +97,7 @@ class _Generator(nn.Module):
         last = []
         for level, walk in enumerate(self.walks):
             if level:
-                steps = unfold(self._blocks(level - 1, fold(steps), code.repeat_interleave(count, 0)), len(code))
+                steps = unfold(self._blocks(level - 1, fold(steps), code.repeat_interleave(count, 0)), count)
             steps = walk(steps, torch.zeros_like(steps[:, 0]) if kept is None else kept[level])
             last.append(steps[:, -1])
         return steps, last
@@ -107,11 +107,11 @@ class _Generator(nn.Module):
 
     def _draw(self, code: Tensor, states: Tensor) -> Tensor:
         """States of the last GRU [n, k, …] → frames [n, k, C, H, W]; each frame by itself."""
-        n, count = states.shape[:2]
+        count = states.shape[1]
         h, condition = fold(states), code.repeat_interleave(count, 0)
         for level in range(len(self.walks) - 1, len(self.ups)):
             h = self._blocks(level, h, condition)
-        return unfold(self.out(F.relu(self.norm(h))).tanh(), n)
+        return unfold(self.out(F.relu(self.norm(h))).tanh(), count)
 
     def forward(
         self, z: Tensor, e: Tensor, y: Tensor | None = None, *, first: Tensor | None = None, at: Tensor | None = None, copy: bool = True

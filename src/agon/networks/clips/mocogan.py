@@ -71,7 +71,7 @@ class _Generator(nn.Module):
 
     def _decode(self, content: Tensor, motion: Tensor) -> Tensor:
         code = torch.cat([content[:, None].expand(-1, motion.shape[1], -1), motion], 2)
-        return unfold(self.decode(code.flatten(0, 1)), len(motion))
+        return unfold(self.decode(code.flatten(0, 1)), motion.shape[1])
 
     def forward(
         self, z: Tensor, e: Tensor, y: Tensor | None = None, *, first: Tensor | None = None, at: Tensor | None = None, copy: bool = True
@@ -173,7 +173,7 @@ class _Patches(nn.Module):
         if self.planes.embedding is not None and y is not None:
             h = self.planes(h, y.repeat_interleave(count, 0))
         if self.clip:
-            h = unfold(h, n).transpose(1, 2)
+            h = unfold(h, count).transpose(1, 2)
         for index, (noise, conv) in enumerate(zip(self.noises, self.convs, strict=True)):
             h = conv(even(noise(h)))
             if index < len(self.norms):

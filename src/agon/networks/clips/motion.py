@@ -50,7 +50,7 @@ class Motion:
         """[n, k, C, H, W] averaged over `pool` × `pool` blocks; ragged edges are averaged over what is there."""
         if self.pool <= 1:
             return x
-        return unfold(F.avg_pool2d(x.flatten(0, 1), self.pool, ceil_mode=True, count_include_pad=False), len(x))
+        return unfold(F.avg_pool2d(x.flatten(0, 1), self.pool, ceil_mode=True, count_include_pad=False), x.shape[1])
 
     def view(self, p: Any, n: int, frames: int) -> Tensor | None:
         """None for the whole clip, or positions int64 [n, k]: k frames a random distance apart, from a random start."""
@@ -87,12 +87,13 @@ class _Critic(nn.Module):
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer judges [n, d]."""
-        n, count = x.shape[:2]
+        count = x.shape[1]
         if self.planes.embedding is not None and y is not None:
-            x = unfold(self.planes(x.flatten(0, 1), y.repeat_interleave(count, 0)), n)
+            x = unfold(self.planes(x.flatten(0, 1), y.repeat_interleave(count, 0)), count)
         for layer in self.layers:
-            h = fold(pair(x) if x.shape[1] > 1 else x)
-            x = unfold(F.leaky_relu(layer(even(h) if layer.stride[0] == 2 else h), SLOPE), n)  # type: ignore[index]
+            x = pair(x) if x.shape[1] > 1 else x
+            h = fold(x)
+            x = unfold(F.leaky_relu(layer(even(h) if layer.stride[0] == 2 else h), SLOPE), x.shape[1])  # type: ignore[index]
         return x.flatten(1)
 
     def _told(self, logits: Tensor, h: Tensor, gaps: Tensor | None) -> Tensor:

@@ -80,12 +80,12 @@ class _Critic(nn.Module):
 
     def features(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """What the last layer judges [n, d]."""
-        n, count = x.shape[:2]
+        count = x.shape[1]
         y = None if y is None or self.planes.embedding is None else y.repeat_interleave(count, 0)
         h = F.leaky_relu(self.into(to_depth(self.planes(fold(x), y))), SLOPE)
         for halve in self.alone:
             h = F.leaky_relu(halve(even(h)), SLOPE)
-        h = unfold(h, n).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        h = unfold(h, count).flatten(1, 2).contiguous(memory_format=torch.channels_last)
         for halve in self.together:
             h = F.leaky_relu(halve(even(h)), SLOPE)
         return h.flatten(1)

@@ -136,12 +136,12 @@ class _Generator(nn.Module):
             return decoded(self.decode, content, skips, motion)
         w = self.decode.mapping(z, y).repeat_interleave(motion.shape[1], 0)
         start = self.decode.start + self.start(motion.flatten(0, 1))[:, :, None, None]
-        return unfold(self.decode.synthesis(w, start=start), len(z))
+        return unfold(self.decode.synthesis(w, start=start), motion.shape[1])
 
     def forward(
         self, z: Tensor, e: Tensor, y: Tensor | None = None, *, first: Tensor | None = None, at: Tensor | None = None, copy: bool = True
     ) -> Tensor:
-        times = torch.arange(self.frames, device=z.device).expand(len(z), -1) if at is None else at
+        times = torch.arange(self.frames, device=z.device).expand(z.shape[0], -1) if at is None else at
         x = self._draw(z, self.motion(e, y, times), y, first)
         return begin_with(x, first, at) if copy else x
 
@@ -156,9 +156,9 @@ class _Generator(nn.Module):
         for anchor in sorted({int(t // self.period) for t in at.tolist()}):
             here = (at // self.period).long() == anchor
             e = torch.stack([dice(anchor + k, self.noise) for k in range(2 * self.motion.reach + 2)], 1)
-            times = (at[here] - anchor * self.period).expand(len(z), -1)
+            times = (at[here] - anchor * self.period).expand(z.shape[0], -1)
             x = self._draw(z, self.motion(e, y, times), y, first)
-            frames.append((here.nonzero().flatten(), begin_with(x, first, at[here].expand(len(z), -1))))
+            frames.append((here.nonzero().flatten(), begin_with(x, first, at[here].expand(z.shape[0], -1))))
         order = torch.cat([index for index, _ in frames]).argsort()
         return torch.cat([x for _, x in frames], 1)[:, order]
 

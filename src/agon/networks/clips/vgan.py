@@ -95,7 +95,7 @@ class _Generator(nn.Module):
             raise InputError(
                 f"'vgan' makes clips of {self.frames} frames and no others, and {frames} were asked for; take a generator such as 'gru'."
             )
-        yield from self(z, z.new_zeros(len(z), 0), y).split(chunk, 1)
+        yield from self(z, z.new_zeros(z.shape[0], 0), y).split(chunk, 1)
 
 
 def _up(a: int, b: int) -> nn.ConvTranspose3d:

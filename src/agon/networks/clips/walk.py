@@ -99,7 +99,7 @@ class _Generator(nn.Module):
     def _start(self, z: Tensor, y: Tensor | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The first latent, and the state after reading it."""
         w = self.image.mapping(z, y if self.told else None) if self.styled else z  # type: ignore[operator]
-        zero = w.new_zeros(len(w), self.walk.keep.in_features)
+        zero = w.new_zeros(w.shape[0], self.walk.keep.in_features)
         return w, self.read(self._beside(w[:, None], y), (zero, zero))[1]
 
     def _path(self, w: Tensor, states: Tensor) -> Tensor:
@@ -107,10 +107,10 @@ class _Generator(nn.Module):
         return w[:, None] + self.step * (self.turn(states) @ self.directions).cumsum(1)
 
     def _draw(self, w: Tensor, y: Tensor | None) -> Tensor:
-        n, count = w.shape[:2]
+        count = w.shape[1]
         y = y.repeat_interleave(count, 0) if y is not None and self.told else None
         flat = w.flatten(0, 1)
-        return unfold(self.image.synthesis(flat) if self.styled else self.image(flat, y), n)  # type: ignore[operator]
+        return unfold(self.image.synthesis(flat) if self.styled else self.image(flat, y), count)  # type: ignore[operator]
 
     def with_terms(
         self, z: Tensor, e: Tensor, y: Tensor | None = None, at: Tensor | None = None
