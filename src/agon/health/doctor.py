@@ -120,7 +120,7 @@ class Doctor:
             train=len(self.data_set.train), content=self.content, out=self.out, seen=clock.seen,
             rates={name: at(spec.lr, clock) for name, spec in game.optim.items()},
             gamma=None if gamma is None else at(gamma, clock), pictures=len(self.space.shape) in (3, 4), clips=len(self.space.shape) == 4,
-            facts=self._reference.facts if self._reference else {},
+            facts={**self._reference.facts, "drawn": float(self._fakes)} if self._reference else {},
         )  # fmt: skip
 
     def restore(self, ticks: Iterable[Mapping[str, Any]], present: Mapping[str, int]) -> None:

@@ -43,12 +43,18 @@ def identical(history: History, patient: Patient) -> Sign | None:
     )
 
 
+FEWEST = 64  # held-out samples without which nothing can be said about labels
+
+
 def empty_labels(history: History, patient: Patient) -> Sign | None:
     """Labels that neither a nearest neighbour nor the critic can tell from chance, on held-out samples."""
     told, chance, gaps = patient.facts.get("labels told"), patient.facts.get("labels chance", 1.0), recent(history, "D/labels", 5)
     if told is None or chance > 0.9 or len(history) < 6 or len(gaps) < 5:
         return None
-    error = (chance * (1 - chance) / max(1.0, patient.facts.get("looked at", 256.0))) ** 0.5
+    looked = patient.facts.get("looked at", 256.0)
+    if looked < FEWEST:
+        return None
+    error = (chance * (1 - chance) / looked) ** 0.5
     # A critic that does not look at labels has a gap of exactly 0 and is no witness.
     if told > chance + 3 * error or all(gap == 0 for gap in gaps) or sum(gaps) / len(gaps) > 0.1:
         return None

@@ -157,7 +157,9 @@ def wandering(history: History, patient: Patient) -> Sign | None:
         return None
     steps = [_length([a[i + 1] - a[i] for a in axes]) for i in range(7)]
     path, way = sum(steps), _length([a[-1] - a[0] for a in axes])
-    if statistics.median(steps) < WANDER or way > 0.5 * path:
+    # The mean of few samples moves without the generator's going anywhere: by 2 / n of a variance a direction, from tick to tick.
+    usual = (WANDER**2 + 2 * len(axes) / max(1.0, patient.facts.get("drawn", 256.0))) ** 0.5
+    if statistics.median(steps) < usual or way > 0.5 * path:
         return None
     return Sign(
         "oscillation",
@@ -168,7 +170,7 @@ def wandering(history: History, patient: Patient) -> Sign | None:
     )
 
 
-WANDER = 0.7  # standard deviations a tick
+WANDER = 1.0  # standard deviations a tick; healthy runs on colour pictures, short of ticks, reach 0.9 while they begin
 
 
 def _length(step: list[float]) -> float:

@@ -42,6 +42,9 @@ def sketch(x: Tensor) -> Tensor:
     return flat.view(len(flat), -1, WIDTH).sum(1)
 
 
+WITNESSES = 512  # held-out samples whose classes are compared with those of their neighbours
+
+
 @dataclass(frozen=True)
 class Reference:
     """What the data look like to the doctor, measured once when a run starts or goes on.
@@ -91,12 +94,14 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
     if len(held):
         unseen = _some(held, space, count, device)
         distances = torch.cdist(sketch(unseen["x"]), training)
-        facts["looked at"] = float(len(distances))
         facts["held copies"] = copies(distances)
         facts["held remote"] = distances.amin(1).median().item()
         if classes is not None and held.y is not None:
             found, count_classes = classes[distances.argmin(1)], len(data_set.space.classes)
-            facts["labels told"] = (found == held.y[_spread(len(held), count)]).float().mean().item()
+            # More of them than a short run's looks would give: whether labels say anything is measured once, and few samples leave it open.
+            asked = _spread(len(held), max(count, WITNESSES))
+            told = classes[torch.cdist(_sketches(held.x, asked, space), training).argmin(1)] == held.y[asked]
+            facts["labels told"], facts["looked at"] = told.float().mean().item(), float(len(told))
             shares = torch.bincount(classes, minlength=count_classes) / len(classes)
             facts["labels chance"] = shares.square().sum().item()
             facts["classes"] = effective(found, count_classes)
