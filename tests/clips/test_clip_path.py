@@ -102,7 +102,7 @@ def test_truncation_brings_clips_together(run: Path) -> None:
 
 @pytest.mark.parametrize(("words", "reason"), [
     (("edit", "RUN", "--method", "sefa"), "SeFa has nothing to factorise"), (("project", "RUN", "x.png"), "agon project takes pictures"),
-    (("sample", "RUN", "--mix", "2x2"), "strips and tables are of pictures"), (("sample", "RUN", "--space", "w"), "no mapped latent w"),
+    (("sample", "RUN", "--mix", "2x2"), "style mixing needs a generator whose layers read w"), (("sample", "RUN", "--space", "w"), "no mapped latent w"),
 ])  # fmt: skip
 def test_what_is_for_pictures_is_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[Any, ...], reason: str
@@ -110,6 +110,24 @@ def test_what_is_for_pictures_is_refused(
     Image.new("RGB", (16, 16)).save(tmp_path / "x.png")
     status, said = printed(capsys, *[run if word == "RUN" else tmp_path / word if word == "x.png" else word for word in words])
     assert (status, reason in said) == (2, True), said
+
+
+def test_edits_play(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--method", "difference", "--more", "0,1", "--less", "2,3", "--name", "bold", "-n", 2, "--class", "up")
+    status, said = printed(capsys, "edit", run, *words, "--out", tmp_path)
+    assert status == 0, said
+    with Image.open(tmp_path / "bold.webp") as strip:
+        assert strip.size == (7 * 66 - 2, 2 * 66 - 2)
+    status, said = printed(capsys, "edit", run, "--apply", "bold=2", "-n", 2, "--out", tmp_path / "e.webp")
+    assert status == 0, said
+
+
+def test_a_clip_is_projected_from_python(run: Path) -> None:
+    trained = load(run, trust=True)
+    target = trained.sample(1, seed=9, label="up")
+    found = trained.latents.project(target, steps=3, starts=1, candidates=8, label="up")
+    assert found.shown.shape == (1, 8, 3, 16, 16)
+    assert found.mse[0] <= found.random_mse[0] + 1e-6
 
 
 def test_a_study_shows_clips_without_loss(run: Path, squares: DataSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

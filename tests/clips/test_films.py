@@ -208,7 +208,7 @@ def test_a_given_first_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     (("--swap", "4"), "expected ROWSxCOLUMNS"), (("--swap", "0x2"), "expected ROWSxCOLUMNS"), (("--first", "none.png"), "cannot read 'none.png'"),
     (("--first", __file__), "neither a picture"), (("--text", "a red square"), "this run has 4 classes"), (("--class", "sideways"), "is unknown"),
     (("--length", "9", "--classes", "all"), "for clips as they are drawn"), (("--swap", "2x2", "--interpolate", "3"), "for clips as they are drawn"),
-    (("--columns", "0"), "--columns is 0"), (("--out", "x.avi"), "expected a name ending in"), (("--mix", "2x2"), "of pictures"),
+    (("--columns", "0"), "--columns is 0"), (("--out", "x.avi"), "expected a name ending in"), (("--mix", "2x2"), "style mixing needs"),
 ])  # fmt: skip
 def test_wrong_wishes_are_told(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], reason: str

@@ -73,7 +73,7 @@ def edit(
         if entry.weights != view.weights_sha():
             line(console, "note", f"{entry.name} was found on other weights of this run; find it again if it does not do what it did.")
         moved = view.edited(moved, entry, amount)
-    written = save_samples(view.pictures(moved, seed=seed), out or run / "edited.png")
+    written = save_samples(view.pictures(moved, seed=seed), out or run / ("edited.webp" if trained.space.kind == "video" else "edited.png"))
     line(console, "wrote", f"{written} ({len(moved)} samples, {', '.join(f'{entry.name} {amount:+g}' for entry, amount in chosen)})")
 
 
@@ -83,7 +83,7 @@ def _find(
 ) -> None:  # fmt: skip
     from agon.latent import difference, read_layers, save_edits
     from agon.latent.sheets import AMOUNTS, strip
-    from agon.spaces import Image
+    from agon.spaces import Image, Video
 
     chosen = None if layers is None else read_layers(layers)
     if method == "difference":
@@ -98,11 +98,12 @@ def _find(
         found = view.find(method, count, layers=chosen, label=label)
     console, path = screen(), save_edits(trained.directory.path, found)
     line(console, "wrote", f"{path} ({len(found)} found)")
-    if not isinstance(trained.space, Image):
+    if not isinstance(trained.space, (Image, Video)):
         return
+    suffix = ".png" if isinstance(trained.space, Image) else ".webp"
     rows, folder = codes_of(view, latents, n, seed, label), out or trained.directory.path / "edits"
     for entry in found:
-        sheet = strip(view, rows, entry, seed=seed).save(folder / f"{entry.name}.png", columns=len(AMOUNTS))
+        sheet = strip(view, rows, entry, seed=seed).save(folder / f"{entry.name}{suffix}", columns=len(AMOUNTS))
         line(console, entry.name, f"{sheet} ({entry.note})", width=14)
 
 

@@ -14,7 +14,7 @@ from agon.latent.codes import Codes, joined
 from agon.latent.edits import Edit
 from agon.latent.view import Latents
 from agon.sampling import Drawn, as_drawn
-from agon.spaces import BACKGROUND, Image
+from agon.spaces import BACKGROUND, Image, Video
 
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # of a strip, in standard deviations
 
@@ -97,5 +97,7 @@ def beside(target: Tensor, shown: Tensor) -> Tensor:
 
 
 def _need_pictures(latents: Latents) -> None:
-    if not isinstance(latents.space, Image):
-        raise InputError(f"strips and tables are of pictures; this run makes {latents.space.describe()}. Use agon sample with --out x.npz.")
+    if not isinstance(latents.space, (Image, Video)):
+        raise InputError(
+            f"strips and tables are of pictures and clips; this run makes {latents.space.describe()}. Use agon sample with --out x.npz."
+        )

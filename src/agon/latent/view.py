@@ -215,12 +215,12 @@ class Latents:
         return find(self, method, count, layers=layers, label=label)
 
     def project(self, target: Any, **options: Any) -> Projection:
-        """The codes nearest to pictures, uint8 [n, H, W, C] or one [H, W, C]; options as `agon.latent.project`."""
+        """The codes nearest to pictures, uint8 [n, H, W, C] or one [H, W, C], or to clips with time before; options as `agon.latent.project`."""
         from agon.latent.projection import project
 
         x = torch.as_tensor(target)
-        if len(self.space.shape) == 3:
-            x = (x if x.dim() == 4 else x[None]).permute(0, 3, 1, 2).contiguous()
+        if len(self.space.shape) >= 3:
+            x = (x if x.dim() == len(self.space.shape) + 1 else x[None]).movedim(-1, -3).contiguous()
         return project(self, x, **options)
 
     def walk(self, codes: Codes, *, frames: int = 24, spherical: bool | None = None, closed: bool = True) -> Codes:
