@@ -29,7 +29,7 @@ from agon.run import play, prepare
 from agon.trained import load
 
 BATCH = 32
-ARMS = {"without": None, "adaptive": "ada"}
+ARMS: dict[str, dict[str, None]] = {"without": {"game.augment": None}, "adaptive": {}}  # adaptive: what the recipe takes for so few pictures
 
 
 def split(data: str, kind: str, size: int, out: Path) -> tuple[Path, Tensor, Tensor, Any]:
@@ -56,9 +56,9 @@ def one(folder: Path, out: Path, arm: str, seed: int, cpu_seconds: float, rate: 
         rounds = round(rate * cpu_seconds)
         chosen = {
             "seed": seed, "threads": 1, "tensorboard": False, "batch": BATCH, "rounds": rounds, "score_every": 0, "metrics": [],
-            "tick": max(1, rounds // 20), "save_every": max(1, rounds // 10), "game.augment": ARMS[arm], **settings,
+            "tick": max(1, rounds // 20), "save_every": max(1, rounds // 10), **ARMS[arm], **settings,
         }  # fmt: skip
-        if ARMS[arm] is None:
+        if arm == "without":
             chosen = {k: v for k, v in chosen.items() if not k.startswith("game.augment.")}
         prepare(Data(path=str(folder), size=size, labels="ignore", holdout=0.0), out=out, recipe="r3gan", settings=chosen)
     play(directory, cpu_budget=cpu_seconds)

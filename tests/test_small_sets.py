@@ -28,6 +28,12 @@ def test_few_pictures_are_augmented_with_a_reason(tmp_path: Path) -> None:
     assert "pictures are soon learnt by heart (below 1,000); --game.augment null turns it off" in said["augment"]
 
 
+def test_few_grey_pictures_are_only_shifted(tmp_path: Path) -> None:
+    augment, said = chosen(tmp_path, Data(path="shapes", size=16, channels=1, limit=100))
+    assert augment == Augment(policy=("shift",), p=Adaptive())
+    assert said["augment"].startswith("adaptive shifts: ")
+
+
 def test_many_are_not(tmp_path: Path) -> None:
     augment, said = chosen(tmp_path, Data(path="digits"))
     assert augment is None
