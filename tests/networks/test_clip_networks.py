@@ -243,6 +243,8 @@ def test_continuous_time(name: str) -> None:
     for t in (0, 3, 4, 50, 129):
         alone = module.anywhere(z, seeded(1), torch.tensor([t]), y)
         assert torch.allclose(alone[:, 0], clip[:, t], atol=1e-5), t
+    faster = torch.cat(list(module.long(z, seeded(1), 65, y, chunk=7, step=2.0)), 1)
+    assert torch.allclose(faster, clip[:, ::2], atol=1e-5), "twice the step is every second frame"
     mixed = module.anywhere(z, seeded(1), torch.tensor([100, 2, 101, 2]), y)
     assert torch.allclose(mixed, clip[:, [100, 2, 101, 2]], atol=1e-5)
     fine = module.anywhere(z, seeded(1), torch.arange(0, 12.01, 0.01), y)

@@ -11,6 +11,8 @@ Its module has
     noise_shape(frames)                    shape of the motion noise of one clip of that length
     random_access                          whether frames that are not asked for cost (next to) nothing
     fixed_length                           whether it makes clips of T frames only
+    continuous                             whether fractional positions mean something (missing: no); `long` then takes step=1.0, the
+                                           distance in time of two frames
     forward(z [n, z_dim], e [n, *noise_shape(T)], y, *, first=None, at=None, copy=True)
                                            frames [n, T, C, H, W] in [-1, 1], or those at positions [n, k] (whole numbers, or floats between two
                                            frames); first [n, C, H, W] is copied to position 0 unless copy is False

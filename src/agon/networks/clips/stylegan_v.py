@@ -110,7 +110,7 @@ class Motion(nn.Module):
 
 
 class _Generator(nn.Module):
-    random_access, fixed_length = True, False
+    random_access, fixed_length, continuous = True, False, True
 
     def __init__(self, net: StyleGANV, z_dim: int, space: Video, first: bool) -> None:
         super().__init__()
@@ -163,8 +163,10 @@ class _Generator(nn.Module):
         return torch.cat([x for _, x in frames], 1)[:, order]
 
     def long(
-        self, z: Tensor, dice: Callable[..., Tensor], frames: int, y: Tensor | None = None, *, first: Tensor | None = None, chunk: int = 16
-    ) -> Iterator[Tensor]:
-        """Clips of any length, at most `chunk` frames at a time."""
+        self, z: Tensor, dice: Callable[..., Tensor], frames: int, y: Tensor | None = None, *, first: Tensor | None = None, chunk: int = 16,
+        step: float = 1.0,
+    ) -> Iterator[Tensor]:  # fmt: skip
+        """Clips of any length, at most `chunk` frames at a time; frame k lies at time k·step, so any rate can be played."""
         for low in range(0, frames, chunk):
-            yield self.anywhere(z, dice, torch.arange(low, min(low + chunk, frames), device=z.device), y, first=first)
+            at = torch.arange(low, min(low + chunk, frames), device=z.device)
+            yield self.anywhere(z, dice, at if step == 1.0 else at.double() * step, y, first=first)
