@@ -29,7 +29,10 @@ from agon.run import play, prepare
 from agon.trained import load
 
 BATCH = 32
-ARMS: dict[str, dict[str, None]] = {"without": {"game.augment": None}, "adaptive": {}}  # adaptive: what the recipe takes for so few pictures
+ARMS: dict[str, dict[str, None]] = {
+    "without": {"game.augment": None},
+    "adaptive": {},
+}  # adaptive: what the recipe takes for so few pictures
 
 
 def split(data: str, kind: str, size: int, out: Path) -> tuple[Path, Tensor, Tensor, Any]:
