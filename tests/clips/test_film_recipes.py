@@ -1,4 +1,4 @@
-"""Every clip generator goes through sampling: films and the swap; or says what it cannot."""
+"""Every clip generator goes through sampling: films, the swap, ONNX with any number of clips; or says what it cannot."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from agon.clips import film, swapped
+from agon.clips import film, parted, swapped
 from agon.engine import Engine
 from agon.errors import InputError
+from agon.export import _Call
 from agon.games.video import VideoGAN
 from agon.networks.clips import generators
-from agon.sampling import draw
+from agon.sampling import draw, fresh_latents
 from agon.spaces import Video
 
 SPACE = Video(frames=6, channels=3, height=16, width=16, fps=12.0, classes=("a", "b", "c"))
@@ -50,3 +51,17 @@ def test_continuous_generators_know_time_between_frames(engine: Engine) -> None:
     plain = torch.cat(list(film(engine.game, engine.players, SPACE, 2, frames=20, labels=torch.zeros(2, dtype=torch.int64))), 1)
     twice = torch.cat(list(film(engine.game, engine.players, SPACE, 2, frames=40, fps=24, labels=torch.zeros(2, dtype=torch.int64))), 1)
     assert (twice[:, ::2].int() - plain.int()).abs().max() <= 1, "every other frame at 24 a second is one at 12"
+
+
+def test_any_number_of_clips_can_be_exported(engine: Engine) -> None:
+    p = engine.players
+    z, e = parted(engine.game, p, fresh_latents(engine.game, p, 4), SPACE.frames)
+    given = {"z": z, "e": e, "y": torch.zeros(4, dtype=torch.int64)}
+    batch = torch.export.Dim("batch", min=1, max=64)
+    program = torch.export.export(
+        _Call(p.G, tuple(given)).eval(), tuple(given.values()), dynamic_shapes=tuple({0: batch} for _ in given), strict=False
+    )
+    with torch.no_grad():
+        one = program.module()(z[:1], e[:1], given["y"][:1])
+        assert one.shape == (1, *SPACE.shape)
+        assert torch.allclose(one, p.G.eval()(z[:1], e[:1], given["y"][:1]), atol=1e-4)
