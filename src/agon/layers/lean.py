@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from agon.layers.init import scaled_normal_
+from agon.layers.resample import repeat_conv, to_space
 
 SLOPE = 0.2
 
@@ -33,3 +35,23 @@ def down(a: int, b: int, *, slope: float | None = SLOPE) -> nn.Conv2d:
     made.bias = nn.Parameter(torch.zeros(b))
     scaled_normal_(made.weight, slope=slope)
     return made
+
+
+class Phases(nn.Module):
+    """The last layer of a decoder: to twice the grid by a 3x3 kernel for each phase of a pixel's 2x2, or by one for all four (`shared`).
+
+    Own kernels can draw a checkerboard of period 2, and training does on large grids, however smooth the start (Odena et al. 2016,
+    doi:10.23915/distill.00003); one kernel cannot, and has a quarter of the weights. `docs/log.md` has the comparison.
+    """
+
+    def __init__(self, a: int, b: int, *, shared: bool = False) -> None:
+        super().__init__()
+        self.shared = shared
+        made = conv(a, b if shared else 4 * b, 3, bias=True, slope=SLOPE)
+        self.weight, self.bias = made.weight, made.bias
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        """x [n, a, h, w], after a leaky ReLU → [n, b, *size]."""
+        if self.shared:
+            return repeat_conv(x, self.weight, self.bias, size)
+        return to_space(F.conv2d(x, self.weight, self.bias, padding=1), size)

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from agon.layers.critic import LABEL_PLANES, image_shape
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
-from agon.layers.lean import SLOPE, conv, down, up
-from agon.layers.resample import blur_down, blur_up, crop, halvings, pyramid, repeat_conv, to_depth
+from agon.layers.lean import SLOPE, Phases, conv, down, up
+from agon.layers.resample import blur_down, blur_up, crop, halvings, pyramid, to_depth
 from agon.spaces import Space
 
 
@@ -129,17 +129,19 @@ class _PaperCritic(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class R3Lean:
-    """Compute goes to the small grids: the critic folds 2x2 pixels into channels, the generator's last layer repeats pixels and convolves at once.
+    """Compute goes to the small grids: the full grid is reached by folding 2x2 pixels into channels, never by a convolution of its own.
 
     Between grids one strided 4x4 convolution and LeakyReLU 0.2, as in DCGAN but without normalisation, so that per-sample
     penalties are well defined. Dense: grouped convolutions are slow on processors, above all under double backward.
-    The last layer shares one 3x3 between the four phases of a pixel's 2x2, so it cannot draw a checkerboard of period 2: with a kernel for each phase
-    training draws one, however smooth the start (`docs/log.md`; Odena et al. 2016, doi:10.23915/distill.00003).
+    The generator's last layer has a 3x3 kernel for each of the four, or `shared` one: see `agon.layers.lean.Phases`.
     The output is bounded by tanh; `docs/log.md` has the comparison (unbounded outputs leave a grey veil for thousands of rounds).
     """
 
     widths: tuple[int, ...] = (128, 64, 32)  # from the smallest grid up to the half-size grid; then halved each time, down to 16
     label_dim: int = 32  # size of the class embedding joined to z
+    last: Literal["own", "shared"] = (
+        "own"  # kernels of the generator's last layer; shared draws no checkerboard, own is better on small grids
+    )
     kind: Literal["r3-lean"] = "r3-lean"
 
     def generator(self, z_dim: int, space: Space) -> nn.Module:
@@ -173,13 +175,13 @@ class _LeanGenerator(nn.Module):
         scaled_normal_(self.project.weight)
         nn.init.zeros_(self.project.bias)
         self.ups = nn.ModuleList(up(a, b) for a, b in itertools.pairwise(widths))
-        self.out = conv(widths[-1], channels, 3, bias=True, slope=SLOPE)
+        self.out = Phases(widths[-1], channels, shared=net.last == "shared")
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         h = self.project(self.join(z, y)).reshape(-1, *self.base)
         for enlarge, size in zip(self.ups, self.sizes[1:-1], strict=True):
             h = crop(enlarge(F.leaky_relu(h, SLOPE)), size)
-        return repeat_conv(F.leaky_relu(h, SLOPE), self.out.weight, self.out.bias, self.sizes[-1]).tanh()
+        return self.out(F.leaky_relu(h, SLOPE), self.sizes[-1]).tanh()
 
 
 class _LeanCritic(nn.Module):

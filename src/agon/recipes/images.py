@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from agon.augment import Augment
 from agon.games.r3gan import R3GAN
 from agon.networks.r3 import R3Lean, R3Paper
@@ -11,6 +13,8 @@ from agon.schedule import Cosine, Warmup
 
 METRICS = ("fd", "prdc")
 FEW = 1_000  # training pictures below which the critic is shown augmented ones
+
+SMALL = 2_048  # pixels of a picture up to which each phase of the last layer has its own kernel
 
 
 def gamma_for(pixels: int) -> float:
@@ -39,6 +43,7 @@ def r3gan(situation: Situation) -> Suggestion:
     rounds, why = length(situation, batch, images)
     span = rounds * batch
     gamma = gamma_for(situation.pixels)
+    last: Literal["own", "shared"] = "shared" if situation.pixels > SMALL else "own"
     few = situation.count < FEW
     # Grey pictures are only shifted: on 100 MNIST threes shifts helped, changes of colour harmed and cutouts harmed most (docs/small-data.md).
     grey = situation.space.shape[0] < 3
@@ -46,12 +51,13 @@ def r3gan(situation: Situation) -> Suggestion:
     lr = Warmup(then=Cosine(start=2e-3, end=2e-4, span=span), span=min(3_200, 0.1 * span))
     adam = Adam(lr=lr, betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
     game = R3GAN(
-        z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Lean(), optim={"G": adam, "D": adam},
+        z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Lean(last=last), optim={"G": adam, "D": adam},
         ema={"G": Average(half_life=10_000, ramp=0.05)}, augment=augment if few else None,
     )  # fmt: skip
     reasons = {
         "net": f"lean: made for a {situation.device}; --recipe r3gan-paper takes the paper's",
         "gamma": f"{gamma:.3g} falling to {gamma / 10:.3g}: 1 at 32×32, in proportion to the pixels, here {situation.pixels:,}",
+        "net.last": f"{last}: own kernels of the last layer are better up to 32×32, and draw a checkerboard on larger grids (docs/log.md)",
         "batch": "asked for" if situation.batch else f"{batch}: the batch our sweep was made with",
         "rounds": why,
     }
