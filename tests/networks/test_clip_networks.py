@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from agon.layers.recurrent import GRU, LSTM
 from agon.layers.windowed import Windowed
 from agon.networks import clips
 from agon.networks.clips.clip import Clip
+from agon.networks.clips.decoder import place
 from agon.networks.clips.dvd import DVD
 from agon.networks.clips.frames import Frames
 from agon.networks.clips.gru import GRUMotion
@@ -40,6 +42,7 @@ STYLE = StyleGAN2(base=64, most=8, w_dim=8)
 WORDS = Video(frames=6, channels=3, height=8, width=8, words=("a", "red", "square"), caption_length=4)
 GENERATORS: dict[str, Any] = {
     "gru": GRUMotion(widths=(8, 8), motion=8, noise=4, label_dim=4),
+    "gru that draws anew": GRUMotion(widths=(8, 8), motion=8, noise=4, label_dim=4, things=0),
     "mocogan": MoCoGAN(width=4),
     "vgan": VGAN(width=4, label_dim=4),
     "dvd": DVD(widths=(8, 8), label_dim=4),
@@ -254,6 +257,42 @@ def test_continuous_time(name: str) -> None:
     assert (clip[:, :4] - clip[:, 4:8]).abs().max() > 1e-3, "periodic"
     e = torch.stack([seeded(1)(k, 4) for k in range(module.noise_shape(8)[0])], 1)
     assert torch.allclose(module(z, e, y), clip[:, :8], atol=1e-5), "training and long clips see other anchors"
+
+
+def test_things_are_placed_by_whole_pixels_and_between_them() -> None:
+    things = torch.randn(2, 3, 10, 4, 7)
+    where = torch.zeros(2, 5, 3, 4)
+    assert torch.allclose(place(things, where), things[:, None].expand(-1, 5, -1, -1, -1, -1), atol=1e-6)
+    where[:, 1, :, 0], where[:, 2, :, 1], where[:, 3, :, 0] = 2 / 10 / 0.3, -1 / 7 / 0.3, 0.5 / 10 / 0.3
+    moved = place(things, where)
+    assert torch.allclose(moved[:, 1, :, 2:], things[:, :, :-2], atol=1e-5), "two pixels down"
+    assert not moved[:, 1, :, :2].abs().max() > 1e-5, "nothing comes in from outside"
+    assert torch.allclose(moved[:, 2, ..., :-1], things[..., 1:], atol=1e-5), "one pixel to the left"
+    assert torch.allclose(moved[:, 3, :, 1:], (things[:, :, 1:] + things[:, :, :-1]) / 2, atol=1e-5), "half a pixel down"
+    flat = torch.ones(1, 1, 16, 1, 16)
+    half = place(flat, torch.tensor([0.0, 0.0, math.log(0.5) / 0.25, math.log(0.5) / 0.25]).expand(1, 1, 1, 4))
+    assert float(half.sum()) == pytest.approx(64, rel=1e-3), "at half the scale a quarter of the area"
+    assert float(half[0, 0, 0, 8, 0, 8]) == pytest.approx(1, abs=1e-4)
+    where = torch.randn(1, 2, 1, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(place, (torch.randn(1, 1, 5, 2, 4, dtype=torch.float64, requires_grad=True), where))
+
+
+def test_what_a_clip_keeps_does_not_change_along_it() -> None:
+    """With what is drawn anew hidden, a thing's colours are those of its picture in every frame, wherever it is."""
+    torch.manual_seed(0)
+    module = GRUMotion(widths=(8, 8), motion=8, noise=4, label_dim=4, things=1).generator(4, SPACE).eval()
+    z, e, y = inputs(module, SPACE)
+    with torch.no_grad():
+        module.decode.out.bias[-1] = -40.0
+        ground, thing = module.decode._kept(module.content(z, y, None)[0] * module.decode.loudness, [])
+        x = module(z, e, y)
+    lowest, highest = (
+        (thing[..., :-1, :] / thing[..., -1:, :]).amin((2, 4)).squeeze(1),
+        (thing[..., :-1, :] / thing[..., -1:, :]).amax((2, 4)).squeeze(1),
+    )
+    lowest, highest = torch.minimum(lowest, ground.amin((1, 3))), torch.maximum(highest, ground.amax((1, 3)))
+    assert (x.amin((3, 4)) >= lowest[:, None].clamp(-1, 1) - 1e-4).all()
+    assert (x.amax((3, 4)) <= highest[:, None].clamp(-1, 1) + 1e-4).all()
 
 
 def test_windows_of_attention_go_on_exactly() -> None:

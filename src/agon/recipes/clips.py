@@ -55,12 +55,12 @@ def _default(situation: Situation, name: str, net: ClipGenerator | None = None, 
     lr = Warmup(then=Cosine(start=2e-3, end=2e-4, span=span), span=min(3_200, 0.1 * span))
     adam = Adam(lr=lr, betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
     game = VideoGAN(
-        net=net or GRUMotion(), judges=(Sparse(), Motion(frames=8)), penalties=(R1(gamma=weight), R2(gamma=weight)), optim={"G": adam, "D": adam},
+        net=net or GRUMotion(), judges=(Sparse(), Motion(frames=4)), penalties=(R1(gamma=weight), R2(gamma=weight)), optim={"G": adam, "D": adam},
         ema={"G": Average(half_life=10_000, ramp=0.05)}, **changes,  # type: ignore[arg-type]
     )  # fmt: skip
     reasons = {
-        "net": f"{game.net.kind}: one content code, a motion code a frame, a lean decoder of the frames that are looked at",
-        "judges": "sparse, motion: three frames at full size, eight at half size; whole clips at full size cost four times as much",
+        "net": f"{game.net.kind}: one content code, a motion code a frame; a ground, things moved over it and a lean decoder of the frames that are looked at",
+        "judges": "sparse, motion: three frames at full size, four at half size; whole clips at full size cost four times as much",
         "penalties.0.gamma": f"{gamma:.3g} falling to {gamma / 10:.3g}: 1 at 32×32, in proportion to the pixels, here {situation.pixels:,}",
         "batch": "asked for" if situation.batch else f"{batch}: the batch our sweep was made with",
         "rounds": why,

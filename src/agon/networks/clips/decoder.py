@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.layers.frames import unfold
+from agon.layers.frames import fold, unfold
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import JoinLabel
-from agon.layers.lean import SLOPE, conv, down, up
-from agon.layers.resample import crop, even, halvings, pyramid, stage_widths, to_depth, to_space
+from agon.layers.lean import SLOPE, Phases, conv, down, up
+from agon.layers.resample import crop, even, halvings, pyramid, stage_widths, to_depth
 from agon.spaces import Video
 
 
@@ -29,42 +29,137 @@ def grids(space: Video) -> list[tuple[int, int]]:
 class FrameDecoder(nn.Module):
     """Codes [n·count, dim] and styles [n, style] → frames [n·count, C, H, W] in [-1, 1]; a style serves `count` neighbouring codes.
 
-    A style, the content of a clip, is a gain of each channel of each grid, so that what does not change is not redrawn from each frame's code
-    (as in StyleGAN-V, arXiv:2112.14683, where the content modulates all layers and motion enters at the smallest grid alone).
-    widths: from the smallest grid up to the half-size one; then halved each time, down to 16. skips: whether features of a first frame
-    (`FirstFrame`) join each grid.
+    A frame is put together from pictures that its clip keeps, drawn once from the style (the content of the clip): a ground, and `things` that are
+    placed on it, each moved and scaled anew in each frame; and a picture drawn anew for each frame on top, for whatever is not a thing that moves.
+    So what keeps its looks needs no redrawing: it cannot change its colour, only its place. The ground and the masks are VGAN's (Vondrick et al.
+    2016, arXiv:1609.02612); placing is DRAW's writing with two matrices, one for rows and one for columns (Gregor et al. 2015, arXiv:1502.04623).
+    The style is also a gain of each channel of each grid of what is drawn anew (as in StyleGAN-V, arXiv:2112.14683, the content modulates all
+    layers and motion enters at the smallest grid alone).
+    widths: from the smallest grid up to the half-size one; then halved each time, down to 16. told: how many of the style's last entries are the
+    condition's. things: 0 draws whole frames anew. skips: whether features of a first frame (`FirstFrame`) join each grid; what is kept is then
+    cut out of that frame as far as it serves.
     """
 
-    def __init__(self, widths: tuple[int, ...], dim: int, space: Video, *, style: int, skips: bool = False) -> None:
+    loudness: Tensor
+
+    def __init__(
+        self, widths: tuple[int, ...], dim: int, space: Video, *, style: int, told: int, things: int, skips: bool = False
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.sizes = grids(space)
+        self.sizes, self.channels, self.things, self.cut = grids(space), space.channels, things, skips
         chosen = stage_widths(widths, len(self.sizes) - 1)
-        self.base = (chosen[0], *self.sizes[0])
-        self.project = nn.Linear(dim, chosen[0] * self.sizes[0][0] * self.sizes[0][1])
-        scaled_normal_(self.project.weight)
-        nn.init.zeros_(self.project.bias)
-        self.ups = nn.ModuleList(up(a, b) for a, b in itertools.pairwise(chosen))
-        self.gains = nn.ModuleList(nn.Linear(style, width) for width in chosen)
+        anew = [max(16, width // 2) for width in chosen] if things else chosen
+        self.drawn = _Stages(anew, self.sizes, dim, joins=skips and not things)
+        self.gains = nn.ModuleList(nn.Linear(style, width) for width in anew)
         for gain in self.gains:
             scaled_normal_(gain.weight, scale=0.5)  # type: ignore[arg-type]
             nn.init.ones_(gain.bias)  # type: ignore[arg-type]
-        self.joins = nn.ModuleList(conv(w, w, 1, slope=SLOPE) for w in chosen) if skips else None
-        self.out = conv(chosen[-1], 4 * space.channels, 3, bias=True, slope=SLOPE)
+        self.out = Phases(anew[-1], space.channels + bool(things), shared=True)
+        if not things:
+            return
+        with torch.no_grad():
+            self.out.bias[-1:].fill_(-4.0)  # what is drawn anew hides nothing at first
+        # The ground has its own way from grid to grid: on a black one all features grow, and what shared them would be driven to its bounds.
+        self.still = _Stages(anew, self.sizes, style, joins=False)
+        self.ground = Phases(anew[-1], space.channels + skips, shared=True)
+        self.kept = _Stages(chosen, self.sizes, style, joins=skips)
+        self.looks = Phases(chosen[-1], things * (1 + space.channels + skips), shared=True)
+        self.places = nn.Linear(dim, 4 * things)
+        scaled_normal_(self.places.weight)
+        nn.init.zeros_(self.places.bias)
+        # A loud condition makes one picture of all clips of a class (docs/log.md).
+        self.register_buffer("loudness", torch.cat([torch.ones(style - told), torch.full((told,), 0.1)]), persistent=False)
 
     def forward(self, code: Tensor, style: Tensor, skips: Sequence[Tensor] = (), *, count: int = 1) -> Tensor:
+        gains = [gain(style).repeat_interleave(count, 0)[:, :, None, None] for gain in self.gains]
+        drawn = self.out(self.drawn(code, skips, count, gains), self.sizes[-1])
+        if not self.things:
+            return drawn.tanh()
+        drawn = unfold(drawn.transpose(1, 2).contiguous(), count)  # rows first, as placing wants them: [n, count, H, C + 1, W]
+        ground, things = self._kept(style * self.loudness, skips)
+        x = ground[:, None]
+        for thing in place(things, unfold(self.places(code).unflatten(1, (self.things, 4)), count)).unbind(2):
+            x = x * (1 - thing[..., -1:, :]) + thing[..., :-1, :]
+        x = fold(torch.lerp(x, _bounded(drawn[..., :-1, :]), drawn[..., -1:, :].sigmoid())).transpose(1, 2)
+        return x if self.training else x.clamp(-1, 1)
+
+    def _kept(self, style: Tensor, skips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """The ground [n, H, C, W] and the things [n, things, H, C + 1, W], their last channel the share of a pixel that they cover."""
+        ground = self.ground(self.still(style), self.sizes[-1]).transpose(1, 2).contiguous()
+        looks = self.looks(self.kept(style, skips), self.sizes[-1]).transpose(1, 2).contiguous()
+        looks = looks.unflatten(2, (self.things, -1)).transpose(1, 2)  # [n, things, H, 1 + C (+ 1), W]
+        covers = (looks[..., :1, :] + _window(*self.sizes[-1], like=looks)[:, None]).sigmoid()
+        pictures = looks[..., 1 : 1 + self.channels, :]
+        share = ground[..., self.channels :, :].sigmoid()
+        ground, pictures = ground[..., : self.channels, :].tanh(), _bounded(pictures)
+        if self.cut:
+            first = skips[-1].transpose(1, 2)
+            ground = torch.lerp(ground, first, share)
+            pictures = torch.lerp(pictures, first[:, None], looks[..., -1:, :].sigmoid())
+        return ground, torch.cat([pictures * covers, covers], 3)
+
+
+def _bounded(x: Tensor) -> Tensor:
+    """x within [-1, 1], and a tenth of what lies beyond: a tanh that is driven to its bounds stops learning, as those of things did.
+
+    Frames are cut off there outside training.
+    """
+    return 0.9 * x.clamp(-1, 1) + 0.1 * x
+
+
+def _window(height: int, width: int, *, like: Tensor) -> Tensor:
+    """What is added to a thing's cover before the sigmoid: 1 in the middle, -7 in the middle of a side; [H, W]."""
+    rows, columns = (torch.linspace(-1, 1, side, dtype=like.dtype, device=like.device).square() for side in (height, width))
+    return 1 - 8 * (rows[:, None] + columns).clamp_max(1)
+
+
+def place(things: Tensor, where: Tensor) -> Tensor:
+    """Move and scale pictures, linear between pixels, zero outside: [n, k, H, c, W] and [n, t, k, 4] → [n, t, k, H, c, W].
+
+    where: places of the centre, in parts of 0.3 of the frame's side (rows, columns), then logarithms of the scale, in parts of 0.25.
+    Two products with matrices rather than a gather: deterministic on every device, in both directions.
+    """
+    height, channels, width = things.shape[2:]
+    centre, size = 0.3 * where[..., :2], (0.25 * where[..., 2:]).clamp(-2, 2).exp()
+    rows, columns = (_taps(side, centre[..., axis], size[..., axis]) for axis, side in enumerate((height, width)))
+    across = things.flatten(2, 3)[:, None] @ columns.transpose(-1, -2)
+    return (rows @ across.unflatten(3, (height, channels)).flatten(4)).unflatten(4, (channels, width))
+
+
+def _taps(side: int, centre: Tensor, size: Tensor) -> Tensor:
+    """[..., side, side]: how much each pixel of a moved line (rows) shows of each of the line as it was (columns)."""
+    pixel = torch.arange(side, dtype=centre.dtype, device=centre.device)
+    source = ((pixel + 0.5 - side / 2) - centre[..., None] * side) / size[..., None] + side / 2 - 0.5
+    reach = (1 / size).clamp_min(1)[..., None, None]  # shrunk pictures are averaged
+    return (1 - (source[..., None] - pixel).abs() / reach).clamp_min(0) / reach
+
+
+class _Stages(nn.Module):
+    """A linear map to the smallest grid, and strided convolutions from grid to grid up to the half-size one; joins: features are added at each."""
+
+    def __init__(self, widths: Sequence[int], sizes: Sequence[tuple[int, int]], dim: int, *, joins: bool = False) -> None:
+        super().__init__()
+        self.sizes, self.base = sizes, (widths[0], *sizes[0])
+        self.project = nn.Linear(dim, widths[0] * sizes[0][0] * sizes[0][1])
+        scaled_normal_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+        self.ups = nn.ModuleList(up(a, b) for a, b in itertools.pairwise(widths))
+        self.joins = nn.ModuleList(conv(w, w, 1, slope=SLOPE) for w in widths) if joins else None
+
+    def forward(self, code: Tensor, skips: Sequence[Tensor] = (), count: int = 1, gains: Sequence[Tensor] = ()) -> Tensor:
         h = self.project(code).reshape(-1, *self.base).contiguous(memory_format=torch.channels_last)
         for level, size in enumerate(self.sizes[:-1]):
             if level:
                 h = crop(self.ups[level - 1](h), size)
             if self.joins is not None:
-                told = self.joins[level](skips[level])
-                h = h + told.repeat_interleave(count, 0)
-            h = F.leaky_relu(h, SLOPE) * self.gains[level](style).repeat_interleave(count, 0)[:, :, None, None]
-        return to_space(self.out(h), self.sizes[-1]).tanh()
+                h = h + self.joins[level](skips[level]).repeat_interleave(count, 0)
+            h = F.leaky_relu(h, SLOPE)
+            h = h * gains[level] if gains else h
+        return h
 
 
 class FirstFrame(nn.Module):
-    """A frame [n, C, H, W] → a vector [n, dim] and features of each grid of a `FrameDecoder` of the same widths."""
+    """A frame [n, C, H, W] → a vector [n, dim] and features of each grid of a `FrameDecoder` of the same widths, the frame itself last."""
 
     def __init__(self, widths: tuple[int, ...], dim: int, space: Video) -> None:
         super().__init__()
@@ -80,7 +175,7 @@ class FirstFrame(nn.Module):
         features = [F.leaky_relu(self.into(to_depth(first)), SLOPE)]
         for halve in self.downs:
             features.append(F.leaky_relu(halve(even(features[-1])), SLOPE))
-        return self.out(features[-1].flatten(1)), features[::-1]
+        return self.out(features[-1].flatten(1)), [*features[::-1], first]
 
 
 class Content(nn.Module):

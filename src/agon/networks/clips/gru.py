@@ -28,6 +28,7 @@ class GRUMotion:
     """Content code, GRU over motion noise, lean decoder; see the module's text."""
 
     widths: tuple[int, ...] = (128, 64, 32)  # of the decoder, from the smallest grid up to the half-size one; then halved each time
+    things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
     motion: int = 64  # width of the recurrent state
     noise: int = 16  # fresh noise a frame
     label_dim: int = 32  # size of the condition's embedding
@@ -48,7 +49,15 @@ class _Generator(nn.Module):
         self.content = Content(net.widths, z_dim, net.label_dim, space, first=first)
         self.begin = nn.Linear(net.noise + self.content.dim, net.motion)
         self.walk = GRU(net.noise + self.content.extra, net.motion)
-        self.decode = FrameDecoder(net.widths, self.content.dim + net.motion, space, style=self.content.dim, skips=first)
+        self.decode = FrameDecoder(
+            net.widths,
+            self.content.dim + net.motion,
+            space,
+            style=self.content.dim,
+            told=self.content.extra,
+            things=net.things,
+            skips=first,
+        )
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of the first state, then of each frame."""

@@ -47,6 +47,7 @@ class StyleGANV:
     speed: float = 0.01  # learning-rate multiplier of the convolutions over anchors
     decoder: Literal["lean", "modulated"] = "lean"
     widths: tuple[int, ...] = (128, 64, 32)  # of the lean decoder
+    things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
     style: StyleGAN2 = field(default_factory=StyleGAN2)  # of the modulated one
     label_dim: int = 32  # size of the condition's embedding
     kind: Literal["stylegan-v"] = "stylegan-v"
@@ -124,7 +125,15 @@ class _Generator(nn.Module):
             nn.init.zeros_(self.start.bias)
         else:
             self.content = Content(net.widths, z_dim, net.label_dim, space, first=first)
-            self.decode = FrameDecoder(net.widths, self.content.dim + self.motion.dim, space, style=self.content.dim, skips=first)
+            self.decode = FrameDecoder(
+                net.widths,
+                self.content.dim + self.motion.dim,
+                space,
+                style=self.content.dim,
+                told=self.content.extra,
+                things=net.things,
+                skips=first,
+            )
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of every anchor that the frames 0 … frames − 1 look at."""

@@ -27,6 +27,7 @@ class Timeformer:
     """Tokens of frames, windowed causal attention, lean decoder."""
 
     widths: tuple[int, ...] = (128, 64, 32)  # of the decoder, from the smallest grid up to the half-size one; then halved each time
+    things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
     motion: int = 64  # width of a token
     depth: int = 2  # blocks
     heads: int = 4
@@ -51,7 +52,15 @@ class _Generator(nn.Module):
         self.token = nn.Linear(net.noise + self.content.dim, net.motion)
         self.begin = nn.Parameter(torch.randn(net.motion))
         self.attend = Windowed(net.motion, net.depth, net.heads, net.window)
-        self.decode = FrameDecoder(net.widths, self.content.dim + net.motion, space, style=self.content.dim, skips=first)
+        self.decode = FrameDecoder(
+            net.widths,
+            self.content.dim + net.motion,
+            space,
+            style=self.content.dim,
+            told=self.content.extra,
+            things=net.things,
+            skips=first,
+        )
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of each frame."""
