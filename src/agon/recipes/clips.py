@@ -27,6 +27,7 @@ from agon.spaces import Video
 
 METRICS = ("fd", "motion_gap", "content_distance")
 CPU_BATCH = 16
+CLIPS = 40_000  # seen by the default
 
 
 def _space(situation: Situation, name: str) -> Video:
@@ -48,7 +49,7 @@ def _length(situation: Situation, batch: int, clips: float) -> tuple[int, str]:
 def _default(situation: Situation, name: str, net: ClipGenerator | None = None, **changes: object) -> Suggestion:
     _space(situation, name)
     batch = situation.batch or 32
-    rounds, why = _length(situation, batch, min(96_000, max(32_000, 200 * situation.count)))
+    rounds, why = _length(situation, batch, CLIPS)
     span = rounds * batch
     gamma = gamma_for(situation.pixels)
     weight = Cosine(start=gamma, end=gamma / 10, span=span)
@@ -80,7 +81,7 @@ def video_text(situation: Situation) -> Suggestion:
             f"recipe 'video-text' learns from captions, and the data are {situation.space.describe()}; give a file of captions beside the "
             "clips (--condition captions), or take --recipe video."
         )
-    return _default(situation, "video-text", mismatch=1.0)
+    return _default(situation, "video-text", GRUMotion(loud=1.0), mismatch=1.0)
 
 
 def video_first(situation: Situation) -> Suggestion:

@@ -35,15 +35,16 @@ class FrameDecoder(nn.Module):
     2016, arXiv:1609.02612); placing is DRAW's writing with two matrices, one for rows and one for columns (Gregor et al. 2015, arXiv:1502.04623).
     The style is also a gain of each channel of each grid of what is drawn anew (as in StyleGAN-V, arXiv:2112.14683, the content modulates all
     layers and motion enters at the smallest grid alone).
-    widths: from the smallest grid up to the half-size one; then halved each time, down to 16. told: how many of the style's last entries are the
-    condition's. things: 0 draws whole frames anew. skips: whether features of a first frame (`FirstFrame`) join each grid; what is kept is then
-    cut out of that frame as far as it serves.
+    widths: from the smallest grid up to the half-size one; then halved each time, down to 16. things: 0 draws whole frames anew. told: how many of
+    the style's last entries are the condition's; what is kept hears `loud` times as much of them, since a loud one makes one picture of all clips of
+    a class (docs/log.md). skips: whether features of a first frame (`FirstFrame`) join each grid; what is kept is then cut out of that frame as far
+    as it serves.
     """
 
     loudness: Tensor
 
     def __init__(
-        self, widths: tuple[int, ...], dim: int, space: Video, *, style: int, told: int, things: int, skips: bool = False
+        self, widths: tuple[int, ...], dim: int, space: Video, *, style: int, told: int, things: int, loud: float, skips: bool = False
     ) -> None:  # fmt: skip
         super().__init__()
         self.sizes, self.channels, self.things, self.cut = grids(space), space.channels, things, skips
@@ -67,8 +68,7 @@ class FrameDecoder(nn.Module):
         self.places = nn.Linear(dim, 4 * things)
         scaled_normal_(self.places.weight)
         nn.init.zeros_(self.places.bias)
-        # A loud condition makes one picture of all clips of a class (docs/log.md).
-        self.register_buffer("loudness", torch.cat([torch.ones(style - told), torch.full((told,), 0.1)]), persistent=False)
+        self.register_buffer("loudness", torch.cat([torch.ones(style - told), torch.full((told,), loud)]), persistent=False)
 
     def forward(self, code: Tensor, style: Tensor, skips: Sequence[Tensor] = (), *, count: int = 1) -> Tensor:
         gains = [gain(style).repeat_interleave(count, 0)[:, :, None, None] for gain in self.gains]

@@ -48,6 +48,9 @@ class StyleGANV:
     decoder: Literal["lean", "modulated"] = "lean"
     widths: tuple[int, ...] = (128, 64, 32)  # of the lean decoder
     things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
+    loud: float = (
+        0.1  # part of the condition that what a clip keeps is told: for a class that is a way of moving; 1.0 for captions of looks
+    )
     style: StyleGAN2 = field(default_factory=StyleGAN2)  # of the modulated one
     label_dim: int = 32  # size of the condition's embedding
     kind: Literal["stylegan-v"] = "stylegan-v"
@@ -132,6 +135,7 @@ class _Generator(nn.Module):
                 style=self.content.dim,
                 told=self.content.extra,
                 things=net.things,
+                loud=net.loud,
                 skips=first,
             )
 

@@ -28,6 +28,9 @@ class Timeformer:
 
     widths: tuple[int, ...] = (128, 64, 32)  # of the decoder, from the smallest grid up to the half-size one; then halved each time
     things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
+    loud: float = (
+        0.1  # part of the condition that what a clip keeps is told: for a class that is a way of moving; 1.0 for captions of looks
+    )
     motion: int = 64  # width of a token
     depth: int = 2  # blocks
     heads: int = 4
@@ -59,6 +62,7 @@ class _Generator(nn.Module):
             style=self.content.dim,
             told=self.content.extra,
             things=net.things,
+            loud=net.loud,
             skips=first,
         )
 
