@@ -283,7 +283,7 @@ def test_what_a_clip_keeps_does_not_change_along_it() -> None:
     module = GRUMotion(widths=(8, 8), motion=8, noise=4, label_dim=4, things=1).generator(4, SPACE).eval()
     z, e, y = inputs(module, SPACE)
     with torch.no_grad():
-        module.decode.out.bias[-1] = -40.0
+        module.decode.out.bias[-1] = -400.0
         ground, thing = module.decode._kept(module.content(z, y, None)[0] * module.decode.loudness, [])
         x = module(z, e, y)
     lowest, highest = (

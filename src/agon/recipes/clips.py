@@ -27,7 +27,7 @@ from agon.spaces import Video
 
 METRICS = ("fd", "motion_gap", "content_distance")
 CPU_BATCH = 16
-CLIPS = 40_000  # seen by the default
+CLIPS = 48_000  # seen by the default
 
 
 def _space(situation: Situation, name: str) -> Video:

@@ -20,6 +20,10 @@ from agon.layers.lean import SLOPE, Phases, conv, down, up
 from agon.layers.resample import crop, even, halvings, pyramid, stage_widths, to_depth
 from agon.spaces import Video
 
+# What is drawn anew hides nothing at first and comes in slowly (as StyleGAN's mapping learns at a hundredth of the rate, arXiv:1812.04948), else
+# it may take over what things could do: one seed in three then kept blobs that change their shape (docs/log.md).
+HIDDEN, SLOW = 4.0, 0.2
+
 
 def grids(space: Video) -> list[tuple[int, int]]:
     """Sizes from the smallest grid up to the frame's, at least two."""
@@ -58,8 +62,6 @@ class FrameDecoder(nn.Module):
         self.out = Phases(anew[-1], space.channels + bool(things), shared=True)
         if not things:
             return
-        with torch.no_grad():
-            self.out.bias[-1:].fill_(-4.0)  # what is drawn anew hides nothing at first
         # The ground has its own way from grid to grid: on a black one all features grow, and what shared them would be driven to its bounds.
         self.still = _Stages(anew, self.sizes, style, joins=False)
         self.ground = Phases(anew[-1], space.channels + skips, shared=True)
@@ -80,7 +82,7 @@ class FrameDecoder(nn.Module):
         x = ground[:, None]
         for thing in place(things, unfold(self.places(code).unflatten(1, (self.things, 4)), count)).unbind(2):
             x = x * (1 - thing[..., -1:, :]) + thing[..., :-1, :]
-        x = fold(torch.lerp(x, _bounded(drawn[..., :-1, :]), drawn[..., -1:, :].sigmoid())).transpose(1, 2)
+        x = fold(torch.lerp(x, _bounded(drawn[..., :-1, :]), (SLOW * drawn[..., -1:, :] - HIDDEN).sigmoid())).transpose(1, 2)
         return x if self.training else x.clamp(-1, 1)
 
     def _kept(self, style: Tensor, skips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
