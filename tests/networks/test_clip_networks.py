@@ -270,6 +270,9 @@ def test_things_are_placed_by_whole_pixels_and_between_them() -> None:
     assert torch.allclose(moved[:, 2, ..., :-1], things[..., 1:], atol=1e-5), "one pixel to the left"
     assert torch.allclose(moved[:, 3, :, 1:], (things[:, :, 1:] + things[:, :, :-1]) / 2, atol=1e-5), "half a pixel down"
     flat = torch.ones(1, 1, 16, 1, 16)
+    for size in (0.55, 0.76, 0.9, 1.0, 1.4):
+        at = torch.tensor([0.013, -0.02, math.log(size) / 0.25, math.log(size) / 0.25]).expand(1, 1, 1, 4)
+        assert place(flat, at)[0, 0, 0, 6:10, 0, 6:10].sub(1).abs().max() < 1e-5, "a cover of one stays one at any scale and place"
     half = place(flat, torch.tensor([0.0, 0.0, math.log(0.5) / 0.25, math.log(0.5) / 0.25]).expand(1, 1, 1, 4))
     assert float(half.sum()) == pytest.approx(64, rel=1e-3), "at half the scale a quarter of the area"
     assert float(half[0, 0, 0, 8, 0, 8]) == pytest.approx(1, abs=1e-4)

@@ -81,7 +81,7 @@ def video_text(situation: Situation) -> Suggestion:
             f"recipe 'video-text' learns from captions, and the data are {situation.space.describe()}; give a file of captions beside the "
             "clips (--condition captions), or take --recipe video."
         )
-    return _default(situation, "video-text", GRUMotion(loud=1.0), mismatch=1.0)
+    return _default(situation, "video-text", mismatch=1.0)
 
 
 def video_first(situation: Situation) -> Suggestion:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.layers.frames import fold, unfold
+from agon.layers.frames import unfold
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import JoinLabel
 from agon.layers.lean import SLOPE, Phases, conv, down, up
@@ -48,7 +48,7 @@ class FrameDecoder(nn.Module):
     loudness: Tensor
 
     def __init__(
-        self, widths: tuple[int, ...], dim: int, space: Video, *, style: int, told: int, things: int, loud: float, skips: bool = False
+        self, widths: tuple[int, ...], dim: int, space: Video, *, style: int, told: int, things: int, loud: float | None = None, skips: bool = False
     ) -> None:  # fmt: skip
         super().__init__()
         self.sizes, self.channels, self.things, self.cut = grids(space), space.channels, things, skips
@@ -70,6 +70,8 @@ class FrameDecoder(nn.Module):
         self.places = nn.Linear(dim, 4 * things)
         scaled_normal_(self.places.weight)
         nn.init.zeros_(self.places.bias)
+        if loud is None:
+            loud = 1.0 if space.words else 0.1
         self.register_buffer("loudness", torch.cat([torch.ones(style - told), torch.full((told,), loud)]), persistent=False)
 
     def forward(self, code: Tensor, style: Tensor, skips: Sequence[Tensor] = (), *, count: int = 1) -> Tensor:
@@ -82,7 +84,7 @@ class FrameDecoder(nn.Module):
         x = ground[:, None]
         for thing in place(things, unfold(self.places(code).unflatten(1, (self.things, 4)), count)).unbind(2):
             x = x * (1 - thing[..., -1:, :]) + thing[..., :-1, :]
-        x = fold(torch.lerp(x, _bounded(drawn[..., :-1, :]), (SLOW * drawn[..., -1:, :] - HIDDEN).sigmoid())).transpose(1, 2)
+        x = torch.lerp(x, _bounded(drawn[..., :-1, :]), (SLOW * drawn[..., -1:, :] - HIDDEN).sigmoid()).flatten(0, 1).transpose(1, 2)
         return x if self.training else x.clamp(-1, 1)
 
     def _kept(self, style: Tensor, skips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -95,7 +97,7 @@ class FrameDecoder(nn.Module):
         share = ground[..., self.channels :, :].sigmoid()
         ground, pictures = ground[..., : self.channels, :].tanh(), _bounded(pictures)
         if self.cut:
-            first = skips[-1].transpose(1, 2)
+            first = skips[-1].transpose(1, 2).to(ground.dtype)
             ground = torch.lerp(ground, first, share)
             pictures = torch.lerp(pictures, first[:, None], looks[..., -1:, :].sigmoid())
         return ground, torch.cat([pictures * covers, covers], 3)
@@ -122,8 +124,9 @@ def place(things: Tensor, where: Tensor) -> Tensor:
     Two products with matrices rather than a gather: deterministic on every device, in both directions.
     """
     height, channels, width = things.shape[2:]
+    where = where.to(torch.promote_types(where.dtype, torch.float32))  # 16 bits are too few for places
     centre, size = 0.3 * where[..., :2], (0.25 * where[..., 2:]).clamp(-2, 2).exp()
-    rows, columns = (_taps(side, centre[..., axis], size[..., axis]) for axis, side in enumerate((height, width)))
+    rows, columns = (_taps(side, centre[..., axis], size[..., axis]).to(things.dtype) for axis, side in enumerate((height, width)))
     across = things.flatten(2, 3)[:, None] @ columns.transpose(-1, -2)
     return (rows @ across.unflatten(3, (height, channels)).flatten(4)).unflatten(4, (channels, width))
 
@@ -133,7 +136,7 @@ def _taps(side: int, centre: Tensor, size: Tensor) -> Tensor:
     pixel = torch.arange(side, dtype=centre.dtype, device=centre.device)
     source = ((pixel + 0.5 - side / 2) - centre[..., None] * side) / size[..., None] + side / 2 - 0.5
     reach = (1 / size).clamp_min(1)[..., None, None]  # shrunk pictures are averaged
-    return (1 - (source[..., None] - pixel).abs() / reach).clamp_min(0) / reach
+    return ((1 + reach) / 2 - (source[..., None] - pixel).abs()).clamp(0, 1) / reach  # shares of what a pixel reaches: they sum to 1
 
 
 class _Stages(nn.Module):
