@@ -15,6 +15,12 @@ from agon.errors import InputError, suggest
 T = TypeVar("T")
 
 
+def too_small(config: object, **least: float) -> str | None:
+    """What is wrong with the first field of `config` that is below its least value; None where all are high enough."""
+    found = ((name, getattr(config, name), bound) for name, bound in least.items())
+    return next((f"'{config.kind}' has {name} {value}; expected {bound} or more." for name, value, bound in found if value < bound), None)  # type: ignore[attr-defined]
+
+
 def encode(value: Any) -> Any:
     """A dataclass as plain JSON data, every field included."""
     from pydantic import TypeAdapter

@@ -21,8 +21,6 @@ MOTION = 6
 class Generator(nn.Module):
     """Content z is fixed over a clip, motion noise [T, 6] goes through a GRU; 2-D deconvolutions paint each frame."""
 
-    random_access = True
-
     def __init__(self, z_dim: int, space: Video) -> None:
         super().__init__()
         self.space, self.classes = space, space.num_classes or len(space.words)

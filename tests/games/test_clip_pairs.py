@@ -94,3 +94,29 @@ def test_fit_for_sixteen_bits(pair: tuple[str, str]) -> None:
     engine = Engine(game, SPACE, precision="bf16")
     engine.round([random_batch(SPACE, 4)])
     assert not engine.notes, "an update was skipped"
+
+
+@pytest.mark.parametrize("net", [GRUMotion(widths=(8, 8), motion=8, noise=4), GRUMotion(widths=(8, 8), motion=8, noise=4, things=0)])
+def test_a_first_frame_is_fit_for_sixteen_bits(net: Any) -> None:
+    game = VideoGAN(z_dim=4, net=net, judges=(Sparse(widths=(8, 8)),), first_frame=True)
+    engine = Engine(game, SPACE, precision="bf16")
+    engine.round([random_batch(SPACE, 4)])
+    assert not engine.notes, "an update was skipped"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"net": GRUMotion(things=-1)}, "'gru' has things -1; expected 0 or more"),
+        ({"net": Timeformer(heads=5)}, "5 heads for a width of 64"),
+        ({"net": Timeformer(window=0)}, "'timeformer' has window 0; expected 1 or more"),
+        ({"net": StyleGANV(period=0)}, "'stylegan-v' has period 0; expected 1 or more"),
+        ({"judges": (Sparse(frames=0),)}, "'sparse' has frames 0; expected 1 or more"),
+        ({"judges": (Motion(pool=0),)}, "'motion' has pool 0; expected 1 or more"),
+        ({"judges": (Frames(frames=0),)}, "'frames' has frames 0; expected 1 or more"),
+        ({"judges": (Sparse(), Frames(frames=1)), "first_frame": True}, "give each critic two frames or more"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        VideoGAN(z_dim=4, **changes).players(SPACE)

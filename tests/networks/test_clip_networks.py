@@ -347,6 +347,18 @@ def test_walk_moves_along_principal_directions_and_never_trains_its_images() -> 
     assert not module.train().image.training
 
 
+def test_directions_of_a_told_image_generator_are_those_within_a_class() -> None:
+    torch.manual_seed(0)
+    module = Walk(image=STYLE, motion=8, noise=4, directions=3, told=True).generator(4, SPACE)
+    module.survey()
+    assert not torch.equal(module.directions, torch.eye(8)[:3])
+    z, y = torch.randn(4096, 4, generator=torch.Generator().manual_seed(1)), torch.arange(4096) % 2
+    w = module.image.mapping(z, y).detach()
+    inside = torch.cat([w[y == k] - w[y == k].mean(0) for k in range(2)])
+    spread = (inside @ torch.nn.functional.normalize(module.directions, dim=1).T).std(0)
+    assert torch.allclose(spread, module.directions.norm(dim=1), rtol=0.1)
+
+
 def test_vgan_blends_by_its_mask() -> None:
     """With the mask shut the clip is the still background; the mask's mean is the generator's own term."""
     torch.manual_seed(0)

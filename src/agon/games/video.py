@@ -10,11 +10,12 @@ et al. 2019, arXiv:1907.06571 (spatial and temporal critic); Skorokhodov et al. 
   the first frame is given           it is copied, and redrawn                                        -> generator "first"
 
 A critic's view is a choice of frames (the same of real and fake) and a reduction such as average pooling. Where all critics look at a few
-frames, and the generator has random access, nothing else of a clip is generated.
+frames, the generator is asked for no others.
 
 Differs: the player D holds all critics (`p.D(x, y, gaps, judge="sparse")`), so one optimiser moves them. The matching-aware term has a weight
 of its own and leaves the adversarial one as it is (Reed et al. halve both kinds of fakes). Other samples' tags, numbers and captions are the
-neighbour's in the batch, so that halves of a batch equal the whole; where they are equal the pair counts as an ordinary fake.
+neighbour's in the batch, so that even parts of a batch equal the whole; where they are equal, and for the
+last of an odd part, the pair counts as an ordinary fake.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class VideoGAN(Game):
             return f"this game makes clips, and the data are {space.describe()}; say how many frames a clip has (--frames 16), or take another recipe."
         if not self.judges:
             return "there is no critic; name some, such as --game.judges sparse,motion."
+        if self.first_frame and any(getattr(judge, "frames", 0) == 1 for judge in self.judges):
+            return "a critic of one frame would be shown the given frame, the same of real and fake; give each critic two frames or more."
         if self.first_frame and not getattr(self.net, "takes_first", False):
             return f"'{self.net.kind}' cannot go on from a given frame; take the generator 'gru' or set first_frame to false."
         if self.head == "auxiliary" and space.words:

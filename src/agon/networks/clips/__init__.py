@@ -9,7 +9,6 @@ Its module has
 
     frames                                 T, the length it was built for
     noise_shape(frames)                    shape of the motion noise of one clip of that length
-    random_access                          whether frames that are not asked for cost (next to) nothing
     fixed_length                           whether it makes clips of T frames only
     continuous                             whether fractional positions mean something (missing: no); `long` then takes step=1.0, the
                                            distance in time of two frames

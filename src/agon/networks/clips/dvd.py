@@ -72,7 +72,6 @@ class _Generator(nn.Module):
         super().__init__()
         self.frames, self.sizes = space.frames, grids(space)
         widths = stage_widths(net.widths, len(self.sizes))
-        self.random_access = net.recurrent < 2
         self.join = JoinLabel(space, net.label_dim)
         dim = z_dim + self.join.extra
         self.base = (widths[0], *self.sizes[0])

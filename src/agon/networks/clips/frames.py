@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from agon.config import too_small
 from agon.layers.frames import fold
 from agon.layers.labels import Head
 from agon.networks import Network
@@ -33,6 +34,10 @@ class Frames:
     frames: int = 4  # k
     net: Network = field(default_factory=R3Lean)
     kind: Literal["frames"] = "frames"
+
+    def why_not(self, space: Any) -> str | None:
+        """A number of frames, or of pixels, that cannot be."""
+        return too_small(self, frames=1)
 
     @property
     def couples_samples(self) -> bool:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from agon.config import too_small
 from agon.layers.frames import begin_with, choose
 from agon.layers.recurrent import GRU
 from agon.networks.clips.decoder import Content, FrameDecoder, decoded
@@ -39,12 +40,16 @@ class GRUMotion:
     couples_samples: ClassVar[bool] = False
     takes_first: ClassVar[bool] = True  # can go on from a given first frame
 
+    def why_not(self, space: Any, first: bool) -> str | None:
+        """A width, or a number of things, that cannot be."""
+        return too_small(self, things=0, motion=1, noise=1, label_dim=1)
+
     def generator(self, z_dim: int, space: Video, first: bool = False) -> nn.Module:
         return _Generator(self, z_dim, space, first)
 
 
 class _Generator(nn.Module):
-    random_access, fixed_length = True, False
+    fixed_length = False
 
     def __init__(self, net: GRUMotion, z_dim: int, space: Video, first: bool) -> None:
         super().__init__()

@@ -49,7 +49,7 @@ class MoCoGAN:
 
 
 class _Generator(nn.Module):
-    random_access, fixed_length = True, False
+    fixed_length = False
 
     def __init__(self, net: MoCoGAN, z_dim: int, space: Video) -> None:
         super().__init__()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.config import too_small
 from agon.layers.frames import Gaps, fold, pair, unfold
 from agon.layers.labels import CriticHead, Head, JoinPlanes
 from agon.layers.lean import SLOPE, conv, down
@@ -37,6 +38,10 @@ class Motion:
     norm: Literal["none", "spectral"] = "none"  # spectral: the paper's
     kind: Literal["motion"] = "motion"
     couples_samples: ClassVar[bool] = False
+
+    def why_not(self, space: Any) -> str | None:
+        """A number of frames, or of pixels, that cannot be."""
+        return too_small(self, frames=0, pool=1)
 
     @property
     def spectral(self) -> bool:

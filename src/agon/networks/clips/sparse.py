@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.config import too_small
 from agon.layers.frames import Gaps, fold, unfold
 from agon.layers.labels import CriticHead, Head, JoinPlanes
 from agon.layers.lean import SLOPE, conv, down
@@ -37,6 +38,10 @@ class Sparse:
     widths: tuple[int, ...] = (128, 64, 32)  # from the smallest grid up to the half-size one; then halved each time
     kind: Literal["sparse"] = "sparse"
     couples_samples: ClassVar[bool] = False
+
+    def why_not(self, space: Any) -> str | None:
+        """A number of frames, or of pixels, that cannot be."""
+        return too_small(self, frames=1, span=1, join=1)
 
     def critic(self, space: Video, head: Head = "projection") -> nn.Module:
         return _Critic(self, space, head)

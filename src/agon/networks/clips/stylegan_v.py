@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.config import too_small
 from agon.layers.frames import begin_with, choose, unfold
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import embedding
@@ -64,7 +65,7 @@ class StyleGANV:
         """The modulated decoder has no place for the features of a given frame."""
         if first and self.decoder == "modulated":
             return "the modulated decoder of 'stylegan-v' has no place for a given first frame; set net.decoder to lean."
-        return None
+        return too_small(self, things=0, period=1, kernel=1, noise=1, width=1, frequencies=1, label_dim=1)
 
 
 class Motion(nn.Module):
@@ -114,7 +115,7 @@ class Motion(nn.Module):
 
 
 class _Generator(nn.Module):
-    random_access, fixed_length, continuous = True, False, True
+    fixed_length, continuous = False, True
 
     def __init__(self, net: StyleGANV, z_dim: int, space: Video, first: bool) -> None:
         super().__init__()

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
+from agon.config import too_small
 from agon.layers.frames import begin_with, choose
 from agon.layers.windowed import Kept, Windowed
 from agon.networks.clips.decoder import Content, FrameDecoder, decoded
@@ -41,12 +42,18 @@ class Timeformer:
     couples_samples: ClassVar[bool] = False
     takes_first: ClassVar[bool] = True
 
+    def why_not(self, space: Any, first: bool) -> str | None:
+        """A width that cannot be, or one that the heads do not divide."""
+        if self.heads > 0 and self.motion % self.heads:
+            return f"'timeformer' has {self.heads} heads for a width of {self.motion}; take a number of heads that divides it."
+        return too_small(self, things=0, motion=1, depth=1, heads=1, window=1, noise=1, label_dim=1)
+
     def generator(self, z_dim: int, space: Video, first: bool = False) -> nn.Module:
         return _Generator(self, z_dim, space, first)
 
 
 class _Generator(nn.Module):
-    random_access, fixed_length = True, False
+    fixed_length = False
 
     def __init__(self, net: Timeformer, z_dim: int, space: Video, first: bool) -> None:
         super().__init__()

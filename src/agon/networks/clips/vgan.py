@@ -43,7 +43,7 @@ class VGAN:
 
 
 class _Generator(nn.Module):
-    random_access, fixed_length = False, True
+    fixed_length = True
 
     def __init__(self, net: VGAN, z_dim: int, space: Video) -> None:
         super().__init__()

@@ -48,17 +48,26 @@ class Walk:
     couples_samples: ClassVar[bool] = False
     takes_first: ClassVar[bool] = False
 
+    def why_not(self, space: Any, first: bool) -> str | None:
+        """A clip without steps is no walk."""
+        return (
+            None
+            if space.frames > 1
+            else "a walk goes from frame to frame, and clips of one frame have no steps; take clips of two frames or more."
+        )
+
     def generator(self, z_dim: int, space: Video, first: bool = False) -> nn.Module:
         return _Generator(self, z_dim, space)
 
 
 class _Generator(nn.Module):
     directions: Tensor
-    random_access, fixed_length = True, False
+    fixed_length = False
 
     def __init__(self, net: Walk, z_dim: int, space: Video) -> None:
         super().__init__()
         self.frames, self.noise, self.step, self.heard, self.told = space.frames, net.noise, net.step, net.heard, net.told
+        self.classes = space.num_classes
         picture = still(space)
         image: Any = net.image.generator(z_dim, picture if net.told else picture.unlabelled())
         self.styled = hasattr(image, "mapping")
@@ -82,10 +91,13 @@ class _Generator(nn.Module):
     def survey(self) -> None:
         """Find the principal directions of the latents; once, when the image generator has its weights. The same on every machine of a run."""
         z = torch.randn(_SEEN, self.z_dim, generator=torch.Generator().manual_seed(0)).to(self.directions.device)
-        if not self.styled or self.told:  # a normal latent has no directions of its own, and those of w differ by class
+        if not self.styled or (self.told and not self.classes):  # a normal latent has no directions of its own
             return
-        w = self.image.mapping(z, None)  # type: ignore[operator]
-        _, spread, rows = torch.linalg.svd(w - w.mean(0), full_matrices=False)
+        y = torch.arange(_SEEN, device=z.device) % self.classes if self.told else None
+        w = self.image.mapping(z, y)  # type: ignore[operator]
+        for part in [slice(None)] if y is None else [y == k for k in range(self.classes)]:
+            w[part] = w[part] - w[part].mean(0)  # spread within a class: a walk does not lead from one to another
+        _, spread, rows = torch.linalg.svd(w, full_matrices=False)
         count = len(self.directions)
         self.directions.copy_(rows[:count] * (spread[:count, None] / _SEEN**0.5))
 
