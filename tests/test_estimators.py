@@ -362,16 +362,16 @@ def logistic_grid() -> tuple[Tensor, Tensor]:
 def test_soft_words_converge_as_the_temperature_falls(hard: bool, power: int, limit: float) -> None:
     """Two words, a critic y_0^power, by quadrature. Straight-through has the slope at the corners: 1.5 times too much for the cube, for ever."""
     noise, weight = logistic_grid()
-    lead = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+    lead = torch.tensor(0.701, dtype=torch.float64, requires_grad=True)  # the leap is midway between two points of the grid
     exact = float((torch.sigmoid(lead) * torch.sigmoid(-lead)).detach())
     errors = []
-    for temperature in (0.5, 0.25, 0.125, 0.0625, 0.03125):
+    for temperature in (0.25, 0.125, 0.0625, 0.03125):
         logits = torch.stack([lead.expand_as(noise), torch.zeros_like(noise)], 1)
         word = E.relaxed(logits, torch.stack([noise, torch.zeros_like(noise)], 1), temperature, hard=hard)
         slope = torch.autograd.grad((word[:, 0].pow(power) * weight).sum(), lead)[0]
         errors.append(abs(float(slope) - limit * exact) / exact)
-    assert errors[-1] < 0.05
-    assert all(later < 0.6 * earlier for earlier, later in itertools.pairwise(errors)), errors
+    assert errors[-1] < 0.025
+    assert all(later < 0.75 * earlier for earlier, later in itertools.pairwise(errors)), errors
 
 
 def test_soft_sentences_converge_as_the_temperature_falls() -> None:
