@@ -101,7 +101,7 @@ def returns(rewards: Tensor, mask: Tensor, discount: float = 1.0) -> Tensor:
 
 
 def rollout_rewards(scores: Tensor, mask: Tensor) -> Tensor:
-    """Action values [n, L] from scores of completed prefixes [k, L, n], the order in which they arise (SeqGAN, arXiv:1609.05473, eq. 4).
+    """Action values [n, L] from scores of completed prefixes [k, L, n], the order in which they arise (SeqGAN, arXiv:1609.05473).
 
     scores[j, t, i] is the critic's score of sample i cut after token t and completed the j-th time; at the last token it is the score of the
     sample itself. They are returns already, and go to a baseline or a loss as they are. The axes are averaged and transposed by name: a `view`
@@ -206,7 +206,7 @@ def reinforce(log_probs: Tensor, advantages: Tensor, mask: Tensor) -> Tensor:
 
 
 def ppo(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, mask: Tensor, clip: float = 0.2, ratio: Ratio = "token") -> Tensor:
-    """−mean min(ρA, clamp(ρ, 1 ± clip)·A), for samples of an earlier policy (Schulman et al. 2017, arXiv:1707.06347, eq. 7).
+    """−mean min(ρA, clamp(ρ, 1 ± clip)·A), for samples of an earlier policy (Schulman et al. 2017, arXiv:1707.06347).
 
     ratio: "token" ρ_t = π(y_t)/π_old(y_t) with advantages [n, L] or [n], summed over tokens; "sequence" one ρ, the product over the tokens, with
     advantages [n] (TextGAIL, arXiv:2004.13796). At ρ = 1 the gradient is that of `reinforce`. Unclipped (clip = inf), the sequence's ratio makes

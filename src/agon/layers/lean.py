@@ -47,8 +47,9 @@ class Phases(nn.Module):
     def __init__(self, a: int, b: int, *, shared: bool = False) -> None:
         super().__init__()
         self.shared = shared
-        made = conv(a, b if shared else 4 * b, 3, slope=SLOPE)
-        self.weight, self.bias = made.weight, nn.Parameter(torch.zeros(len(made.weight)))
+        made = conv(a, b if shared else 4 * b, 3, bias=True, slope=SLOPE)
+        assert made.bias is not None
+        self.weight, self.bias = made.weight, made.bias
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """x [n, a, h, w], after a leaky ReLU → [n, b, *size]."""

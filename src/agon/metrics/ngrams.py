@@ -1,6 +1,6 @@
 """Scores of token sequences by their n-grams: BLEU, self-BLEU, unique share, distinct-n, novelty, lengths, the nearest training sentence.
 
-    BLEU-N(s; R) = BP · exp(1/N · Σ_{n=1..N} log p_n)                              Papineni et al. 2002, ACL, eq. 1 to 3
+    BLEU-N(s; R) = BP · exp(1/N · Σ_{n=1..N} log p_n)                              Papineni et al. 2002, ACL, sec. 2
     p_n = Σ_g min(count_s(g), max_{r∈R} count_r(g)) / (|s| − n + 1)                clipped by the best of all references
     BP  = exp(min(0, 1 − |r*|/|s|))                                                r*: nearest in length, of two the shorter
     0 matches of order n: 0.1 in place of 0                                        method 1 of Chen & Cherry 2014, W14-3346
