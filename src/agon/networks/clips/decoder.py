@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -206,6 +207,13 @@ class Content(nn.Module):
         if self.join.embedding is None:
             return e
         return torch.cat([e, self.join.embedding(y).to(e.dtype)[:, None].expand(-1, e.shape[1], -1)], 2)
+
+
+def decoder_for(net: Any, content: Content, motion: int, space: Video, *, first: bool) -> FrameDecoder:
+    """The decoder of a network with the fields `widths`, `things` and `loud`, for motion codes of `motion` numbers."""
+    return FrameDecoder(
+        net.widths, content.dim + motion, space, style=content.dim, told=content.extra, things=net.things, loud=net.loud, skips=first
+    )  # fmt: skip
 
 
 def decoded(decoder: FrameDecoder, content: Tensor, skips: Sequence[Tensor], motion: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from agon.config import too_small
 from agon.layers.frames import begin_with, choose
 from agon.layers.recurrent import GRU
-from agon.networks.clips.decoder import Content, FrameDecoder, decoded
+from agon.networks.clips.decoder import Content, decoded, decoder_for
 from agon.spaces import Video
 
 BLOCK = 16  # frames of a long clip whose motion noise is drawn together
@@ -57,16 +57,7 @@ class _Generator(nn.Module):
         self.content = Content(net.widths, z_dim, net.label_dim, space, first=first)
         self.begin = nn.Linear(net.noise + self.content.dim, net.motion)
         self.walk = GRU(net.noise + self.content.extra, net.motion)
-        self.decode = FrameDecoder(
-            net.widths,
-            self.content.dim + net.motion,
-            space,
-            style=self.content.dim,
-            told=self.content.extra,
-            things=net.things,
-            loud=net.loud,
-            skips=first,
-        )
+        self.decode = decoder_for(net, self.content, net.motion, space, first=first)
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of the first state, then of each frame."""

@@ -29,7 +29,7 @@ from agon.layers.frames import begin_with, choose, unfold
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import embedding
 from agon.layers.modulated import EqualLinear
-from agon.networks.clips.decoder import Content, FrameDecoder, decoded
+from agon.networks.clips.decoder import Content, decoded, decoder_for
 from agon.networks.clips.frames import still
 from agon.networks.stylegan2 import StyleGAN2
 from agon.spaces import Video
@@ -129,16 +129,7 @@ class _Generator(nn.Module):
             nn.init.zeros_(self.start.bias)
         else:
             self.content = Content(net.widths, z_dim, net.label_dim, space, first=first)
-            self.decode = FrameDecoder(
-                net.widths,
-                self.content.dim + self.motion.dim,
-                space,
-                style=self.content.dim,
-                told=self.content.extra,
-                things=net.things,
-                loud=net.loud,
-                skips=first,
-            )
+            self.decode = decoder_for(net, self.content, self.motion.dim, space, first=first)
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of every anchor that the frames 0 … frames − 1 look at."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from agon.config import too_small
 from agon.layers.frames import begin_with, choose
 from agon.layers.windowed import Kept, Windowed
-from agon.networks.clips.decoder import Content, FrameDecoder, decoded
+from agon.networks.clips.decoder import Content, decoded, decoder_for
 from agon.spaces import Video
 
 BLOCK = 16  # frames of a long clip whose motion noise is drawn together
@@ -62,16 +62,7 @@ class _Generator(nn.Module):
         self.token = nn.Linear(net.noise + self.content.dim, net.motion)
         self.begin = nn.Parameter(torch.randn(net.motion))
         self.attend = Windowed(net.motion, net.depth, net.heads, net.window)
-        self.decode = FrameDecoder(
-            net.widths,
-            self.content.dim + net.motion,
-            space,
-            style=self.content.dim,
-            told=self.content.extra,
-            things=net.things,
-            loud=net.loud,
-            skips=first,
-        )
+        self.decode = decoder_for(net, self.content, net.motion, space, first=first)
 
     def noise_shape(self, frames: int) -> tuple[int, ...]:
         """Noise of each frame."""
