@@ -96,6 +96,14 @@ def test_animations_survive_anything(data):
         assert str(reason)
 
 
+def test_a_gifs_frame_that_reaches_out_of_its_screen_is_cut_off():
+    raw = bytearray(animation(movie(1, 4, 8, 8), "GIF"))
+    control = [k for k in range(len(raw) - 9) if raw[k : k + 3] == b"\x21\xf9\x04" and raw[k + 8 : k + 9] == b","]
+    raw[control[1] + 9] = 200  # the second frame begins 200 pixels to the right
+    _, pixels, _ = seen(open_animation(bytes(raw)))
+    assert pixels.shape[1:3] == (8, 8)
+
+
 @Given
 @given(numbers=st.lists(st.integers(0, 60), min_size=1, max_size=20, unique=True).map(sorted))
 def test_holes_lie_where_numbers_are_missing(numbers):

@@ -40,6 +40,7 @@ class Film:
 def open_animation(raw: bytes) -> Film:
     """The frames of an animated picture file, by their delays. Raises Unreadable."""
     picture = open_header(raw)
+    width, height = picture.size
     try:
         count = int(getattr(picture, "n_frames", 1))
     except Exception as error:  # counting a GIF's frames reads them all; each plugin fails in its own way
@@ -57,10 +58,12 @@ def open_animation(raw: bytes) -> Film:
                     raise Unreadable(f"damaged: {str(error) or type(error).__name__}") from None
                 yield f"frame {k} of {count} is damaged ({str(error) or type(error).__name__}); what follows it is left out"
                 return
+            if shown.size != (width, height):  # a GIF's frame may reach out of its screen, and Pillow then enlarges the picture
+                shown = shown.crop((0, 0, width, height))
             yield now, shown
             now += _delay(animation)
 
-    return Film(picture.width, picture.height, _rate_of(picture, count), count, picture.format or "?", picture.mode, frames)
+    return Film(width, height, _rate_of(picture, count), count, picture.format or "?", picture.mode, frames)
 
 
 def _delay(picture: Pillow.Image) -> float:
