@@ -1,7 +1,7 @@
 """What clip generators share: a lean decoder from codes to frames, and an encoder of a given first frame.
 
-The decoder is the lean generator of `agon.networks.r3` on one frame's code: work on small grids, the full grid reached by folding channels
-into 2x2 pixels. Frames are folded into the batch.
+Everything drawn goes the lean generator's way (`agon.networks.r3`): work on small grids, one layer to the full one. What a clip keeps is drawn once a
+clip, the rest with frames folded into the batch.
 """
 
 from __future__ import annotations

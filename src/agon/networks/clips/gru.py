@@ -2,7 +2,7 @@
 
 The split of content and motion is MoCoGAN's (Tulyakov et al. 2018, arXiv:1707.04993): a content code drawn once a clip, motion codes from
 a recurrent network fed with fresh noise at each frame. *Differs*: the recurrent network also sees the condition, so that a class may
-be a way of moving; its first state is a map of noise; frames are decoded by the lean network of `agon.networks.r3`, without normalisation; of
+be a way of moving; its first state is a map of noise; frames are put together from what the clip keeps (`FrameDecoder`), without normalisation; of
 a clip only the frames that are asked for are decoded (the recurrence itself costs next to nothing).
 """
 
