@@ -343,6 +343,10 @@ class Game(ABC):
         """The critic's logits [n] for x, larger meaning more real; None if the game has no such critic. Used for monitoring only."""
         return None
 
+    def log_likelihood(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor | None:
+        """log probability of each part of x under the generator, [n, L], where it has one; None for the others. Used for scores only."""
+        return None
+
     # -- what the engine asks; not to be overridden -------------------------------------------------------------------------------
 
     def refusal(self, space: Any) -> str | None:

@@ -161,22 +161,21 @@ class Scene:
         space, train = self.space, self.data_set.train
         conditions = Conditions.of(space, train.y, self.data_set.card.get("labels", {}))
         n, columns, labels, _ = conditions.gallery()
-        if len(space.shape) == 1:
-            n = 2000
-            labels = conditions.draw(n)
+        if space.gallery is not None:
+            n, labels = space.gallery, conditions.draw(space.gallery)
         first = firsts.frames_of(self.data_set, n, labels) if needs_first(self.run.game) else None
         x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
         self._render(x, self.directory.picture(self.engine.clock.round), columns)
-        beside = self.directory.path / "samples" / "real.png"
+        beside = self.directory.path / "samples" / f"real{space.suffixes[0]}"
         if not beside.exists():
             index = torch.linspace(0, len(train) - 1, min(n, len(train))).long()
-            if labels is not None and train.y is not None and len(space.shape) > 1:
+            if labels is not None and train.y is not None and space.gallery is None:
                 index = nearest_rows(train.y, labels)
             self._render(train.x[index], beside, columns)
 
     def _render(self, x: Tensor, path: Path, columns: int) -> None:
-        """A grid; of clips a contact sheet, the same clips playing, and time slices of the newest."""
-        for target in (path, path.with_suffix(".webp"))[: 2 if len(self.space.shape) == 4 else 1]:
+        """A grid; of clips a contact sheet, the same clips playing, and time slices of the newest; of sentences a line each."""
+        for target in (path.with_suffix(suffix) for suffix in self.space.suffixes):
             with atomic_path(target) as temporary:
                 picture = self.space.render(x, temporary.with_name(temporary.name + target.suffix), columns=columns)
                 picture.replace(temporary)
@@ -266,7 +265,7 @@ class Scene:
         for name in ("events.jsonl", "metrics.jsonl"):
             truncate_after(self.directory.path / name, round)
         for path in (self.directory.path / "samples").glob("[0-9]*.*"):
-            if path.suffix in (".png", ".webp") and path.stem.isdigit() and int(path.stem) > round:
+            if path.suffix in (".png", ".webp", ".txt") and path.stem.isdigit() and int(path.stem) > round:
                 path.unlink()
 
     def ended(self, round: int) -> bool:

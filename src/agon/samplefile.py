@@ -20,7 +20,7 @@ from agon.spaces.animation import SUFFIXES as ANIMATED
 from agon.spaces.animation import animation
 from agon.spaces.video import shown
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".npz")
+SUFFIXES = (".txt", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".mp4", ".npz")
 
 
 def save_samples(drawn: Drawn, target: Path, *, columns: int | None = None) -> Path:

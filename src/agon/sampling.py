@@ -16,13 +16,14 @@ from torch import Tensor
 
 from agon.errors import InputError, suggest
 from agon.game import Batch, Game, Players, mix
-from agon.spaces import Space
+from agon.spaces import Space, Tokens
 
 CHUNK = 128  # samples per forward pass; part of what a seed means
 
 
 class Drawn(np.ndarray):
-    """Samples as users meet them: pictures are uint8 [n, H, W, C], clips uint8 [n, T, H, W, C], points float32 [n, d]. `save(path)` renders."""
+    """Samples as users meet them: pictures are uint8 [n, H, W, C], clips uint8 [n, T, H, W, C], points float32 [n, d], sentences int32
+    [n, L], whose text is `texts`. `save(path)` renders."""
 
     space: Space | None = None
 
@@ -34,6 +35,13 @@ class Drawn(np.ndarray):
         if self.space is None:
             raise InputError("these samples have lost their space; draw them again with sample().")
         return self.space.render(self.stored(), path, columns=columns)
+
+    @property
+    def texts(self) -> list[str]:
+        """Sentences as text. Raises InputError for samples that are none."""
+        if not isinstance(self.space, Tokens):
+            raise InputError("these samples are no sentences; only runs on text have texts.")
+        return self.space.decode(self.stored())
 
     def stored(self) -> Tensor:
         """The same in stored form: uint8 [n, C, H, W] pictures, uint8 [n, T, C, H, W] clips, float [n, d] points."""
@@ -50,18 +58,20 @@ def as_drawn(space: Space, x: Tensor) -> Drawn:
 
 def draw(
     game: Game, p: Players, space: Space, n: int, *, seed: int = 0, labels: Tensor | None = None, latents: Tensor | None = None,
-    stored: bool = True, first: Tensor | None = None,
+    stored: bool = True, first: Tensor | None = None, begun: Tensor | None = None,
 ) -> Tensor:  # fmt: skip
-    """n samples in stored form (uint8 pictures, float points) on the CPU, or as the game gives them.
+    """n samples in stored form (uint8 pictures, float points, int32 tokens) on the CPU, or as the game gives them.
 
     labels: for conditional spaces, classes int64 [n] or tags or numbers float [n, k] or words int64 [n, L]; latents: [n, …]; first: uint8
-    [n, C, H, W], the frames that clips begin with.
+    [n, C, H, W], the frames that clips begin with; begun: int64 [n, P], the tokens that sentences begin with, 0 where they are open.
     """
 
     def part(low: int, high: int) -> Tensor:
         given, size = Batch() if labels is None else Batch(y=labels[low:high].to(p.device)), high - low
         if first is not None:
             given["first"] = space.normalise(first[low:high].to(p.device))
+        if begun is not None:
+            given["begun"] = begun[low:high].to(p.device)
         if latents is not None or has_latents(game):
             # Latents for a full chunk, whatever is asked for: n must not change what a seed means.
             z = game.latents(p, CHUNK)[:size] if latents is None else latents[low:high].to(p.device)
@@ -84,7 +94,8 @@ def in_chunks(
     for index, low in enumerate(range(0, n, CHUNK)):
         with still(p, mix(seed, index)):
             x = part(low, min(low + CHUNK, n))
-            parts.append((space.to_bytes(x.float()) if stored else x.float()).cpu())
+            x = x.float() if x.is_floating_point() else x
+            parts.append((space.to_bytes(x) if stored else x).cpu())
     return torch.cat(parts) if parts else torch.empty(0)
 
 

@@ -37,7 +37,7 @@ COUPLED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd, Minib
 def random_batch(space: Space, n: int, *, seed: int = 0) -> Batch:
     """A stored batch of random samples of this space, with random classes, tags or numbers if it has any."""
     generator = torch.Generator().manual_seed(seed)
-    batch: dict[str, Any] = {"x": space.to_bytes(torch.rand(n, *space.shape, generator=generator) * 2 - 1)}
+    batch: dict[str, Any] = {"x": space.arbitrary(torch.rand(n, *space.shape, generator=generator))}
     if space.num_classes:
         batch["y"] = torch.randint(space.num_classes, (n,), generator=generator)
     elif space.condition_dim:

@@ -28,7 +28,7 @@ from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, draw, has_latents, needs_first
 from agon.scoring import open_extractor, take_scores
-from agon.spaces import Video, space_from_json
+from agon.spaces import Tokens, Video, space_from_json
 
 
 class Trained:
@@ -85,6 +85,31 @@ class Trained:
             raise InputError(f"-n is {n}; expected 1 or more samples.")
         y = self.conditions.ask(n, seed=seed, **wish)
         return draw(self.game, self.players, self.space, n, seed=seed, labels=y, first=self.begin(n))
+
+    def say(
+        self, n: int = 20, *, seed: int = 0, prefix: str = "", temperature: float | None = None, top_k: int | None = None, top_p: float | None = None,
+        **wish: Any,
+    ) -> Drawn:  # fmt: skip
+        """n sentences, int32 [n, L]; `.texts` has them as text. prefix: how they begin; wish: as in `sample`.
+
+        temperature, top_k, top_p: how tokens are chosen (`decoding.Choice`), else as the run's game says. Raises InputError for a run that makes none.
+        """
+        if not isinstance(self.space, Tokens) or not hasattr(self.game, "choice"):
+            raise InputError(
+                f"--temperature, --top-k, --top-p and --prefix are for text; this run makes {self.space.describe()}. Leave them out."
+            )
+        if n < 1:
+            raise InputError(f"-n is {n}; expected 1 or more samples.")
+        given = {name: value for name, value in (("temperature", temperature), ("top_k", top_k), ("top_p", top_p)) if value is not None}
+        game: Any = replace(self.game, choice=replace(self.game.choice, **given))  # type: ignore[call-arg]
+        y = self.conditions.ask(n, seed=seed, **wish)
+        begun = None
+        if prefix:
+            ids = self.space.ids([prefix])[0]
+            if not ids or len(ids) >= self.space.length:
+                raise InputError(f"--prefix has {len(ids)} tokens; expected 1 to {self.space.length - 1}.")
+            begun = torch.tensor(ids).expand(n, -1)
+        return as_drawn(self.space, draw(game, self.players, self.space, n, seed=seed, labels=y, begun=begun))
 
     def film(
         self, n: int = 1, *, length: int | None = None, seed: int = 0, fps: float | Fraction | None = None, first: Tensor | None = None, **wish: Any
@@ -199,7 +224,7 @@ def amended(game: Game, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Ga
     """A game with fields changed that concern sampling only, and those that differ by name. Raises InputError for any other name."""
     may = [f"game.{name}" for name in game.sampling]
     for name in settings:
-        if name not in may:
+        if not any(name == word or name.startswith(f"{word}.") for word in may):
             listing = (
                 f"{', '.join('--' + word for word in may)} can be changed"
                 if may

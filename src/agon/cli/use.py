@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,10 @@ def sample(
     tags: Annotated[str | None, typer.Option(help="Tags that are on: smile,hat; with ! off: smile,!hat.")] = None,
     numbers: Annotated[str | None, typer.Option(help="Numbers in their own units: age=30,height=1.7; age=20:60 walks.")] = None,
     text: Annotated[str | None, typer.Option("--text", help='A caption, such as "a red square moving up".')] = None,
+    temperature: Annotated[float | None, typer.Option(help="Of text: below 1 safer, above 1 bolder, 0 the likeliest.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Of text: choose among the k likeliest tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Of text: choose among the likeliest that make up this share.")] = None,
+    prefix: Annotated[str | None, typer.Option(help="Of text: how the sentences begin.")] = None,
     length: LengthOption = None,
     fps: FpsOption = None,
     first: FirstOption = None,
@@ -69,6 +73,21 @@ def sample(
     asked, warnings = read_wish(trained.conditions, label, tags, numbers, text)
     for warning in warnings:
         line(screen(), "note", warning)
+    of_text: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "prefix": prefix}
+    if trained.space.kind == "tokens" or any(value is not None for value in of_text.values()):
+        if not wish.plain or classes is not None or latents is not None:
+            raise InputError("of text, --classes and the latent options draw nothing; leave them out.")
+        spoken = trained.say(20 if n is None else n, seed=seed, **{k: v for k, v in of_text.items() if v is not None}, **asked)
+        if out is None:
+            for text in spoken.texts:
+                typer.echo(text)
+            return
+        line(
+            screen(),
+            "wrote",
+            f"{save_samples(spoken, out)} ({len(spoken)} sentences, seed {seed}, {trained.weights} weights of round {trained.round:,})",
+        )
+        return
     of_clips = {"--length": length, "--fps": fps, "--first": first, "--swap": swap}
     given = [name for name, value in of_clips.items() if value is not None]
     plain = classes is None and wish.plain and latents is None and space == "auto"

@@ -14,16 +14,19 @@ import numpy as np
 
 from agon.data.columns import known
 from agon.data.conditions import choose_condition
+from agon.data.corpus import is_text
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.embedded import open_embedded
 from agon.data.entry import default_cache
 from agon.data.film import strip_of
 from agon.data.layouts import MOST_ARE, SHORTEST_STRIP
 from agon.data.pack import Packed, pack
-from agon.data.request import EMBEDDED, SIZE_LIMITS, Data, checked
+from agon.data.request import EMBEDDED, SIZE_LIMITS, SPOKEN, Data, checked
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source, open_source
+from agon.data.spoken import open_language
 from agon.data.survey import Survey, survey
+from agon.data.text import open_text
 from agon.errors import InputError
 from agon.spaces import Image
 
@@ -44,6 +47,15 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     """
     checked(data)
     say = say or (lambda choice, reason: None)
+    if data.path in SPOKEN:
+        _refuse_picture_words(data)
+        if data.path == "sentences":
+            return open_text(data, say)
+        _refuse_text_words(data)
+        language = open_language(data)
+        for choice, reason in language.reasons.items():
+            say(choice, reason)
+        return language
     if data.path in EMBEDDED:
         for name, there in (("stride", data.stride != 1), ("hop", data.hop), ("group", data.group)):
             if there:
@@ -52,7 +64,11 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         for choice, reason in data_set.reasons.items():
             say(choice, reason)
         return data_set
+    if is_text(data.path):
+        _refuse_picture_words(data)
+        return open_text(data, say)
     folder = cache if cache is not None else default_cache()
+    _refuse_text_words(data)
     source = open_source(data.path, clips=data.frames is not None)
     if not source.moving:
         _refuse_clip_words(data, source)
@@ -138,6 +154,25 @@ def _refuse_clip_words(data: Data, source: Source) -> None:
         raise InputError(
             f"group is for films, and the samples of {source.path} ({source.kind}) are images, split by their content; leave it out"
         )
+
+
+def _refuse_picture_words(data: Data) -> None:
+    given = [
+        name for name, there in (
+            ("size", data.size), ("channels", data.channels), ("frames", data.frames), ("fps", data.fps), ("mirror", data.mirror), ("group", data.group),
+            ("stride", data.stride != 1), ("hop", data.hop),
+        ) if there
+    ]  # fmt: skip
+    if given:
+        raise InputError(f"{given[0]} is for pictures or clips, and {data.path} is text; leave it out")
+
+
+def _refuse_text_words(data: Data) -> None:
+    given = [name for name in ("vocabulary", "length", "lower", "text", "source", "target") if getattr(data, name)]
+    if data.tokenizer != "auto":
+        given.append("tokenizer")
+    if given:
+        raise InputError(f"{given[0]} is for text, and {data.path} is none; leave it out, or give lines (.txt), .jsonl, .csv or .tsv")
 
 
 def choose_space(data: Data, looked: Survey, max_size: int, reasons: dict[str, str], noun: str = "images") -> Image:

@@ -8,18 +8,20 @@ from typing import Literal
 
 from agon.errors import InputError, suggest
 
-EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes", "moving-digits")
+EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes", "moving-digits", "sentences", "arithmetic", "oracle")
 MOVING = ("moving-shapes", "moving-digits")  # those of EMBEDDED that are clips
+SPOKEN = ("sentences", "arithmetic", "oracle")  # and those that are text
 SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000
+LENGTH_LIMITS = (2, 4096)  # tokens of a sentence
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Which data, and how to bring it to the network. What is None or "auto" is chosen from the data, with a reason."""
 
-    path: str  # a file, a folder, hf:NAME, or an embedded set: digits shapes ring grid spirals moving-shapes moving-digits
+    path: str  # a file, a folder, hf:NAME, or an embedded set: one of EMBEDDED
     size: int | tuple[int, int] | None = None  # pixels: a square's side, or (height, width)
     channels: int | None = None  # 1 grey, 3 RGB, 4 RGBA
     frames: int | None = None  # length of a clip; asking for it makes videos of what could be images too
@@ -37,6 +39,13 @@ class Data:
     limit: int | None = None  # at most so many samples (of videos: so many films), spread evenly over the set
     memory: Literal["auto", "ram", "mmap"] = "auto"
     stride: int = 1  # frames of the source from one frame of a clip to the next
+    tokenizer: Literal["auto", "word", "bpe", "character"] = "auto"  # what a token of a text is
+    vocabulary: int | None = None  # most tokens of a text's vocabulary
+    length: int | None = None  # most tokens of a sentence; longer ones are left out
+    lower: bool = False  # text in small letters
+    text: str | None = None  # column that is the text, of .jsonl, .csv and .tsv
+    source: str | None = None  # column or file suffix that a text is made from, such as en
+    target: str | None = None  # column or file suffix of the text that is made, such as de
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
     group: str | None = (
         None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
@@ -61,6 +70,7 @@ def checked(data: Data) -> Data:
         "labels": ("auto", "use", "ignore"),
         "condition": ("auto", "classes", "tags", "numbers", "captions"),
         "memory": ("auto", "ram", "mmap"),
+        "tokenizer": ("auto", "word", "bpe", "character"),
     }
     for name, known in choices.items():
         value = getattr(data, name)
@@ -74,9 +84,23 @@ def checked(data: Data) -> Data:
     if not 0 <= data.holdout <= 0.5:
         raise InputError(f"holdout got {data.holdout}; expected a share from 0 to 0.5")
     _check_clips(data)
+    _check_text(data)
     if data.limit is not None and data.limit < 1:
         raise InputError(f"limit got {data.limit}; expected a positive number of samples")
     return data
+
+
+def _check_text(data: Data) -> None:
+    low, high = LENGTH_LIMITS
+    if data.length is not None and not low <= data.length <= high:
+        raise InputError(f"length got {data.length}; expected {low} to {high:,} tokens a sentence")
+    if (data.source is None) != (data.target is None):
+        given, other = ("source", "target") if data.target is None else ("target", "source")
+        raise InputError(f"{given} was given without {other}; a text made from another needs both, such as --source en --target de")
+    if data.source is not None and data.source == data.target:
+        raise InputError(f"source and target are both {data.source!r}; expected two columns or two file suffixes")
+    if data.text is not None and data.target is not None:
+        raise InputError("text and target both say which column is made; give one of the two")
 
 
 def _check_clips(data: Data) -> None:

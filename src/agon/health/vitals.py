@@ -58,7 +58,9 @@ class Reference:
     the range is known to be [-1, 1]; of clips "real motion", "real ways", "real flicker", "real drift": see `motion.motion_of`.
     """
 
+    space: Space
     real: Batch  # n training samples as the players see them
+    seen: Tensor  # [n, …] what their likeness is judged by
     held: Batch | None  # n samples never trained on; None if there are none
     sketches: Tensor  # [n, k] of `real`
     inner: Tensor  # [n, n] distances between them
@@ -80,9 +82,9 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
     chosen = _spread(len(train), len(training))
     # Classes tell how varied samples are even where the game does not see them.
     classes = train.y[chosen] if data_set.space.classes and train.y is not None else None
-    sketches = sketch(real["x"])
+    x = space.likeness(real["x"]).float()
+    sketches = sketch(x)
     inner = torch.cdist(sketches, sketches)
-    x = real["x"].float()
     bounded = train.x.dtype == torch.uint8
     facts: Vitals = {
         "low": x.min().item(), "high": x.max().item(), "bounded": float(bounded), "spread": x.var(0).mean().sqrt().item() if len(x) > 1 else 0.0,
@@ -93,7 +95,7 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
     unseen = None
     if len(held):
         unseen = _some(held, space, count, device)
-        distances = torch.cdist(sketch(unseen["x"]), training)
+        distances = torch.cdist(sketch(space.likeness(unseen["x"])), training)
         facts["held copies"] = copies(distances)
         facts["held remote"] = distances.amin(1).median().item()
         if classes is not None and held.y is not None:
@@ -109,7 +111,7 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
     centre = training.mean(0)
     _, lengths, axes = torch.linalg.svd(training - centre, full_matrices=False)
     scale = lengths[:AXES] / max(1, len(training) - 1) ** 0.5
-    return Reference(real, unseen, sketches, inner, training, classes, axes[:AXES], centre, scale, facts)
+    return Reference(space, real, x, unseen, sketches, inner, training, classes, axes[:AXES], centre, scale, facts)
 
 
 def _spread(length: int, count: int) -> Tensor:
@@ -127,7 +129,7 @@ def _some(samples: Any, space: Space, count: int, device: torch.device | str) ->
 
 def _sketches(stored: Any, index: Tensor, space: Space) -> Tensor:
     # In parts, so that large pictures are never all unpacked at once.
-    return torch.cat([sketch(space.normalise(stored[part])) for part in index.split(64)])
+    return torch.cat([sketch(space.likeness(space.normalise(stored[part]))) for part in index.split(64)])
 
 
 @torch.no_grad()
@@ -143,7 +145,7 @@ def measure(game: Game, p: Players, reference: Reference, fake: Tensor) -> Vital
     with torch.random.fork_rng(devices=[]):
         if bool(fake.isfinite().all()):
             vitals |= _of_critic(game, p, reference, fake)
-            vitals |= _of_samples(reference, fake)
+            vitals |= _of_samples(reference, reference.space.likeness(fake))
             for name, figure in motion_of(fake).items():
                 vitals |= {f"sample/{name}": figure, f"real/{name}": reference.facts[f"real {name}"]}
         vitals["sample/finite"] = float(fake.isfinite().all().item())
@@ -213,7 +215,7 @@ def _of_samples(reference: Reference, fake: Tensor) -> Vitals:
     asked for; "sample/axis 1"…: the mean's place along the data's leading directions, in standard deviations; "sample/saturation",
     "sample/size": root mean square of values over that of the data.
     """
-    real, n = reference.real["x"][: len(fake)], len(fake)
+    real, n = reference.seen[: len(fake)], len(fake)
     y = reference.real.get("y")
     labels = y[:n] if y is not None and y.dim() == 1 and not y.is_floating_point() else None
     seen = sketch(fake)

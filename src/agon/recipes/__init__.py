@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agon.errors import InputError, suggest
 from agon.game import Game
-from agon.spaces import Space, Video
+from agon.spaces import Space, Tokens, Video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,8 @@ def pick(situation: Situation) -> tuple[str, str]:
         if situation.space.words:
             return "video-text", "clips with captions: the default for clips, its critics also shown captions of other clips"
         return "video", "the stable default for clips: few frames decoded, cheap critics, relativistic pair with R1 and R2"
+    if isinstance(situation.space, Tokens):
+        return "likelihood", "the baseline of text, which few text GANs beat"
     if not situation.pixels:
         return "r3gan-points", "points are learnt by perceptrons; the relativistic pair with R1 and R2 covers all modes"
     return "r3gan", "the stable default for pictures: relativistic pair with R1 and R2, no normalisation"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor
 
@@ -20,6 +20,8 @@ class Space(ABC):
     numbers: tuple[str, ...]  # names of measured values: y is float [n, k], standardised
     words: tuple[str, ...] = ()  # vocabulary of captions: y is int64 [n, L], word k as k + 1, padded with 0
     kind: str
+    gallery: ClassVar[int | None] = None  # samples in a run's fixed picture; None: a grid that shows the conditions
+    suffixes: ClassVar[tuple[str, ...]] = (".png",)  # the files in which a run shows its samples
 
     @property
     @abstractmethod
@@ -38,6 +40,14 @@ class Space(ABC):
     @abstractmethod
     def to_bytes(self, x: Tensor) -> Tensor:
         """What networks give [B, *shape] -> the stored form, the inverse of `normalise` up to rounding."""
+
+    def arbitrary(self, uniform: Tensor) -> Tensor:
+        """Uniform noise [B, *shape] in [0, 1) -> samples in stored form that mean nothing, for tests."""
+        return self.to_bytes(uniform * 2 - 1)
+
+    def likeness(self, x: Tensor) -> Tensor:
+        """What players see [n, *shape] -> what distances between samples are taken of, float [n, ...]: the values themselves, unless they are names."""
+        return x
 
     @abstractmethod
     def render(self, x: Tensor, path: Path | str, *, columns: int | None = None) -> Path:

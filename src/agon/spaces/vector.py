@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class Vector(Space):
     numbers: tuple[str, ...] = ()
     scale: float = 1.0
     kind: Literal["vector"] = "vector"
+    gallery: ClassVar[int | None] = 2_000
 
     @property
     def shape(self) -> tuple[int]:

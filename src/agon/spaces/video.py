@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -42,6 +42,7 @@ class Video(Space):
     resize: Resize = "cover"
     filter: Filter = "lanczos"
     kind: Literal["video"] = "video"
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".webp")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -1,0 +1,105 @@
+"""Embedded text, so that a text game can be played anywhere.
+
+sentences   what every Python installation says about itself: sentences of `pydoc_data.topics` and of the docstrings of the standard library, in plain
+            words, without code. Which they are depends on the version of Python, and the content hash tells
+arithmetic  expressions of a probabilistic grammar (`agon.languages.grammar`): every sentence's probability and the entropy are known
+oracle      10,000 sentences of 20 words by a random LSTM out of 5,000 words, and 10,000 held out (`agon.languages.lstm`), the bed of
+            SeqGAN (Yu et al. 2017, arXiv:1609.05473): a generator's true likelihood can be told. Tokens have no text
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agon.data import tokenisers
+from agon.data.corpus import Corpus
+from agon.data.request import Data
+from agon.data.samples import DataSet, Samples, sample_hashes
+from agon.errors import InputError
+from agon.languages.grammar import SYMBOLS, Arithmetic
+from agon.languages.lstm import LSTMOracle
+from agon.spaces.tokens import FIRST, Tokens
+
+SENTENCES, HELD, SEED = 10_000, 10_000, 20170209  # of a language: to train, held out, and the seed of both, which never changes
+ORACLE = 0  # the oracle's own seed
+_SENTENCE = re.compile(r"(?:(?<=[.!?]\s)|^)([A-Z][A-Za-z ,;:'()/0-9-]{18,158}[.!?])(?=\s|$)")
+_PLAIN = re.compile(r"[a-z]{2,} [a-z]+ .*[a-z]{3}")
+
+
+def sentences() -> Corpus:
+    """The sentences of this Python installation. Raises InputError where the standard library has no sources."""
+    corpus = Corpus(f"sentences of Python {sys.version_info.major}.{sys.version_info.minor}", "sentences")
+    corpus.texts = list(dict.fromkeys(_all()))
+    if len(corpus) < 1_000:
+        raise InputError(
+            "this Python installation carries no documentation, so there are no embedded sentences; give a file of lines instead."
+        )
+    return corpus
+
+
+def _all() -> Iterator[str]:
+    from pydoc_data.topics import topics
+
+    for name in sorted(topics):
+        yield from _said(topics[name])
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    for path in sorted([*folder.glob("*.py"), *folder.glob("[a-z]*/*.py")]):
+        if path.parent.name in ("test", "tests", "site-packages", "dist-packages", "lib2to3", "idlelib", "turtledemo"):
+            continue
+        try:
+            tree = ast.parse(path.read_text("utf-8"))
+        except (OSError, SyntaxError, ValueError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield from _said(ast.get_docstring(node) or "")
+
+
+def _said(text: str) -> Iterator[str]:
+    """Sentences of prose: paragraphs that are neither code nor tables, put on one line."""
+    for paragraph in re.split(r"\n\s*\n", text):
+        if re.search(r"^\s*(?:>>>|\.\.\.|\+--|==|--)|::|\t", paragraph, re.M):
+            continue
+        line = " ".join(paragraph.replace("*", "").replace("`", "").replace('"', "").split())
+        yield from (found for found in _SENTENCE.findall(line) if _PLAIN.search(found))
+
+
+def open_language(data: Data) -> DataSet:
+    """`arithmetic` or `oracle` as a data set of SENTENCES to train and HELD to hold out; `limit` takes fewer."""
+    grammar = Arithmetic() if data.path == "arithmetic" else None
+    language = grammar or LSTMOracle(seed=ORACLE)
+    generator = torch.Generator().manual_seed(SEED)
+    parts = []
+    for count in (SENTENCES, HELD):
+        tokens, mask = language.sample(min(count, data.limit or count), generator)
+        parts.append(_packed(tokens, mask, language.length, ends=grammar is not None))
+    if grammar is not None:
+        words = [word for word in SYMBOLS if word != "<end>"]
+        space = Tokens(length=language.length, vocabulary=FIRST + len(words), tokenizer=tokenisers.of_words(words))
+        told = f"entropy {grammar.entropy:.4f} nats a sentence"
+    else:
+        space = Tokens(length=language.length, vocabulary=FIRST + language.vocabulary, ends=False)
+        told = f"an LSTM with random weights, seed {ORACLE}"
+    reasons = {"data": f"{data.path}: embedded, {told}", "split": f"{len(parts[0]):,} to train, {len(parts[1]):,} held back: drawn apart"}
+    labels: dict[str, Any] = {"used": False, "kind": None, "origin": "", "classes": []}
+    card: dict[str, Any] = {
+        "path": data.path, "kind": "embedded language", "space": space.describe(), "num_items": len(parts[0]) + len(parts[1]),
+        "num_train": len(parts[0]), "num_held": len(parts[1]), "split": reasons["split"], "labels": labels, "vocabulary": space.vocabulary,
+        "length": space.length, "faults": {}, "examples": {}, "num_unreadable": 0, "notes": [told],
+    }  # fmt: skip
+    card["content_hash"] = f"{int(sample_hashes(torch.cat(parts).flatten()[None].numpy())[0]):016x}"
+    return DataSet(space, Samples(parts[0]), Samples(parts[1]), card, reasons, card["content_hash"])
+
+
+def _packed(tokens: torch.Tensor, mask: torch.Tensor, length: int, *, ends: bool) -> torch.Tensor:
+    """A language's own numbers as tokens of a space: its end (0, where there is one) is END, its words follow FIRST."""
+    words = tokens - 1 + FIRST if ends else tokens + FIRST
+    return torch.where(mask, torch.where((tokens == 0) & ends, 1, words), 0).to(torch.int32)

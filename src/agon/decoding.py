@@ -1,0 +1,143 @@
+"""Saying sentences with a speaker (`networks.text`): how a token is chosen, sampling with cached states, beams, and the probability of what was said.
+
+Randomness is passed in as uniform noise, a number a token, and turned into tokens through the distribution function: so halves of a batch say what the
+whole says, and a seed says the same whatever the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._pytree import tree_map
+
+from agon.errors import InputError
+from agon.layers.tokens import before
+from agon.spaces.tokens import END, PAD, real
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How a token is chosen: from softmax(logits / temperature), cut to the `top_k` likeliest, or to those that make up `top_p` (0, 1: not cut).
+
+    temperature 0 takes the likeliest. top_p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+            raise InputError(
+                f"temperature {self.temperature}, top_k {self.top_k}, top_p {self.top_p}; expected temperature and top_k of 0 or more, top_p in (0, 1]."
+            )
+
+
+def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
+    """Tokens int64 [n] from logits [n, V] at uniform noise [n]."""
+    if choice.temperature == 0:
+        return logits.argmax(1)
+    return _at(cut(logits, choice), noise)
+
+
+def cut(logits: Tensor, choice: Choice) -> Tensor:
+    """The probabilities [n, V] that a choice leaves of logits [n, V]; they need not sum to 1."""
+    chance = (logits.float() / choice.temperature).softmax(1)
+    if 0 < choice.top_k < chance.shape[1]:
+        least = chance.topk(choice.top_k, dim=1).values[:, -1:]
+        chance = torch.where(chance >= least, chance, 0.0)
+    if choice.top_p < 1:
+        ordered, place = chance.sort(dim=1, descending=True, stable=True)
+        # A token stays while what comes before it is less than top_p: the likeliest always does.
+        stays = ordered.cumsum(1) - ordered < choice.top_p * chance.sum(1, keepdim=True)
+        chance = torch.zeros_like(chance).scatter(1, place, torch.where(stays, ordered, 0.0))
+    return chance
+
+
+def _at(chance: Tensor, noise: Tensor) -> Tensor:
+    """Where the distribution function of `chance` [n, V] reaches the noise [n]."""
+    reach = chance.cumsum(1)
+    place = torch.searchsorted(reach, (noise * reach[:, -1])[:, None], right=True)[:, 0]
+    # Rounding may put the noise on the last number itself: the last token that can be said, then.
+    last = (reach < reach[:, -1:]).sum(1)
+    return torch.minimum(place, last)
+
+
+def select(state: Any, rows: Tensor) -> Any:
+    """A speaker's state for some of its sentences: rows int64 or bool."""
+    return tree_map(lambda part: part[rows] if isinstance(part, Tensor) else part, state)
+
+
+@torch.no_grad()
+def speak(speaker: Any, noise: Tensor, y: Tensor | None = None, *, choice: Choice = Choice(), begun: Tensor | None = None) -> Tensor:
+    """Sentences int64 [n, L] at uniform noise [n, L], PAD after the end; begun int64 [n, P]: their first tokens, PAD where these are open."""
+    n, length = noise.shape
+    x = torch.zeros(n, length, dtype=torch.int64, device=noise.device)
+    rows, state, last = torch.arange(n, device=noise.device), speaker.begin(n, y), x[:, 0]
+    for t in range(length):
+        h, state = speaker.step(speaker.embed(last), state)
+        last = choose(speaker.read(h), noise[rows, t], choice)
+        if begun is not None and t < begun.shape[1]:
+            given = begun[rows, t]
+            last = torch.where(given == PAD, last, given)
+        x[rows, t] = last
+        goes_on = last != END
+        if not bool(goes_on.all()):
+            rows, last = rows[goes_on], last[goes_on]
+            if not len(rows):
+                break
+            state = select(state, goes_on)
+    return x
+
+
+def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """log π(x_t | x_<t) of sentences int64 [n, L]: float [n, L], 0 at padding. No softmax is spent on padding, and no step behind the longest."""
+    mask = real(x)
+    longest = max(1, int(mask.any(0).sum()))
+    said, there = x[:, :longest], mask[:, :longest]
+    h = speaker.hidden(speaker.embed(before(said)), y)
+    each = -F.cross_entropy(speaker.read(h[there]).float(), said[there], reduction="none")
+    whole = torch.zeros(there.shape, dtype=each.dtype, device=x.device).masked_scatter(there, each)
+    return F.pad(whole, (0, x.shape[1] - longest))
+
+
+@torch.no_grad()
+def beam(
+    speaker: Any, length: int, y: Tensor, *, width: int = 4, penalty: float = 1.0, judge: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:  # fmt: skip
+    """The likeliest sentence found for each source y [n, ...], int64 [n, length], by a beam of `width`; log p / tokens^penalty decides.
+
+    judge: scores sentences [n·width, L] → [n·width]; the best of the beam by it is taken instead.
+    """
+    n = len(y)
+    state = select(speaker.begin(n, y), torch.arange(n, device=y.device).repeat_interleave(width))
+    x = torch.zeros(n, width, length, dtype=torch.int64, device=y.device)
+    total = torch.full((n, width), -torch.inf, device=y.device)
+    total[:, 0] = 0.0
+    last, over = x[:, :, 0].clone(), torch.zeros(n, width, dtype=torch.bool, device=y.device)
+    for t in range(length):
+        h, state = speaker.step(speaker.embed(last.flatten()), state)
+        scores = speaker.read(h).float().log_softmax(1).unflatten(0, (n, width))
+        vocabulary = scores.shape[2]
+        # A sentence that is over goes on with padding at no cost.
+        scores = torch.where(over[..., None], torch.where(torch.arange(vocabulary, device=y.device) == PAD, 0.0, -torch.inf), scores)
+        total, place = (total[..., None] + scores).flatten(1).topk(width, dim=1)
+        origin, last = place // vocabulary, place % vocabulary
+        x = x.gather(1, origin[..., None].expand_as(x))
+        x[:, :, t] = last
+        over = over.gather(1, origin) | (last == END)
+        if bool(over.all()):
+            break
+        state = select(state, (origin + width * torch.arange(n, device=y.device)[:, None]).flatten())
+        last = torch.where(over, PAD, last)
+    if judge is not None:
+        merit = judge(x.flatten(0, 1)).unflatten(0, (n, width))
+        merit = torch.where(total.isfinite(), merit, -torch.inf)
+    else:
+        merit = total / real(x).sum(2).clamp_min(1) ** penalty
+    return x[torch.arange(n, device=y.device), merit.argmax(1)]

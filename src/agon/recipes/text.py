@@ -1,0 +1,76 @@
+"""Recipes for text. Sizes are for two processor cores; where a paper's differ, the reason says so."""
+
+from __future__ import annotations
+
+from agon.errors import InputError
+from agon.game import Game
+from agon.games.likelihood import Likelihood
+from agon.games.scratchgan import ScratchGAN
+from agon.networks.text.recurrent import Recurrent, RecurrentCritic
+from agon.optim import Adam, Average
+from agon.recipes import Recipe, Situation, Suggestion
+from agon.schedule import Cosine
+from agon.spaces import Tokens
+
+METRICS: tuple[str, ...] = ()
+EPOCHS = 30  # of the likelihood baseline, at most
+LEAST_ROUNDS = 200
+
+
+def _space(situation: Situation, name: str) -> Tokens:
+    if not isinstance(situation.space, Tokens):
+        raise InputError(
+            f"recipe '{name}' makes sentences, and the data are {situation.space.describe()}; give text (.txt, .jsonl, .csv, or the embedded "
+            "'sentences'), or take another recipe."
+        )
+    return situation.space
+
+
+def _suggest(
+    situation: Situation, game: Game, batch: int, epochs: float, reasons: dict[str, str] | None = None
+) -> Suggestion:  # fmt: skip
+    """A game for so many epochs, with the rounds and the batch asked for if they were."""
+    reasons = dict(reasons or {})
+    size = situation.batch or batch
+    rounds = situation.rounds or max(LEAST_ROUNDS, round(epochs * situation.count / size))
+    reasons["batch"] = "asked for" if situation.batch else f"{size}: sentences a round"
+    reasons["rounds"] = (
+        "asked for"
+        if situation.rounds
+        else f"{rounds:,}: {rounds * size / situation.count:.3g} times through {situation.count:,} sentences"
+    )
+    return Suggestion(game=game, rounds=rounds, batch=size, metrics=METRICS, reasons=reasons)
+
+
+def _small(situation: Situation) -> Recurrent:
+    return Recurrent(width=256, embed=128, dropout=0.3, tied=True)
+
+
+def likelihood(situation: Situation) -> Suggestion:
+    """Next-token prediction, the baseline that no text GAN may be shown without (arXiv:1811.02549)."""
+    _space(situation, "likelihood")
+    batch = situation.batch or 64
+    epochs = EPOCHS if situation.rounds is None else situation.rounds * batch / situation.count
+    span = epochs * situation.count
+    adam = Adam(lr=Cosine(start=3e-3, end=1e-4, span=span), betas=(0.9, 0.999), clip=5.0)
+    game = Likelihood(net=_small(situation), optim={"G": adam}, ema={"G": Average(half_life=5_000)})
+    return _suggest(
+        situation,
+        game,
+        64,
+        EPOCHS,
+        {"net": "rnn: one LSTM of 256, tied embeddings"},
+    )
+
+
+def scratchgan(situation: Situation) -> Suggestion:
+    """REINFORCE with a reward a token, no pre-training (arXiv:1905.09922); its networks narrower, its batch smaller."""
+    _space(situation, "scratchgan")
+    game = ScratchGAN(net=Recurrent(width=256, embed=128, tied=True), judge_net=RecurrentCritic(width=256))
+    return _suggest(situation, game, 64, 200, {"batch": "64: the paper's is 512"})
+
+
+RECIPES = (
+    Recipe(name="likelihood", title="Next-token prediction, the baseline of text", paper="arXiv:1811.02549", build=likelihood),
+    Recipe(name="scratchgan", title="ScratchGAN: REINFORCE for every token, from scratch", paper="arXiv:1905.09922", build=scratchgan),
+)

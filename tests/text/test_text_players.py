@@ -1,0 +1,154 @@
+"""Players of sentences: cached speech equals teacher forcing, probabilities are those of the logits, padding reaches nobody."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from agon.decoding import Choice, beam, choose, cut, log_probs, speak
+from agon.errors import InputError
+from agon.layers.tokens import before
+from agon.networks.text.conv import ConvCritic
+from agon.networks.text.recurrent import Recurrent, RecurrentCritic
+from agon.networks.text.transformer import Transformer, TransformerCritic
+from agon.spaces import Tokens
+from agon.spaces.tokens import END, PAD, real
+
+PLAIN = Tokens(length=7, vocabulary=12)
+CLASSES = Tokens(length=7, vocabulary=12, classes=("a", "b"))
+FULL = Tokens(length=5, vocabulary=9, ends=False)
+PAIRS = Tokens(length=7, vocabulary=12, source=Tokens(length=4, vocabulary=6))
+SPACES = {"plain": PLAIN, "classes": CLASSES, "no ends": FULL, "pairs": PAIRS}
+RNN = Recurrent(width=8, embed=6)
+SPEAKERS = {
+    "lstm": RNN, "gru, deep, tied": replace(RNN, cell="gru", layers=2, tied=True), "transformer": Transformer(width=8, heads=2, dropout=0.0),
+}  # fmt: skip
+CRITICS = {
+    "rnn": RecurrentCritic(width=8, embed=6, dropout=0.0), "cnn": ConvCritic(embed=6, filters=4, widths=(1, 2, 3), dropout=0.0),
+    "transformer": TransformerCritic(width=8, heads=2, dropout=0.0),
+}  # fmt: skip
+
+
+def given(space: Tokens, n: int) -> Tensor | None:
+    if space.classes:
+        return torch.arange(n) % 2
+    return space.source.arbitrary(torch.rand(n, space.source.length)).long() if space.source else None
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("net", SPEAKERS)
+def test_cached_speech_is_teacher_forcing(net: str, space: str) -> None:
+    where = SPACES[space]
+    if where.source and not getattr(SPEAKERS[net], "takes_source", False):
+        pytest.skip("this speaker takes no source")
+    module = SPEAKERS[net].speaker(where).eval()
+    x, y = where.arbitrary(torch.rand(6, where.length)).long(), given(where, 6)
+    logits = module(x, y)
+    state, last = module.begin(6, y), torch.zeros(6, dtype=torch.int64)
+    for t in range(where.length):
+        h, state = module.step(module.embed(last), state)
+        torch.testing.assert_close(module.read(h), logits[:, t], atol=1e-4, rtol=1e-4)
+        last = x[:, t]
+    told = torch.where(real(x), logits.log_softmax(2).gather(2, x[..., None])[..., 0], 0.0)
+    torch.testing.assert_close(log_probs(module, x, y), told, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("net", SPEAKERS)
+def test_what_cannot_be_said_is_not(net: str) -> None:
+    said = speak(SPEAKERS[net].speaker(FULL).eval(), torch.rand(200, 5))
+    assert said.min() >= 3
+    said = speak(SPEAKERS[net].speaker(PLAIN).eval(), torch.rand(200, 7))
+    ended = (said == END).cumsum(1) > 0
+    after = ended & (said != END)
+    assert (said[after] == PAD).all() and (said[~ended] != PAD).all() and ((said == END).sum(1) <= 1).all()
+
+
+def test_speech_has_the_speakers_distribution() -> None:
+    module = RNN.speaker(Tokens(length=2, vocabulary=6)).eval()
+    said = speak(module, torch.rand(20_000, 2))
+    chance = module(torch.zeros(1, 2, dtype=torch.int64))[0, 0].softmax(0)
+    shares = torch.bincount(said[:, 0], minlength=6) / len(said)
+    assert (shares - chance).abs().max() < 0.015  # four standard errors at worst
+
+
+def test_begun_sentences_go_on() -> None:
+    begun = torch.tensor([[5, 6], [7, PAD]]).repeat(20, 1)
+    said = speak(RNN.speaker(PLAIN).eval(), torch.rand(40, 7), begun=begun)
+    assert (said[::2, :2] == torch.tensor([5, 6])).all() and (said[1::2, 0] == 7).all()
+
+
+@pytest.mark.parametrize("each", [False, True])
+@pytest.mark.parametrize("net", CRITICS)
+def test_padding_reaches_no_critic(net: str, each: bool) -> None:
+    if net == "cnn" and each:
+        with pytest.raises(InputError, match="whole sentences"):
+            CRITICS[net].critic(PLAIN, each=True)
+        return
+    module = CRITICS[net].critic(PLAIN, each=each).eval()
+    x = PLAIN.arbitrary(torch.rand(8, 7)).long()
+    e = module.embed(x)
+    spoilt = torch.where(real(x)[..., None], e, 100.0)
+    one, other = module.judge(e, real(x), None), module.judge(spoilt, real(x), None)
+    there = real(x) if each else torch.ones(8, dtype=torch.bool)
+    torch.testing.assert_close(one[there], other[there])
+    assert one.shape == (x.shape if each else x.shape[:1])
+
+
+@pytest.mark.parametrize("net", ["rnn", "transformer"])
+def test_judges_of_tokens_do_not_look_ahead(net: str) -> None:
+    module = CRITICS[net].critic(PLAIN, each=True).eval()
+    x = torch.full((1, 7), 5)
+    later = x.clone()
+    later[0, 4] = 8
+    one, other = module(x), module(later)
+    torch.testing.assert_close(one[:, :4], other[:, :4])
+    assert not torch.allclose(one[:, 4:], other[:, 4:])
+
+
+@pytest.mark.parametrize("net", CRITICS)
+def test_soft_tokens_are_whole_ones_at_their_corners(net: str) -> None:
+    module = CRITICS[net].critic(CLASSES).eval()
+    x, y = CLASSES.arbitrary(torch.rand(5, 7)).long(), torch.arange(5) % 2
+    soft = torch.nn.functional.one_hot(x, 12).float()
+    torch.testing.assert_close(module(x, y), module(soft, y, real(x)))
+    with pytest.raises(ValueError, match="mask"):
+        module(soft, y)
+
+
+def test_choices() -> None:
+    logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).log_softmax(1)
+    noise = torch.linspace(0, 0.9999, 1000)
+    many = logits.expand(1000, -1)
+    assert set(choose(many, noise, Choice(top_k=2)).tolist()) == {0, 1}
+    assert set(choose(many, noise, Choice(top_p=0.5)).tolist()) == {0}  # .644 alone is more than a half
+    assert set(choose(many, noise, Choice(top_p=0.7)).tolist()) == {0, 1}
+    assert set(choose(many, noise, Choice(temperature=0)).tolist()) == {0}
+    torch.testing.assert_close(cut(logits, Choice(temperature=0.5))[0], (2 * logits[0]).softmax(0))
+    for wrong in ({"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}):
+        with pytest.raises(InputError, match="expected temperature"):
+            Choice(**wrong)
+
+
+def test_a_wide_beam_finds_the_likeliest() -> None:
+    where = Tokens(length=3, vocabulary=5, source=Tokens(length=3, vocabulary=5))
+    module = Transformer(width=8, heads=2, dropout=0.0).speaker(where).eval()
+    y = where.source.arbitrary(torch.rand(4, 3)).long()
+    every = torch.cartesian_prod(*[torch.arange(5)] * 3)
+    every = torch.unique(torch.where(((every == END).cumsum(1) - (every == END).long()) > 0, PAD, every), dim=0)
+    every = every[((every != PAD) | ((every == END).cumsum(1) > 0)).all(1)]
+    for k in range(4):
+        chance = log_probs(module, every, y[k : k + 1].expand(len(every), -1)).sum(1)
+        found = beam(module, 3, y[k : k + 1], width=100, penalty=0.0)
+        assert torch.equal(found[0], every[chance.argmax()])
+
+
+def test_before() -> None:
+    assert before(torch.tensor([[3, 4, 1]])).tolist() == [[PAD, 3, 4]]
