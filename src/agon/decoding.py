@@ -47,7 +47,7 @@ def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
 
 def cut(logits: Tensor, choice: Choice) -> Tensor:
     """The probabilities [n, V] that a choice leaves of logits [n, V]; they need not sum to 1."""
-    chance = (logits.float() / choice.temperature).softmax(1)
+    chance = (logits if choice.temperature == 1 else logits / choice.temperature).float().softmax(1)
     if 0 < choice.top_k < chance.shape[1]:
         least = chance.topk(choice.top_k, dim=1).values[:, -1:]
         chance = torch.where(chance >= least, chance, 0.0)
@@ -62,10 +62,10 @@ def cut(logits: Tensor, choice: Choice) -> Tensor:
 def _at(chance: Tensor, noise: Tensor) -> Tensor:
     """Where the distribution function of `chance` [n, V] reaches the noise [n]."""
     reach = chance.cumsum(1)
-    place = torch.searchsorted(reach, (noise * reach[:, -1])[:, None], right=True)[:, 0]
-    # Rounding may put the noise on the last number itself: the last token that can be said, then.
-    last = (reach < reach[:, -1:]).sum(1)
-    return torch.minimum(place, last)
+    whole = reach[:, -1]
+    # Below the whole even where rounding would reach it: what is found is then a token that can be said.
+    level = torch.minimum(noise * whole, torch.nextafter(whole, torch.zeros_like(whole)))
+    return torch.searchsorted(reach, level[:, None], right=True)[:, 0]
 
 
 def select(state: Any, rows: Tensor) -> Any:
