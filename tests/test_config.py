@@ -10,12 +10,12 @@ from agon.games.r3gan import R3GAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam
-from agon.schedule import Cosine, Warmup
+from agon.schedule import Cosine, Exponential, Warmup
 
 
 def test_round_trip_keeps_nested_choices() -> None:
     adam = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=100), span=10), betas=(0.0, Cosine(start=0.9, end=0.99, span=100)))
-    game = R3GAN(net=R3Paper(widths=(8, 8)), optim={"G": adam, "D": Adam(lr=1e-3)}, gamma=Cosine(start=1, end=0.1, span=5))
+    game = R3GAN(net=R3Paper(widths=(8, 8)), optim={"G": adam, "D": Adam(lr=1e-3)}, gamma=Exponential(start=1, end=0.1, span=5))
     assert decode(R3GAN, encode(game)) == game
     assert isinstance(decode(R3GAN, encode(R3GAN(net=R3Lean()))).net, R3Lean)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agon.errors import InputError
     from agon.game import Batch, Clock, Game, Players, Turn, lazily
     from agon.optim import SGD, Adam, Average, RMSprop
-    from agon.schedule import Cosine, Linear, Warmup
+    from agon.schedule import Cosine, Exponential, Linear, Warmup
     from agon.trained import Trained, fit, load
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Game": "game", "Turn": "game", "lazily": "game", "Players": "game", "Batch": "game", "Clock": "game",
     "Adam": "optim", "RMSprop": "optim", "SGD": "optim", "Average": "optim",
-    "Cosine": "schedule", "Linear": "schedule", "Warmup": "schedule",
+    "Cosine": "schedule", "Exponential": "schedule", "Linear": "schedule", "Warmup": "schedule",
     "fit": "trained", "load": "trained", "Trained": "trained", "Data": "data", "InputError": "errors",
 }  # fmt: skip
 
@@ -35,6 +35,7 @@ __all__ = [
     "Clock",
     "Cosine",
     "Data",
+    "Exponential",
     "Game",
     "InputError",
     "Linear",

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Union
 
+from agon.errors import InputError
+
 
 @dataclass(frozen=True)
 class Clock:
@@ -48,10 +50,28 @@ class Cosine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exponential:
+    """From `start` to `end`, both positive, by an equal factor for equal numbers of samples over `span`, then flat (RelGAN's temperature)."""
+
+    start: float
+    end: float
+    span: float
+    kind: Literal["exponential"] = "exponential"
+
+    def __post_init__(self) -> None:
+        if self.start <= 0 or self.end <= 0:
+            raise InputError(f"exponential from {self.start} to {self.end}; expected positive numbers. Take 'linear' to reach 0.")
+
+    def __call__(self, clock: Clock) -> float:
+        done = min(clock.seen / self.span, 1.0) if self.span > 0 else 1.0
+        return self.start * (self.end / self.start) ** done
+
+
+@dataclass(frozen=True, kw_only=True)
 class Warmup:
     """A line from 0 up to `then` over `span` samples; afterwards `then` itself."""
 
-    then: float | Linear | Cosine
+    then: float | Linear | Cosine | Exponential
     span: float
     kind: Literal["warmup"] = "warmup"
 
@@ -60,8 +80,8 @@ class Warmup:
         return rise * at(self.then, clock)
 
 
-Schedule = Union[Linear, Cosine, Warmup]
-Value = Union[float, Linear, Cosine, Warmup]
+Schedule = Union[Linear, Cosine, Exponential, Warmup]
+Value = Union[float, Linear, Cosine, Exponential, Warmup]
 
 
 def at(value: Value, clock: Clock) -> float:

@@ -15,7 +15,7 @@ from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Batch, Clock, Dice, Game, Players, Turn, lazily, mix
 from agon.optim import SGD, Adam, Average, advance, build
-from agon.schedule import Cosine, Linear, Warmup, at
+from agon.schedule import Cosine, Exponential, Linear, Warmup, at
 from agon.spaces import Vector
 from agon.testing import random_batch
 
@@ -215,6 +215,10 @@ def test_schedules() -> None:
     assert at(Cosine(start=1.0, end=0.0, span=100), half) == pytest.approx(0.5)
     assert at(Cosine(start=1.0, end=0.2, span=100), Clock(0, 10**9)) == pytest.approx(0.2)
     assert at(Warmup(then=Cosine(start=1.0, end=0.0, span=100), span=100), half) == pytest.approx(0.25)
+    rising = Exponential(start=1.0, end=100.0, span=100)
+    assert [at(rising, Clock(0, seen)) for seen in (0, 50, 100, 10**9)] == pytest.approx([1, 10, 100, 100])
+    with pytest.raises(InputError, match="expected positive numbers"):
+        Exponential(start=1.0, end=0.0, span=100)
     assert at(0.3, half) == 0.3
 
 
