@@ -101,7 +101,7 @@ def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None) -> Tensor:
     longest = max(1, int(mask.any(0).sum()))
     said, there = x[:, :longest], mask[:, :longest]
     h = speaker.hidden(speaker.embed(before(said)), y)
-    each = -F.cross_entropy(speaker.read(h[there]).float(), said[there], reduction="none")
+    each = speaker.read.score(h[there], said[there])
     whole = torch.zeros(there.shape, dtype=each.dtype, device=x.device).masked_scatter(there, each)
     return F.pad(whole, (0, x.shape[1] - longest))
 

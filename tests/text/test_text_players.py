@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from agon.decoding import Choice, beam, choose, cut, log_probs, speak
 from agon.errors import InputError
-from agon.layers.tokens import before
+from agon.layers.tokens import Read, Score, TokenTable, before
 from agon.networks.text.conv import ConvCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.text.transformer import Transformer, TransformerCritic
@@ -148,6 +149,26 @@ def test_a_wide_beam_finds_the_likeliest() -> None:
         chance = log_probs(module, every, y[k : k + 1].expand(len(every), -1)).sum(1)
         found = beam(module, 3, y[k : k + 1], width=100, penalty=0.0)
         assert torch.equal(found[0], every[chance.argmax()])
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_score_is_log_softmax(tied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def small(count: int, width: int, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+        return ((slice(k, min(k + 3, count)), like.new_empty(min(3, count - k), width)) for k in range(0, count, 3))
+
+    monkeypatch.setattr("agon.layers.tokens._blocks", small)
+    h, weight, bias = (torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in ((8, 5), (12, 5), (12,)))
+    tokens = torch.randint(12, (8,))
+    assert torch.autograd.gradcheck(lambda *given: Score.apply(*given, tokens), (h, weight, bias))
+    table = TokenTable(PLAIN, 6)
+    read = Read(PLAIN, 5, table=table if tied else None)
+    features, slopes = torch.randn(8, 5), torch.randn(8)
+    found = []
+    for score in (read.score(features, tokens + 0), read(features).log_softmax(1).gather(1, tokens[:, None])[:, 0]):
+        torch.testing.assert_close(found[0][0] if found else score, score)
+        found.append((score, torch.autograd.grad((score * slopes).sum(), list(read.parameters()))))
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_before() -> None:

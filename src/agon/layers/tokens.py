@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -46,6 +49,59 @@ class Read(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         h = h if self.bridge is None else self.bridge(h)
         return F.linear(h, self.weight.to(h.dtype), (self.bias + self.ban).to(h.dtype))
+
+    def score(self, h: Tensor, tokens: Tensor) -> Tensor:
+        """log softmax at tokens int64 [m] of features [m, d]: float32 [m]. The logits of all are never there at once."""
+        h = h if self.bridge is None else self.bridge(h)
+        return Score.apply(h.float(), self.weight.float(), (self.bias + self.ban).float(), tokens)  # type: ignore[no-any-return]
+
+
+class Score(torch.autograd.Function):
+    """(h [m, d], W [V, d], b [V], tokens [m]) → log softmax(W h + b) at the tokens [m], in blocks that stay in a processor's cache.
+
+    Only the normalisers are kept; backward makes the logits again, which costs one product more and saves every pass of memory over [m, V].
+    """
+
+    @staticmethod
+    def forward(context: Any, h: Tensor, weight: Tensor, bias: Tensor, tokens: Tensor) -> Tensor:
+        level, said = h.new_empty(len(h)), h.new_empty(len(h))
+        one = h.new_ones(len(h), 1)
+        # The bias is one column more of the weights, and in backward the normaliser another: products are cheaper than passes over [m, V].
+        features, table = torch.cat([h, one], 1), torch.cat([weight, bias[:, None]], 1).T.contiguous()
+        for part, room in _blocks(len(h), len(weight), h):
+            logits = torch.mm(features[part], table, out=room)
+            said[part] = logits.gather(1, tokens[part, None])[:, 0]
+            most = logits.amax(1, keepdim=True)
+            level[part] = logits.sub_(most).exp_().sum(1).log_().add_(most[:, 0])
+        context.save_for_backward(h, weight, bias, tokens, level)
+        return said - level
+
+    @staticmethod
+    def backward(context: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        h, weight, bias, tokens, level = context.saved_tensors
+        slope = slopes[0][:, None]
+        to_h, to_table = torch.empty_like(h), weight.new_zeros(len(weight), weight.shape[1] + 1)
+        one = h.new_ones(len(h), 1)
+        features, table = (
+            torch.cat([h, one, -level[:, None]], 1),
+            torch.cat([weight, bias[:, None], torch.ones_like(bias)[:, None]], 1).T.contiguous(),
+        )
+        sloped = slope * features[:, :-1]
+        for part, room in _blocks(len(h), len(weight), h):
+            shares = torch.mm(features[part], table, out=room).exp_()
+            torch.mm(shares, weight, out=to_h[part])
+            to_table.addmm_(shares.T, sloped[part], alpha=-1)
+        to_h = slope * (weight[tokens] - to_h)
+        to_table.index_add_(0, tokens, sloped)
+        return to_h, to_table[:, :-1], to_table[:, -1], None
+
+
+def _blocks(count: int, width: int, like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Slices of rows, and room for `width` numbers a row: about 1 MB on a processor, 256 MB on others."""
+    size = max(8, 2 ** (18 if like.device.type == "cpu" else 26) // width)
+    room = like.new_empty(min(size, count), width)
+    for low in range(0, count, size):
+        yield slice(low, min(low + size, count)), room[: min(size, count - low)]
 
 
 def before(tokens: Tensor) -> Tensor:

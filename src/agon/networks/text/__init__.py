@@ -10,7 +10,8 @@ Its module has
     length                              L, how long sentences can be
     embed(tokens [...])                 vectors [..., e] of int64 tokens; of soft ones float [..., V] the mixture
     hidden(told [n, L, e], y)           features [n, L, d], those at t from told[:, : t + 1] alone; told[:, 0] is the embedding of PAD, the start
-    read(h [..., d])                    logits [..., V]; what can never be said has NEVER (`layers.tokens`)
+    read(h [..., d])                    logits [..., V]; what can never be said has NEVER; read.score(h [m, d], tokens [m]) is the log softmax at
+                                        these tokens [m], without keeping the logits (`layers.tokens.Read`)
     begin(n, y)                         the state before the first token: nested tuples and lists of tensors whose first dimension is n
     step(told [n, e], state)            (features [n, d], the next state); a state is never changed in place
     forward(tokens [n, L], y)           logits [n, L, V], those at t from the tokens before t alone
