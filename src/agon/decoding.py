@@ -19,6 +19,8 @@ from agon.errors import InputError
 from agon.layers.tokens import before
 from agon.spaces.tokens import END, PAD, real
 
+BLOCK = 64  # tokens that are summed up before one of them is looked for
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -39,15 +41,16 @@ class Choice:
 
 
 def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
-    """Tokens int64 [n] from logits [n, V] at uniform noise [n]."""
+    """Tokens int64 [n] from logits [n, V], which are overwritten, at uniform noise [n]."""
     if choice.temperature == 0:
         return logits.argmax(1)
     return _at(cut(logits, choice), noise)
 
 
 def cut(logits: Tensor, choice: Choice) -> Tensor:
-    """The probabilities [n, V] that a choice leaves of logits [n, V]; they need not sum to 1."""
-    chance = (logits if choice.temperature == 1 else logits / choice.temperature).float().softmax(1)
+    """What a choice leaves of the probabilities of logits [n, V]: [n, V], the likeliest having 1. The logits are overwritten."""
+    chance = logits.float()
+    chance = chance.sub_(chance.amax(1, keepdim=True)).mul_(1 / choice.temperature).exp_()
     if 0 < choice.top_k < chance.shape[1]:
         least = chance.topk(choice.top_k, dim=1).values[:, -1:]
         chance = torch.where(chance >= least, chance, 0.0)
@@ -60,12 +63,26 @@ def cut(logits: Tensor, choice: Choice) -> Tensor:
 
 
 def _at(chance: Tensor, noise: Tensor) -> Tensor:
-    """Where the distribution function of `chance` [n, V] reaches the noise [n]."""
-    reach = chance.cumsum(1)
-    whole = reach[:, -1]
-    # Below the whole even where rounding would reach it: what is found is then a token that can be said.
-    level = torch.minimum(noise * whole, torch.nextafter(whole, torch.zeros_like(whole)))
-    return torch.searchsorted(reach, level[:, None], right=True)[:, 0]
+    """Where the distribution function of `chance` [n, V] reaches the noise [n]: int64 [n]."""
+    # In two steps, first among blocks: the sum of a block is quicker than running sums over all of it.
+    size = chance.shape[1]
+    even = size // BLOCK * BLOCK
+    sums = chance[:, :even].unflatten(1, (-1, BLOCK)).sum(2)
+    if even < size:
+        sums = torch.cat([sums, chance[:, even:].sum(1, keepdim=True)], 1)
+    block, rest = _reached(sums, noise * sums.sum(1))
+    places = block[:, None] * BLOCK + torch.arange(BLOCK, device=chance.device)
+    inside = torch.where(places < size, chance.gather(1, places.clamp_max(size - 1)), 0.0)
+    return block * BLOCK + _reached(inside, rest)[0]
+
+
+def _reached(parts: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """The part of each row of `parts` [n, k] in which their running sum passes the level [n], and what is left of the level there."""
+    reach = parts.cumsum(1)
+    # Kept below the whole, which rounding might reach: the part found is then never an empty one.
+    level = torch.minimum(level, torch.nextafter(reach[:, -1], torch.zeros_like(level)))[:, None]
+    found = torch.searchsorted(reach, level, right=True)
+    return found[:, 0], (level - (reach - parts).gather(1, found))[:, 0].clamp_min(0)
 
 
 def select(state: Any, rows: Tensor) -> Any:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agon.decoding import Choice, beam, choose, cut, log_probs, speak
+from agon.decoding import Choice, _at, beam, choose, cut, log_probs, speak
 from agon.errors import InputError
 from agon.layers.tokens import Read, Score, TokenTable, before
 from agon.networks.text.conv import ConvCritic
@@ -80,6 +80,18 @@ def test_speech_has_the_speakers_distribution() -> None:
     assert (shares - chance).abs().max() < 0.015  # four standard errors at worst
 
 
+@pytest.mark.parametrize("size", [5, 64, 100, 128, 200])
+def test_every_token_has_its_share_of_the_noise(size: int) -> None:
+    chance = torch.rand(1, size) * (torch.rand(1, size) > 0.3)
+    noise = torch.linspace(0, 1, 20_001)[:-1]
+    said = _at(chance.expand(len(noise), -1), noise)
+    shares = torch.bincount(said, minlength=size) / len(noise)
+    torch.testing.assert_close(shares, chance[0] / chance.sum(), atol=2e-4, rtol=0)
+    assert (said.diff() >= 0).all()
+    edge = _at(chance, torch.ones(1))  # what uniform noise never is, but a product of it may round to
+    assert chance[0, edge] > 0
+
+
 def test_begun_sentences_go_on() -> None:
     begun = torch.tensor([[5, 6], [7, PAD]]).repeat(20, 1)
     said = speak(RNN.speaker(PLAIN).eval(), torch.rand(40, 7), begun=begun)
@@ -127,12 +139,13 @@ def test_soft_tokens_are_whole_ones_at_their_corners(net: str) -> None:
 def test_choices() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]]).log_softmax(1)
     noise = torch.linspace(0, 0.9999, 1000)
-    many = logits.expand(1000, -1)
-    assert set(choose(many, noise, Choice(top_k=2)).tolist()) == {0, 1}
-    assert set(choose(many, noise, Choice(top_p=0.5)).tolist()) == {0}  # .644 alone is more than a half
-    assert set(choose(many, noise, Choice(top_p=0.7)).tolist()) == {0, 1}
-    assert set(choose(many, noise, Choice(temperature=0)).tolist()) == {0}
-    torch.testing.assert_close(cut(logits, Choice(temperature=0.5))[0], (2 * logits[0]).softmax(0))
+    many = logits.expand(1000, -1).contiguous()
+    assert set(choose(many.clone(), noise, Choice(top_k=2)).tolist()) == {0, 1}
+    assert set(choose(many.clone(), noise, Choice(top_p=0.5)).tolist()) == {0}  # .644 alone is more than a half
+    assert set(choose(many.clone(), noise, Choice(top_p=0.7)).tolist()) == {0, 1}
+    assert set(choose(many.clone(), noise, Choice(temperature=0)).tolist()) == {0}
+    left = cut(logits.clone(), Choice(temperature=0.5))[0]
+    torch.testing.assert_close(left / left.sum(), (2 * logits[0]).softmax(0))
     for wrong in ({"temperature": -1}, {"top_p": 0}, {"top_p": 1.1}, {"top_k": -1}):
         with pytest.raises(InputError, match="expected temperature"):
             Choice(**wrong)
