@@ -1,6 +1,6 @@
-"""What samples can be asked to be: classes, tags, numbers or captions, drawn as the training set has them or named by a person in own units.
+"""What samples can be asked to be: classes, tags, numbers, captions or sources, drawn as the training set has them or named by a person in own units.
 
-A run keeps up to 1,024 rows of its training set's tags, numbers or captions (conditions.json; of classes, shares in run.json). So scores draw
+A run keeps up to 1,024 rows of its training set's tags, numbers, captions or sources (conditions.json; of classes, shares in run.json). So scores draw
 from the joint distribution of the data, and sampling needs no data. What a wish leaves open is taken from the rows nearest to it.
 """
 
@@ -21,9 +21,10 @@ from agon.game import mix
 from agon.records import atomic_write
 from agon.sampling import class_id, labels_for
 from agon.spaces import Space
+from agon.spaces.tokens import SPECIAL, UNKNOWN
 
 FILE = "conditions.json"
-ROWS = 1024  # rows of tags, numbers or captions kept of a training set
+ROWS = 1024  # rows of tags, numbers, captions or sources kept of a training set
 NEAREST = 32  # rows an open wish is filled from
 
 Tags = str | Sequence[str] | Mapping[str, bool]
@@ -32,8 +33,8 @@ Numbers = Mapping[str, "float | tuple[float, float]"]
 
 @dataclass(frozen=True)
 class Conditions:
-    """The conditions of a run. rows: as players see them, float32 [m, k] (numbers less `mean`, by `sd`) or captions int64 [m, L]; share: of
-    each class. The vocabulary of captions is the space's."""
+    """The conditions of a run. rows: as players see them, float32 [m, k] (numbers less `mean`, by `sd`), captions or sources int64 [m, L]; share:
+    of each class. The vocabulary of captions and the tokeniser of sources are the space's."""
 
     space: Space
     share: tuple[float, ...] | None = None
@@ -49,7 +50,8 @@ class Conditions:
         if space.classes:
             counts = torch.bincount(y, minlength=space.num_classes)
             return cls(space, share=tuple((counts / counts.sum()).tolist()))
-        return cls(space, rows=some_rows(y), mean=tuple(labels.get("mean", ())), sd=tuple(labels.get("sd", ())))
+        rows = some_rows(y)
+        return cls(space, rows=rows.long() if space.source else rows, mean=tuple(labels.get("mean", ())), sd=tuple(labels.get("sd", ())))
 
     @classmethod
     def read(cls, directory: RunDirectory, content: Mapping[str, Any], space: Space) -> Conditions:
@@ -60,6 +62,8 @@ class Conditions:
         kept = directory.read(FILE)
         try:
             made = cls(space, mean=tuple(map(float, kept.get("mean") or ())), sd=tuple(map(float, kept.get("sd") or ())))
+            if space.source:
+                return cls(space, rows=_sources(space, kept["rows"]))
             if space.words:
                 return cls(space, rows=torch.stack([encode(str(text), space.words, _length(space)) for text in kept["rows"]]))
             rows = torch.tensor(kept["rows"], dtype=torch.float64).reshape(-1, space.condition_dim)
@@ -74,7 +78,9 @@ class Conditions:
         space = self.space
         head: dict[str, Any]
         told: list[Any]
-        if space.words:
+        if space.source:
+            head, told = {"kind": "sources"}, _told(space, self.rows)
+        elif space.words:
             head, told = {"kind": "captions", "words": len(space.words)}, [decode(row, space.words) for row in self.rows.tolist()]
         else:
             head = {
@@ -135,9 +141,12 @@ class Conditions:
         if numbers is not None:
             return self._numbers(n, seed, numbers)
         if text is not None:
-            words, texts = self._is("text", self.space.words, text), [text] * n if isinstance(text, str) else list(text)
+            texts = [text] * n if isinstance(text, str) else list(text)
             if len(texts) != n:
                 raise InputError(f"{len(texts)} texts were given for {n} samples; expected one text, or one a sample.")
+            if self.space.source:
+                return _sources(self.space, texts)
+            words = self._is("text", self.space.words, text)
             return torch.stack([encode(one, words, _length(self.space)) for one in texts])
         return self.draw(n, seed=seed)
 
@@ -198,6 +207,8 @@ class Conditions:
             return f"Use --tags, such as --tags {self.space.tags[0]}."
         if self.space.numbers:
             return f"Use --numbers, such as --numbers {self.space.numbers[0]}={self.mean[0]:.3g}."
+        if self.space.source:
+            return f'Use --text, such as --text "{self.caption(self.rows[0]) if len(self.rows) else "A sentence."}".'
         if self.space.words:
             return f'Use --text, such as --text "{self.caption(self.rows[0]) if len(self.rows) else self.space.words[0]}".'
         return "Sample without it, or train on labelled data."
@@ -214,6 +225,8 @@ class Conditions:
         if self.space.classes:
             return f"{self.space.num_classes} classes"
         names = self.space.tags or self.space.numbers
+        if self.space.source:
+            return f"sources ({self.space.source.describe()})"
         if self.space.words:
             return f"captions ({len(self.space.words)} words: {_listing(self.space.words)})"
         if not names:
@@ -226,6 +239,8 @@ class Conditions:
             return self.space.classes[int(y)]
         if self.space.tags:
             return " + ".join(name for name, value in zip(self.space.tags, y.tolist(), strict=True) if value > 0.5) or "no tag"
+        if self.space.source:
+            return str(self.space.source.decode(y[None])[0])
         if self.space.words:
             return decode(y.tolist(), self.space.words)
         own = self._plain(y[None])[0].tolist()
@@ -244,6 +259,9 @@ class Conditions:
         if not len(self.rows):
             n, columns = (16, 4) if clips else (64, 8)
             return n, columns, self.draw(n), []
+        if self.space.source:
+            chosen = self.rows[torch.linspace(0, len(self.rows) - 1, min(32, len(self.rows))).round().long()]
+            return len(chosen), 1, chosen, []
         if self.space.words:
             kinds = torch.unique(self.rows, dim=0)
             chosen = kinds[torch.linspace(0, len(kinds) - 1, min(8, len(kinds))).round().long()]
@@ -275,7 +293,7 @@ def nearest_rows(y: Tensor, wanted: Tensor) -> Tensor:
             of_class = (y == one).nonzero().flatten()
             found.append(int(of_class[nth % len(of_class)]) if len(of_class) else 0)
         else:
-            apart = (y - one).square().sum(1) if y.is_floating_point() else (y != one).sum(1)  # of captions: words that differ
+            apart = (y - one).square().sum(1) if y.is_floating_point() else (y != one).sum(1)  # of captions and sources: words that differ
             found.append(int(apart.argsort(stable=True)[nth % len(y)]))
     return torch.tensor(found)
 
@@ -312,6 +330,24 @@ def read_numbers(text: str) -> dict[str, float | tuple[float, float]]:
             raise InputError(f"--numbers got '{part}'; expected name=value or name=from:to, such as age=30 or age=20:60.")
         wishes[name.strip()] = ends[0] if len(ends) == 1 else (ends[0], ends[1])
     return wishes
+
+
+def _sources(space: Space, texts: Sequence[str | Sequence[int]]) -> Tensor:
+    """Texts, or rows of tokens where they have no text, as sources int64 [n, L], those that are too long cut. Raises InputError for an empty one."""
+    given = list(texts)
+    if given and not isinstance(given[0], str):
+        return torch.tensor(given, dtype=torch.int64)
+    y, lengths = space.source.whole([" ".join(str(text).split()) for text in given])
+    if 0 in lengths:
+        raise InputError("the text to make something from is empty; expected a sentence.")
+    return y
+
+
+def _told(space: Space, rows: Tensor) -> list[Any]:
+    """Sources as text that reads back as the same tokens: an unknown word is a sign that no vocabulary knows."""
+    if not space.source.tokenizer:
+        return rows.tolist()
+    return [text.replace(SPECIAL[UNKNOWN], "�") for text in space.source.decode(rows)]
 
 
 def _length(space: Space) -> int:

@@ -161,23 +161,29 @@ class Scene:
         space, train = self.space, self.data_set.train
         conditions = Conditions.of(space, train.y, self.data_set.card.get("labels", {}))
         n, columns, labels, _ = conditions.gallery()
-        if space.gallery is not None:
+        if space.source is not None:
+            # What was never trained on tells more: a source that was may be known by heart.
+            train = self.data_set.held if len(self.data_set.held) else train
+            n = min(n, len(train))
+            labels = torch.as_tensor(train.y)[torch.linspace(0, len(train) - 1, n).long()].long()
+        elif space.gallery is not None:
             n, labels = space.gallery, conditions.draw(space.gallery)
         first = firsts.frames_of(self.data_set, n, labels) if needs_first(self.run.game) else None
         x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
-        self._render(x, self.directory.picture(self.engine.clock.round), columns)
+        self._render(x, self.directory.picture(self.engine.clock.round), columns, labels)
         beside = self.directory.path / "samples" / f"real{space.suffixes[0]}"
         if not beside.exists():
             index = torch.linspace(0, len(train) - 1, min(n, len(train))).long()
             if labels is not None and train.y is not None and space.gallery is None:
                 index = nearest_rows(train.y, labels)
-            self._render(train.x[index], beside, columns)
+            self._render(train.x[index], beside, columns, labels)
 
-    def _render(self, x: Tensor, path: Path, columns: int) -> None:
-        """A grid; of clips a contact sheet, the same clips playing, and time slices of the newest; of sentences a line each."""
+    def _render(self, x: Tensor, path: Path, columns: int, labels: Tensor | None = None) -> None:
+        """A grid; of clips a contact sheet, the same clips playing, and time slices of the newest; of sentences a line each, behind their source."""
+        more: dict[str, Any] = {} if self.space.source is None or labels is None else {"source": labels}
         for target in (path.with_suffix(suffix) for suffix in self.space.suffixes):
             with atomic_path(target) as temporary:
-                picture = self.space.render(x, temporary.with_name(temporary.name + target.suffix), columns=columns)
+                picture = self.space.render(x, temporary.with_name(temporary.name + target.suffix), columns=columns, **more)
                 picture.replace(temporary)
         if isinstance(self.space, Video):
             self.space.slices(x[:SLICED], path.with_name("slices.png" if path.stem.isdigit() else f"{path.stem}-slices.png"))

@@ -176,8 +176,8 @@ def labels_for(
     """Conditions for n samples; None for an unconditional space.
 
     Classes int64 [n]: `only` this one, or drawn by the training set's `share`. Tags or numbers float32 [n, k]: drawn from `rows` of the
-    training set; without rows, each tag is on in half of the samples, and numbers are standard normal. Captions int64 [n, L] likewise; without
-    rows, words at random.
+    training set; without rows, each tag is on in half of the samples, and numbers are standard normal. Captions and sources int64 [n, L]
+    likewise; without rows, words at random.
     """
     if not space.condition_dim:
         return None
@@ -185,6 +185,8 @@ def labels_for(
         generator = torch.Generator().manual_seed(mix(seed, 7))
         if rows is not None and len(rows):
             return rows[torch.randint(len(rows), (n,), generator=generator)]
+        if space.source is not None:
+            return space.source.arbitrary(torch.rand(n, *space.source.shape, generator=generator)).long()
         if space.words:
             return torch.randint(1, len(space.words) + 1, (n, getattr(space, "caption_length", 0) or 1), generator=generator)
         noise = torch.randn(n, space.condition_dim, generator=generator)

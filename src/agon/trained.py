@@ -111,6 +111,14 @@ class Trained:
             begun = torch.tensor(ids).expand(n, -1)
         return as_drawn(self.space, draw(game, self.players, self.space, n, seed=seed, labels=y, begun=begun))
 
+    def beside(self, said: Drawn, *, seed: int = 0) -> list[str]:
+        """ "source → text" of what `say` made with this seed of sources nobody named. Raises InputError for a run without sources."""
+        if not isinstance(self.space, Tokens) or self.space.source is None:
+            raise InputError(f"this run makes {self.space.describe()}, from no source.")
+        y = self.conditions.draw(len(said), seed=seed)
+        assert y is not None
+        return self.space.beside(y, said.stored())
+
     def film(
         self, n: int = 1, *, length: int | None = None, seed: int = 0, fps: float | Fraction | None = None, first: Tensor | None = None, **wish: Any
     ) -> Iterator[Tensor]:  # fmt: skip

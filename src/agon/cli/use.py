@@ -25,7 +25,9 @@ def sample(
     per_class: Annotated[int, typer.Option(help="Samples in each row of --classes.")] = 8,
     tags: Annotated[str | None, typer.Option(help="Tags that are on: smile,hat; with ! off: smile,!hat.")] = None,
     numbers: Annotated[str | None, typer.Option(help="Numbers in their own units: age=30,height=1.7; age=20:60 walks.")] = None,
-    text: Annotated[str | None, typer.Option("--text", help='A caption, such as "a red square moving up".')] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help='A caption, such as "a red square moving up"; of a translator the sentence to translate.')
+    ] = None,
     temperature: Annotated[float | None, typer.Option(help="Of text: below 1 safer, above 1 bolder, 0 the likeliest.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Of text: choose among the k likeliest tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Of text: choose among the likeliest that make up this share.")] = None,
@@ -79,8 +81,10 @@ def sample(
             raise InputError("of text, --classes and the latent options draw nothing; leave them out.")
         spoken = trained.say(20 if n is None else n, seed=seed, **{k: v for k, v in of_text.items() if v is not None}, **asked)
         if out is None:
-            for text in spoken.texts:
-                typer.echo(text)
+            # What nobody asked for by name is shown beside what was made of it.
+            drawn_sources = trained.space.source is not None and "text" not in asked
+            for said in trained.beside(spoken, seed=seed) if drawn_sources else spoken.texts:
+                typer.echo(said)
             return
         line(
             screen(),

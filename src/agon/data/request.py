@@ -46,6 +46,8 @@ class Data:
     text: str | None = None  # column that is the text, of .jsonl, .csv and .tsv
     source: str | None = None  # column or file suffix that a text is made from, such as en
     target: str | None = None  # column or file suffix of the text that is made, such as de
+    source_length: int | None = None  # most tokens of a source; longer ones are cut
+    shared: bool | None = None  # source and target have one tokeniser; None: where most words of a target stand in its source
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
     group: str | None = (
         None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
@@ -94,6 +96,10 @@ def _check_text(data: Data) -> None:
     low, high = LENGTH_LIMITS
     if data.length is not None and not low <= data.length <= high:
         raise InputError(f"length got {data.length}; expected {low} to {high:,} tokens a sentence")
+    if data.source_length is not None and not low <= data.source_length <= high:
+        raise InputError(f"source_length got {data.source_length}; expected {low} to {high:,} tokens a source")
+    if data.target is None and (data.source_length is not None or data.shared is not None):
+        raise InputError("source_length and shared are for a text made from another; add --source en --target de, or leave them out")
     if (data.source is None) != (data.target is None):
         given, other = ("source", "target") if data.target is None else ("target", "source")
         raise InputError(f"{given} was given without {other}; a text made from another needs both, such as --source en --target de")

@@ -1,7 +1,8 @@
 """Text as a data set: from a corpus, or an embedded language, to sentences of tokens.
 
 A sentence is held out by its content, so that the same sentence is always on one side; pairs by their source. The tokeniser and the length are
-learned from the training side alone. Sentences that are longer are left out, and counted: a cut one would teach sentences without an end.
+learned from the training side alone. Sentences that are longer are left out, and counted: a cut one would teach sentences without an end. Sources
+are cut. Where most words of a text stand in its source already, as in summaries, both share one tokeniser, so that words can be copied.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from agon.spaces.tokens import UNKNOWN, Tokens, real
 Say = Callable[[str, str], None]
 LEAST = 20  # sentences
 MOST_TOKENS = 128  # of a sentence, where no length is asked for
+MOST_SOURCE = 400  # tokens of a source, where no length is asked for: what See et al. 2017 read of an article (arXiv:1704.04368)
 COVERED = 0.995  # share of the sentences that the length found holds
+ALIKE = 0.5  # share of a text's words that its source holds, from which on both share a tokeniser
 LISTED = 8
 
 
@@ -55,13 +58,23 @@ def open_text(data: Data, say: Say) -> DataSet:
         raise InputError(f"{data.path} has {len(corpus)} sentences; expected {LEAST} at least, and thousands for a model of any use.")
     held, reasons["split"] = _split(corpus, data.holdout)
     train = np.flatnonzero(~held)
-    said = _side(corpus.texts, train, data, reasons, "" if corpus.sources is None else "target ")
-    space, keep = said.space, said.lengths < said.space.length
+    texts = [corpus.texts[k] for k in train]
     y: Tensor | None = None
-    if corpus.sources is not None:
-        asked = _side(corpus.sources, train, data, reasons, "source ")
-        keep &= asked.lengths < asked.space.length
-        space, y = replace(space, source=asked.space), asked.x
+    if corpus.sources is None:
+        said = _side(corpus.texts, train, _language(texts, data, reasons, ""), data.length, MOST_TOKENS, reasons, "")
+        space = said.space
+    else:
+        sources = [corpus.sources[k] for k in train]
+        if _shared(sources, texts, data, reasons):
+            one = other = _language([*sources, *texts], data, reasons, "")
+        else:
+            other, one = (_language(part, data, reasons, which) for part, which in ((texts, "target "), (sources, "source ")))
+        said = _side(corpus.texts, train, other, data.length, MOST_TOKENS, reasons, "target ")
+        asked = _side(corpus.sources, train, one, data.source_length, MOST_SOURCE, reasons, "source ")
+        space, y = replace(said.space, source=asked.space), asked.space.whole(corpus.sources)[0].to(torch.int32)
+        if cut := int((asked.lengths >= asked.space.length).sum()):
+            reasons["cut"] = f"{cut:,} sources with more tokens are cut"
+    keep = said.lengths < said.space.length
     labels: dict[str, Any] = {"used": False, "kind": None, "origin": "", "classes": []}
     if corpus.labels is not None and data.labels != "ignore":
         space, y, labels = _classes(corpus, space, held, data, reasons)
@@ -113,23 +126,40 @@ def _split(corpus: Corpus, share: float) -> tuple[np.ndarray, str]:
     return held, f"{(~held).sum():,} to train, {held.sum():,} held back: {how}"
 
 
-def _side(texts: Sequence[str], train: np.ndarray, data: Data, reasons: dict[str, str], which: str) -> Side:
-    """Learn a tokeniser from the training texts and encode all."""
-    learned = [texts[k] for k in train]
+def _shared(sources: Sequence[str], texts: Sequence[str], data: Data, reasons: dict[str, str]) -> bool:
+    """Whether sources and texts have one tokeniser: asked for, or most words of a text stand in its source."""
+    if data.shared is not None:
+        reasons["shared"] = f"{'one tokeniser' if data.shared else 'a tokeniser each'} for source and target: asked for"
+        return data.shared
+    step = max(1, len(texts) // 2_000)
+    pairs = [(set(a.lower().split()), b.lower().split()) for a, b in zip(sources[::step], texts[::step], strict=True)]
+    share = sum(word in there for there, said in pairs for word in said) / max(1, sum(len(said) for _, said in pairs))
+    reasons["shared"] = f"{'one tokeniser' if share >= ALIKE else 'a tokeniser each'}: {share:.0%} of a target's words stand in its source"
+    return share >= ALIKE
+
+
+def _language(learned: Sequence[str], data: Data, reasons: dict[str, str], which: str) -> Tokens:
+    """Learn a tokeniser; its space has no length yet."""
     kind, why = tokenisers.choose(learned) if data.tokenizer == "auto" else (data.tokenizer, "asked for")
     content = tokenisers.train(learned, kind, size=data.vocabulary, lower=data.lower)
     vocabulary = 1 + max(json.loads(content)["model"]["vocab"].values())
     reasons[f"{which}tokenizer"] = f"{kind}, {vocabulary:,} tokens: {why}"
-    probe = Tokens(length=1, vocabulary=vocabulary, tokenizer=content)
+    return Tokens(length=1, vocabulary=vocabulary, tokenizer=content)
+
+
+def _side(
+    texts: Sequence[str], train: np.ndarray, probe: Tokens, asked: int | None, most: int, reasons: dict[str, str], which: str
+) -> Side:  # fmt: skip
+    """Find a length for these texts, which was asked for or is at most `most`, and encode all."""
     ids = probe.ids(texts)
     lengths = np.array([len(row) for row in ids])
     longest = int(lengths[train].max(initial=1))
-    if data.length is not None:
-        length, why = data.length, "asked for"
-    elif longest <= MOST_TOKENS // 2:
+    if asked is not None:
+        length, why = asked, "asked for"
+    elif longest <= most // 2:
         length, why = longest, "the longest training sentence"
     else:
-        length = min(MOST_TOKENS, int(np.quantile(lengths[train], COVERED)) + 1)
+        length = min(most, int(np.quantile(lengths[train], COVERED)) + 1)
         why = f"{(lengths[train] <= length).mean():.1%} of the training sentences are no longer, the longest has {longest:,}"
     reasons[f"{which}length"] = f"{length} tokens and an end: {why}"
     space = replace(probe, length=length + 1)

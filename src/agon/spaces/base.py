@@ -19,6 +19,7 @@ class Space(ABC):
     tags: tuple[str, ...]  # names of labels that may go together: y is float [n, k] of 0 and 1
     numbers: tuple[str, ...]  # names of measured values: y is float [n, k], standardised
     words: tuple[str, ...] = ()  # vocabulary of captions: y is int64 [n, L], word k as k + 1, padded with 0
+    source: Any = None  # space of what a sample is made from: y is a batch of that space
     kind: str
     gallery: ClassVar[int | None] = None  # samples in a run's fixed picture; None: a grid that shows the conditions
     suffixes: ClassVar[tuple[str, ...]] = (".png",)  # the files in which a run shows its samples

@@ -58,6 +58,11 @@ class Tokens(Space):
         """How many classes, tags or numbers, or tokens of a source, a conditional game knows."""
         return self.source.vocabulary if self.source else super().condition_dim
 
+    def ready(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """As every space's, and sources int64."""
+        made = super().ready(batch)
+        return {**made, "y": made["y"].long()} if self.source and "y" in made else made
+
     def unlabelled(self) -> Tokens:
         """The same space without a condition."""
         return replace(self, classes=(), tags=(), numbers=(), source=None)
@@ -108,6 +113,11 @@ class Tokens(Space):
         """Texts as tokens, as many as there are, without an end. Raises InputError without a tokeniser."""
         return [one.ids for one in _tokeniser(self._json()).encode_batch(list(texts), add_special_tokens=False)]
 
+    def whole(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
+        """(tokens int64 [n, L], how many tokens each text has): what is too long is cut so that its end has room. Raises InputError."""
+        found = self.ids(texts)
+        return self.pack([row[: self.length - self.ends] for row in found]).long(), [len(row) for row in found]
+
     def pack(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """Lists of tokens -> int32 [n, L] with ends; what is too long is cut and has no end."""
         lengths = torch.tensor([len(row) for row in ids])[:, None]
@@ -126,17 +136,23 @@ class Tokens(Space):
         said = tokeniser.decode_batch(rows, skip_special_tokens=False)
         return [_AFTER.sub(r"\1", _BEFORE.sub(r"\1", text)) for text in said] if _splits_signs(self.tokenizer) else said
 
+    def beside(self, source: Tensor, x: Tensor) -> list[str]:
+        """Sources [n, S] and what was made of them [n, L] as "source → text"."""
+        assert self.source is not None
+        return [f"{asked} → {said}" for asked, said in zip(self.source.decode(source), self.decode(x), strict=True)]
+
     def pieces(self, x: Tensor) -> list[list[str]]:
         """Sentences [n, L] as lists of their tokens' names, without the end."""
         names = _names(self.tokenizer) if self.tokenizer else [str(k - FIRST) for k in range(self.vocabulary)]
         return [[names[token] for token in row if token not in (PAD, END)] for row in x.long().tolist()]
 
-    def render(self, x: Tensor, path: Path | str, *, columns: int | None = None) -> Path:
-        """Write sentences [n, L], a line each; .txt, or a picture of the lines as .png. Raises InputError."""
+    def render(self, x: Tensor, path: Path | str, *, columns: int | None = None, source: Tensor | None = None) -> Path:
+        """Write sentences [n, L], a line each, behind "source → " if that is given; .txt, or a picture of the lines as .png. Raises InputError."""
         from agon.spaces.lettering import write_lines
 
         target = Path(path)
-        lines = [line.replace("\r", " ").replace("\n", " ⏎ ") for line in self.decode(x)]
+        lines = self.decode(x) if source is None or self.source is None else self.beside(source, x)
+        lines = [line.replace("\r", " ").replace("\n", " ⏎ ") for line in lines]
         return write_lines(target, lines)
 
     def _json(self) -> str:
