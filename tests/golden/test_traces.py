@@ -18,7 +18,10 @@ from agon.game import Game
 from agon.games.autoencoder import Autoencoder
 from agon.games.flow import Flow
 from agon.games.gan import GAN
+from agon.games.likelihood import Likelihood
 from agon.games.r3gan import R3GAN
+from agon.games.residual import Residual
+from agon.games.scratchgan import ScratchGAN
 from agon.games.vae import VAE
 from agon.games.vaegan import VAEGAN
 from agon.losses import Relativistic
@@ -27,15 +30,18 @@ from agon.networks.dcgan import DCGAN as ConvNet
 from agon.networks.dcgan import PeerDCGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
+from agon.networks.text.conv import ConvCritic
+from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam
 from agon.penalties import R1, R2
 from agon.schedule import Cosine, Warmup
-from agon.spaces import Image, Space, Vector
+from agon.spaces import Image, Space, Tokens, Vector
 from agon.testing import random_batch
 
 PATH = Path(__file__).with_name("traces.json")
 ROUNDS = 20
+WORDS = Tokens(length=7, vocabulary=12)
 GREY, POINTS = Image(channels=1, height=16, width=16), Vector(dim=2)
 SCHEDULED = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=160), span=40), betas=(0.0, Cosine(start=0.9, end=0.99, span=160)))
 CASES: dict[str, tuple[Game, Space]] = {
@@ -53,6 +59,9 @@ CASES: dict[str, tuple[Game, Space]] = {
     "vae-points": (VAE(net=FlatCodec(width=16, depth=2), z_dim=2), POINTS),
     "vae-gan": (VAEGAN(net=Codec(widths=(16, 8)), z_dim=4), GREY),
     "flow": (Flow(net=UNet(widths=(8, 16), embed_dim=16)), Image(channels=1, height=16, width=16, classes=("a", "b"))),
+    "likelihood": (Likelihood(net=Recurrent(width=8, embed=6)), WORDS),
+    "scratchgan": (ScratchGAN(net=Recurrent(width=8, embed=6), judge_net=RecurrentCritic(width=8, embed=6, dropout=0.0)), WORDS),
+    "residual": (Residual(net=Recurrent(width=8, embed=6), judge_net=ConvCritic(embed=6, filters=4, dropout=0.0)), WORDS),
     "flow-points": (Flow(net=FlatVelocity(width=16)), POINTS),
 }
 

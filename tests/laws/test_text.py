@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from agon.games.likelihood import Likelihood
+from agon.games.residual import Residual
 from agon.games.scratchgan import ScratchGAN
+from agon.networks.text.conv import ConvCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.text.transformer import Transformer, TransformerCritic
 from agon.spaces import Tokens
@@ -23,6 +25,7 @@ CASES = {
     "likelihood": (Likelihood(net=RNN), PLAIN),
     "likelihood, gru, classes": (Likelihood(net=replace(RNN, cell="gru", layers=2, tied=True)), CLASSES),
     "likelihood, transformer": (Likelihood(net=FORMER), FULL),
+    "residual": (Residual(net=RNN, judge_net=ConvCritic(embed=6, filters=4, widths=(1, 2), dropout=0.0)), CLASSES),
     "scratchgan": (ScratchGAN(net=RNN, judge_net=EACH), PLAIN),
     "scratchgan, classes": (ScratchGAN(net=RNN, judge_net=EACH), CLASSES),
     "scratchgan, transformer": (ScratchGAN(net=FORMER, judge_net=TransformerCritic(width=8, heads=2, dropout=0.0)), FULL),

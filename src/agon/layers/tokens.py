@@ -53,7 +53,7 @@ class Read(nn.Module):
     def score(self, h: Tensor, tokens: Tensor) -> Tensor:
         """log softmax at tokens int64 [m] of features [m, d]: float32 [m]. The logits of all are never there at once."""
         h = h if self.bridge is None else self.bridge(h)
-        return Score.apply(h.float(), self.weight.float(), (self.bias + self.ban).float(), tokens)  # type: ignore[no-any-return]
+        return Score.apply(h.float(), self.weight.float(), (self.bias + self.ban).float(), tokens)
 
 
 class Score(torch.autograd.Function):

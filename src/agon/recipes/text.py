@@ -5,7 +5,9 @@ from __future__ import annotations
 from agon.errors import InputError
 from agon.game import Game
 from agon.games.likelihood import Likelihood
+from agon.games.residual import Residual
 from agon.games.scratchgan import ScratchGAN
+from agon.networks.text.conv import ConvCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
@@ -13,7 +15,7 @@ from agon.schedule import Cosine
 from agon.spaces import Tokens
 
 METRICS: tuple[str, ...] = ()
-EPOCHS = 30  # of the likelihood baseline, at most
+EPOCHS = 10  # of the likelihood baseline, at most
 LEAST_ROUNDS = 200
 
 
@@ -43,7 +45,7 @@ def _suggest(
 
 
 def _small(situation: Situation) -> Recurrent:
-    return Recurrent(width=256, embed=128, dropout=0.3, tied=True)
+    return Recurrent(width=256, embed=128, dropout=0.5, tied=True)
 
 
 def likelihood(situation: Situation) -> Suggestion:
@@ -52,7 +54,7 @@ def likelihood(situation: Situation) -> Suggestion:
     batch = situation.batch or 64
     epochs = EPOCHS if situation.rounds is None else situation.rounds * batch / situation.count
     span = epochs * situation.count
-    adam = Adam(lr=Cosine(start=3e-3, end=1e-4, span=span), betas=(0.9, 0.999), clip=5.0)
+    adam = Adam(lr=Cosine(start=2e-3, end=1e-4, span=span), betas=(0.9, 0.999), clip=5.0)
     game = Likelihood(net=_small(situation), optim={"G": adam}, ema={"G": Average(half_life=5_000)})
     return _suggest(
         situation,
@@ -70,7 +72,26 @@ def scratchgan(situation: Situation) -> Suggestion:
     return _suggest(situation, game, 64, 200, {"batch": "64: the paper's is 512"})
 
 
+def residual(situation: Situation) -> Suggestion:
+    """Likelihood, and a critic that chooses among candidates (arXiv:2004.11714)."""
+    _space(situation, "residual")
+    batch = situation.batch or 64
+    epochs = 2 * EPOCHS if situation.rounds is None else situation.rounds * batch / situation.count
+    span = epochs * situation.count
+    half = round(span / batch / 2)
+    game = Residual(
+        net=_small(situation), judge_net=ConvCritic(dropout=0.5), critic_start=half,
+        optim={
+            "G": Adam(lr=Cosine(start=2e-3, end=1e-4, span=span / 2), betas=(0.9, 0.999), clip=5.0),
+            "D": Adam(lr=1e-3, betas=(0.9, 0.999), clip=5.0),
+        },
+        ema={"G": Average(half_life=5_000), "D": Average(half_life=5_000)},
+    )  # fmt: skip
+    return _suggest(situation, game, 64, 2 * EPOCHS, {"critic_start": f"{half:,}: half-way, when the speaker hardly changes any more"})
+
+
 RECIPES = (
     Recipe(name="likelihood", title="Next-token prediction, the baseline of text", paper="arXiv:1811.02549", build=likelihood),
+    Recipe(name="residual", title="Likelihood, and a critic that chooses among candidates", paper="arXiv:2004.11714", build=residual),
     Recipe(name="scratchgan", title="ScratchGAN: REINFORCE for every token, from scratch", paper="arXiv:1905.09922", build=scratchgan),
 )
