@@ -16,10 +16,12 @@ from torch import Tensor
 from agon import firsts
 from agon.conditions import Conditions
 from agon.data import DataSet
+from agon.decoding import Choice
 from agon.errors import InputError
-from agon.game import Game, Players, mix
+from agon.game import Batch, Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
 from agon.metrics.registry import look_at_features
+from agon.metrics.setting import Likelihood
 from agon.sampling import draw, needs_first, still
 from agon.spaces import Space
 
@@ -61,8 +63,24 @@ def take_scores(
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
         probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
-        left_out=left_out,
+        left_out=left_out, likelihood=open_likelihood(run.game, p, space),
     )  # fmt: skip
+
+
+def open_likelihood(game: Game, p: Players, space: Space) -> Likelihood | None:
+    """log probability [n, L], on the CPU, of stored samples under their conditions; None for games without one, and for tokens chosen otherwise than
+    they were learned (`game.choice`), whose likelihood is another."""
+    if type(game).log_likelihood is Game.log_likelihood or getattr(game, "choice", Choice()) != Choice():
+        return None
+
+    def likelihood(x: Tensor, y: Tensor | None) -> Tensor:
+        given = Batch() if y is None else Batch(y=y.to(p.device))
+        with still(p, 0):
+            told = game.log_likelihood(p, space.normalise(x.to(p.device)), given)
+        assert told is not None, f"{type(game).__name__}.log_likelihood gives nothing; leave the method out"
+        return told.double().cpu()
+
+    return likelihood
 
 
 def open_probe(game: Game, p: Players, space: Space, conditions: Conditions) -> Probe | None:

@@ -26,7 +26,7 @@ from agon.data.samples import DataSet, Samples, sample_hashes
 from agon.errors import InputError
 from agon.languages.grammar import SYMBOLS, Arithmetic
 from agon.languages.lstm import LSTMOracle
-from agon.spaces.tokens import FIRST, Tokens
+from agon.spaces.tokens import END, FIRST, PAD, Tokens
 
 SENTENCES, HELD, SEED = 10_000, 10_000, 20170209  # of a language: to train, held out, and the seed of both, which never changes
 ORACLE = 0  # the oracle's own seed
@@ -72,10 +72,28 @@ def _said(text: str) -> Iterator[str]:
         yield from (found for found in _SENTENCE.findall(line) if _PLAIN.search(found))
 
 
+def language_of(path: str) -> Arithmetic | LSTMOracle | None:
+    """The language that a data set was drawn from, by its path; None for text whose probabilities nobody knows."""
+    if path == "arithmetic":
+        return Arithmetic()
+    return LSTMOracle(seed=ORACLE) if path == "oracle" else None
+
+
+def unpacked(x: torch.Tensor, space: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sentences [n, L] of such a data set in the language's own numbers and their mask; what the language has no word for becomes a word it lacks."""
+    x = x.long()
+    mask, words = x != PAD, x - FIRST
+    if not space.ends:
+        return torch.where(words >= 0, words, 0), words >= 0
+    foreign = space.vocabulary
+    return torch.where(x == END, 0, torch.where(x >= FIRST, words + 1, torch.where(mask, foreign, 0))), mask
+
+
 def open_language(data: Data) -> DataSet:
     """`arithmetic` or `oracle` as a data set of SENTENCES to train and HELD to hold out; `limit` takes fewer."""
-    grammar = Arithmetic() if data.path == "arithmetic" else None
-    language = grammar or LSTMOracle(seed=ORACLE)
+    language = language_of(data.path)
+    assert language is not None, data.path
+    grammar = language if isinstance(language, Arithmetic) else None
     generator = torch.Generator().manual_seed(SEED)
     parts = []
     for count in (SENTENCES, HELD):

@@ -36,7 +36,7 @@ class Features:
 
 
 class Extractor(Protocol):
-    """Maps stored samples (uint8 [n, C, H, W] or [n, T, C, H, W], or float32 [n, d] of a vector space) to features on the CPU."""
+    """Maps stored samples (uint8 [n, C, H, W] or [n, T, C, H, W], float32 [n, d] of a vector space, int32 [n, L] of sentences) to features on the CPU."""
 
     @property
     def name(self) -> str:
@@ -131,6 +131,8 @@ class Family:
     build(setting, expected) -> the metric for `expected` samples; it raises InputError where the data, the extractor or the generator
     cannot give it. streams: it looks at samples, and so has a floor; without, it asks the probe. features: it looks at what the extractor
     makes of them; without, at the samples alone, and its protocol names no extractor. usual: N where no number is asked for.
+    real: which real samples stand for generated ones in the floor: held-out ones, or training ones where the held-out ones are the reference; "":
+    there is no floor. one_sided: figures that a fault alone can win, such as repeating one good sample: they may not choose the best state.
     """
 
     name: str
@@ -139,6 +141,8 @@ class Family:
     streams: bool = True
     features: bool = True
     usual: int | None = None
+    real: Literal["held", "train", ""] = "held"
+    one_sided: tuple[str, ...] = ()
 
 
 def reduce(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:

@@ -59,6 +59,14 @@ class Divergences:
     kl_oracle_model: Estimate
     js: Estimate
 
+    @classmethod
+    def of(cls, p_p: Tensor, q_p: Tensor, p_q: Tensor, q_q: Tensor) -> Divergences:
+        """From log p and log q of the oracle's sentences [n], then of the model's [m]."""
+        return cls(
+            nll_oracle=Estimate.of(-p_q), nll_test=Estimate.of(-q_p), entropy_oracle=Estimate.of(-p_p), entropy=Estimate.of(-q_q),
+            kl_model_oracle=Estimate.of(q_q - p_q), kl_oracle_model=Estimate.of(p_p - q_p), js=_jensen_shannon(p_p - q_p, q_q - p_q),
+        )  # fmt: skip
+
     def per(self, tokens: float) -> Divergences:
         """The same in nats a token, for sentences of this (mean) length."""
         return Divergences(**{f.name: getattr(self, f.name).per(tokens) for f in fields(self)})
@@ -83,15 +91,7 @@ def divergences(oracle: Language, model: Language, n: int = 10_000, seed: int = 
                 f"the oracle's sentences are {list(said[0][0].shape)} and the model's {list(said[1][0].shape)}; expected one length for both."
             )
         (p_p, q_p), (p_q, q_q) = ([side.log_likelihood(*sentences).double().cpu() for side in (oracle, model)] for sentences in said)
-    return Divergences(
-        nll_oracle=Estimate.of(-p_q),
-        nll_test=Estimate.of(-q_p),
-        entropy_oracle=Estimate.of(-p_p),
-        entropy=Estimate.of(-q_q),
-        kl_model_oracle=Estimate.of(q_q - p_q),
-        kl_oracle_model=Estimate.of(p_p - q_p),
-        js=_jensen_shannon(p_p - q_p, q_q - p_q),
-    )
+    return Divergences.of(p_p, q_p, p_q, q_q)
 
 
 def _jensen_shannon(over_p: Tensor, over_q: Tensor) -> Estimate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from agon.metrics.cache import Say, digest, read_numbers, write_numbers
 from agon.metrics.contract import VERSION, Extractor, Features, Metric, Probe, Score, Stamp
 from agon.metrics.features import default_cache
 from agon.metrics.rows import subset
-from agon.metrics.setting import Setting, labels_of
-from agon.spaces import Image, Vector, Video
+from agon.metrics.setting import Likelihood, Setting, labels_of
+from agon.spaces import Image, Tokens, Vector, Video
 
 NUM_SAMPLES = 10_000
 NUM_POINTS = 2_500  # where the samples are vectors, after VEEGAN (toy.py)
@@ -34,13 +35,14 @@ def evaluate(
     sampler: Sampler, data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None, seed: int = 0,
     weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
     labelled: bool = False, conditioned: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
+    likelihood: Likelihood | None = None,
 ) -> list[Score]:  # fmt: skip
-    """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or [n, T, C, H, W], or float32
-    [n, d]; of large clips fewer at a time.
+    """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or [n, T, C, H, W], float32
+    [n, d] or int32 [n, L]; of large clips fewer at a time.
 
     A sampler of a conditional generator gives (samples, what they were asked to be [n, ...]); `conditioned` says so, and `labelled` that these
     are classes int64 [n]. `probe` opens the generator to
-    metrics that choose latents. `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
+    metrics that choose latents; `likelihood` tells them log probabilities, as in `Setting`. `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
     A metric that data, extractor or generator cannot give is told to `left_out(names, why)` and the others are taken.
@@ -53,7 +55,9 @@ def evaluate(
     if isinstance(data_set.space, Video):
         batch = max(1, min(batch, _BATCH_NUMBERS // math.prod(data_set.space.shape)))
     conditioned = conditioned or labelled
-    setting = Setting(data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips, conditioned)
+    setting = Setting(
+        data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips, conditioned, likelihood
+    )  # fmt: skip
     families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
     known = registry.families()
     if left_out is not None and len(families) > 1:
@@ -71,7 +75,7 @@ def evaluate(
         running[family] = known[family].build(setting, count)
     broken = 0
     started = time.process_time()
-    for x, asked in _drawn(sampler, count if streams else 0, batch, tuple(data_set.space.shape)):
+    for x, asked in _drawn(sampler, count if streams else 0, batch, data_set.space):
         seen = _seen(setting, x, asked, looks)
         broken += int((~torch.isfinite(seen.features).all(1)).sum())
         for family in streams:
@@ -127,16 +131,16 @@ def _possible(
     return [family for family in families if family not in refused]
 
 
-def _drawn(sampler: Sampler, count: int, batch: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Tensor | None]]:
+def _drawn(sampler: Sampler, count: int, batch: int, space: Any) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Batches of the sampler, checked, until there are `count`."""
-    left = count
+    left, shape = count, tuple(space.shape)
     while left > 0:
         n = min(batch, left)
         given = sampler(n)
         x, asked = given if isinstance(given, tuple) else (given, None)
         pixels = len(shape) >= 3
         if tuple(x.shape) != (n, *shape) or (x.dtype == torch.uint8) != pixels:
-            kind = "uint8" if pixels else "float"
+            kind = "uint8" if pixels else "int32" if isinstance(space, Tokens) else "float"
             raise InputError(
                 f"the sampler gave {x.dtype} {tuple(x.shape)}; expected {kind} {(n, *shape)}, stored samples: Space.to_bytes makes them"
             )
@@ -153,30 +157,37 @@ def _seen(setting: Setting, x: Tensor, y: Tensor | None, looks: bool) -> Feature
 
 
 def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, dict[str, float]]:
-    """The figures of `count` held-out samples, by family, and "NAME low", "NAME high" of their intervals; computed in one pass if not cached."""
-    metrics: dict[str, Metric] = {family: registry.families()[family].build(setting, count) for family in families}
+    """The figures of `count` real samples, by family, and "NAME low", "NAME high" of their intervals; one pass over each split if not cached."""
+    known = registry.families()
+    setting = replace(setting, likelihood=None, floor=True)
+    metrics: dict[str, Metric] = {family: known[family].build(setting, count) for family in families if known[family].real}
     paths = {}
     for family, metric in metrics.items():
         stamp = _stamp(setting, metric, count, "", family)
         paths[family] = setting.cache / f"floor-{digest(str(VERSION), str(stamp), stamp.extractor_hash, stamp.reference_hash)}.json"
     found = {family: numbers for family, path in paths.items() if (numbers := read_numbers(path)) is not None}
     missing = {family: metric for family, metric in metrics.items() if not set(metric.outputs) <= set(found.get(family, {}))}
-    if missing:
-        held = setting.data_set.held
-        index = subset(len(held), count, setting.seed)
-        y = labels_of(held) if setting.labelled else held.y if setting.conditioned else None
-        looks = any(registry.families()[family].features for family in missing)
-        for start in range(0, count, setting.batch):
-            rows = index[start : start + setting.batch]
-            seen = _seen(setting, held.x[rows], None if y is None else y[rows], looks)
-            for metric in missing.values():
-                metric.update(seen)
-        for family, metric in missing.items():
-            found[family] = metric.compute()
-            for name, (low, high) in metric.intervals().items():
-                found[family] |= {f"{name} low": low, f"{name} high": high}
-            write_numbers(paths[family], found[family], setting.say)
+    for part in ("held", "train"):
+        here = {family: metric for family, metric in missing.items() if known[family].real == part}
+        if here:
+            _read_real(setting, getattr(setting.data_set, part), count, here)
+    for family, metric in missing.items():
+        found[family] = metric.compute()
+        for name, (low, high) in metric.intervals().items():
+            found[family] |= {f"{name} low": low, f"{name} high": high}
+        write_numbers(paths[family], found[family], setting.say)
     return found
+
+
+def _read_real(setting: Setting, samples: Any, count: int, metrics: dict[str, Metric]) -> None:
+    """Show `count` real samples to the metrics of these families."""
+    index = subset(len(samples), count, setting.seed)
+    y = labels_of(samples) if setting.labelled else samples.y if setting.conditioned else None
+    looks = any(registry.families()[family].features for family in metrics)
+    for rows in index.split(setting.batch):
+        seen = _seen(setting, samples.x[rows], None if y is None else y[rows], looks)
+        for metric in metrics.values():
+            metric.update(seen)
 
 
 def _stamp(setting: Setting, metric: Metric, count: int, weights: str, name: str) -> Stamp:

@@ -23,6 +23,7 @@ from agon.metrics.rows import subset
 ROWS = 10_000  # real samples that neighbourhoods and kernels see
 TRAINING_ROWS = 60_000  # training samples among which copies are looked for
 _SUBSET_SEED = 0
+Likelihood = Callable[[Tensor, "Tensor | None"], Tensor]
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Reference:
 @dataclass
 class Setting:
     """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes,
-    `conditioned`: with a condition of any kind."""
+    `conditioned`: with a condition of any kind. `likelihood`: (stored samples, conditions or None) -> log probability [n, L] of each part under
+    the generator, None where it has none. `floor`: the samples to come are real ones."""
 
     data_set: Any
     extractor: Extractor
@@ -48,6 +50,8 @@ class Setting:
     labelled: bool = False
     lpips: Path | str | None = None
     conditioned: bool = False
+    likelihood: Likelihood | None = None
+    floor: bool = False
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)
 

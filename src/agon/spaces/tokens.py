@@ -146,6 +146,14 @@ class Tokens(Space):
         names = _names(self.tokenizer) if self.tokenizer else [str(k - FIRST) for k in range(self.vocabulary)]
         return [[names[token] for token in row if token not in (PAD, END)] for row in x.long().tolist()]
 
+    def split(self, texts: Sequence[str]) -> list[list[str]]:
+        """Texts as the names of their tokens, those that the vocabulary lacks as they are: what `pieces` would give if it knew every word."""
+        tokeniser = _tokeniser(self._json())
+        if _settings(self.tokenizer)["model"]["type"] != "WordLevel" or tokeniser.pre_tokenizer is None:
+            return [one.tokens for one in tokeniser.encode_batch(list(texts), add_special_tokens=False)]
+        normal = tokeniser.normalizer.normalize_str if tokeniser.normalizer is not None else str
+        return [[word for word, _ in tokeniser.pre_tokenizer.pre_tokenize_str(normal(text))] for text in texts]
+
     def render(self, x: Tensor, path: Path | str, *, columns: int | None = None, source: Tensor | None = None) -> Path:
         """Write sentences [n, L], a line each, behind "source → " if that is given; .txt, or a picture of the lines as .png. Raises InputError."""
         from agon.spaces.lettering import write_lines
