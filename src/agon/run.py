@@ -31,7 +31,7 @@ from agon.directory import FORMAT, RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
-from agon.metrics.registry import expand
+from agon.metrics.registry import may_choose_best
 from agon.sampling import needs_first
 from agon.scoring import Budget
 from agon.spaces import Space
@@ -153,7 +153,7 @@ def prepare(
     content = {**content, **override(allowed, settings)}
     run = run_from_json(content, game_class)
     if run.metrics:
-        expand(run.metrics)  # an unknown name is told now, not after the first rounds
+        may_choose_best(run.metrics)  # and an unknown name is told now, not after the first rounds
     _takes_conditions(run.game, data_set.space)
     if start is not None:
         run = replace(run, game=run.game.grown_from(RunDirectory.open(start).run()))

@@ -23,7 +23,7 @@ from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
 from agon.metrics.registry import look_at_features
 from agon.metrics.setting import Likelihood
 from agon.sampling import draw, needs_first, still
-from agon.spaces import Space
+from agon.spaces import Space, Tokens
 
 if TYPE_CHECKING:
     from agon.run import Run
@@ -35,7 +35,8 @@ def open_extractor(run: Run, data_set: DataSet, *, device: torch.device | str = 
     """The feature extractor the run's scores are taken with, on the run's device if that is a CUDA one (metrics need float64 elsewhere)."""
     where = torch.device(device)
     # Nothing is trained for metrics that look at samples alone.
-    name = "pixels" if run.extractor == "auto" and run.metrics and not look_at_features(run.metrics) else run.extractor
+    idle = run.extractor == "auto" and bool(run.metrics) and not look_at_features(run.metrics)
+    name = "pixels" if idle and not isinstance(data_set.space, Tokens) else run.extractor
     return make_extractor(
         name, data_set, weights=run.extractor_weights, say=say, device=where if where.type == "cuda" else "cpu"
     )  # fmt: skip

@@ -42,7 +42,8 @@ def evaluate(
 
     A sampler of a conditional generator gives (samples, what they were asked to be [n, ...]); `conditioned` says so, and `labelled` that these
     are classes int64 [n]. `probe` opens the generator to
-    metrics that choose latents; `likelihood` tells them log probabilities, as in `Setting`. `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
+    metrics that choose latents; `likelihood` tells them log probabilities, as in `Setting`.
+    `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
     A metric that data, extractor or generator cannot give is told to `left_out(names, why)` and the others are taken.

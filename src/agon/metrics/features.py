@@ -7,6 +7,7 @@ random       a convolutional network with fixed random weights: needs no labels 
              (Naeem et al. 2020, arXiv:2002.09797, §5), but its figures are comparable with nothing published
 clips        for clips: a small network in space and time that Agon trains on the set itself (clipnet.py)
 i3d          for clips: the network of the field's FVD, from a local TorchScript file (i3d.py)
+sentences    for text: an encoder counted from the training text (encoder.py)
 stacked      for sets made by `agon data stack`: the grey set's classifier on each of three channels (stacked.py)
 """
 
@@ -29,10 +30,11 @@ from agon.metrics.cache import Say, digest
 from agon.metrics.classifier import open_classifier, usable
 from agon.metrics.clipnet import open_clips
 from agon.metrics.contract import Extractor, Features
+from agon.metrics.encoder import open_sentences
 from agon.metrics.stacked import open_stacked
-from agon.spaces import Image, Vector, Video
+from agon.spaces import Image, Tokens, Vector, Video
 
-EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked", "clips", "i3d")
+EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked", "clips", "i3d", "sentences")
 OF_CLIPS = ("auto", "clips", "i3d", "pixels")
 MAX_PIXELS = 3072
 
@@ -137,7 +139,7 @@ def make_extractor(
 ) -> Extractor:  # fmt: skip
     """The extractor `name` (one of EXTRACTORS) for a data set.
 
-    `auto`: pixels for vectors; the classifier where labels allow one (two classes, 50 training samples in each); else inception where
+    `auto`: pixels for vectors, sentences for text; the classifier where labels allow one (two classes, 50 training samples in each); else inception where
     its weights are given by `weights` or the environment's AGON_INCEPTION; else random. Told through `say` with its reason.
     `cache`: folder for what can be made again, by default that of the data. Raises InputError: unknown name, not usable on this data.
     """
@@ -150,10 +152,15 @@ def make_extractor(
         return open_pixels(space)
     if isinstance(space, Video):
         return _of_clips(name, data_set, weights, cache or default_cache(), device, say)
+    if isinstance(space, Tokens):
+        if name not in ("auto", "sentences"):
+            raise InputError(f"extractor '{name}' is not for text, and the data are {space.describe()}; use sentences or auto")
+        return open_sentences(data_set, cache=cache or default_cache(), say=say)
     if not isinstance(space, Image):
-        raise InputError(f"scores of {space.kind} data are not there yet; expected images, clips or points")
-    if name in ("clips", "i3d"):
-        raise InputError(f"extractor '{name}' looks at clips, and the data are {space.describe()}; use auto, classifier or random")
+        raise InputError(f"scores of {space.kind} data are not there yet; expected images, clips, points or text")
+    if name in ("clips", "i3d", "sentences"):
+        of = "sentences" if name == "sentences" else "clips"
+        raise InputError(f"extractor '{name}' looks at {of}, and the data are {space.describe()}; use auto, classifier or random")
     if name == "auto":
         name, why = _choice(data_set, weights)
         if say:

@@ -96,7 +96,9 @@ def build(setting: Setting, expected: int) -> OracleDistance:
     path = setting.data_set.card.get("path", "")
     language = language_of(path)
     if language is None:
-        raise InputError(f"metric 'oracle' needs text whose probability is known, and that of '{path}' is not; train on oracle or arithmetic.")
+        raise InputError(
+            f"metric 'oracle' needs text whose probability is known, and that of '{path}' is not; train on oracle or arithmetic."
+        )
 
     def oracle(x: Tensor, y: Tensor | None) -> Tensor:
         return language.log_likelihood(*unpacked(x, space)).double().cpu()

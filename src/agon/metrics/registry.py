@@ -52,3 +52,14 @@ def expand(asked: Sequence[str]) -> list[str]:
     if not found:
         raise InputError(f"no metric was named; expected some of {', '.join(names())}")
     return list(dict.fromkeys(found))
+
+
+def may_choose_best(asked: Sequence[str]) -> None:
+    """Raise InputError if the first of these metrics, which chooses the best state of a run, is one that a fault alone can win; or an unknown name."""
+    first = expand(asked)[0]
+    family = family_of(first)
+    if first in family.one_sided:
+        raise InputError(
+            f"--metrics begins with '{first}', and the first chooses the best state; '{first}' alone is won by a fault, such as saying one good sentence "
+            f"over and over, or noise. Begin with one that sees quality and diversity: --metrics fd,{first}"
+        )

@@ -24,7 +24,9 @@ def build(setting: Setting, expected: int) -> OfSentences:
         share = float(grammar.valid(*unpacked(x, space)).double().mean())
         return Measured({"valid": share}, {"valid": wilson(share, len(x))})
 
-    return OfSentences(space, expected, measure, {"valid": True}, by=f"{path}, up to {grammar.length} tokens", against="the grammar", least=1)
+    return OfSentences(
+        space, expected, measure, {"valid": True}, by=f"{path}, up to {grammar.length} tokens", against="the grammar", least=1
+    )
 
 
 FAMILY = Family(name="valid", outputs=("valid",), build=build, features=False, one_sided=("valid",))

@@ -85,4 +85,6 @@ def for_game(game: Game, situation: Situation) -> Suggestion:
     """Batch, length and scores for a game that came without a recipe."""
     name, _ = pick(situation)
     usual = find(name).build(situation)
-    return Suggestion(game=game, rounds=usual.rounds, batch=usual.batch, metrics=usual.metrics)
+    knows = type(game).log_likelihood is not Game.log_likelihood
+    metrics = tuple(metric for metric in usual.metrics if knows or metric != "nll_test")  # the usual game of text knows its likelihood
+    return Suggestion(game=game, rounds=usual.rounds, batch=usual.batch, metrics=metrics)

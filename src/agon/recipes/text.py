@@ -14,7 +14,8 @@ from agon.recipes import Recipe, Situation, Suggestion
 from agon.schedule import Cosine
 from agon.spaces import Tokens
 
-METRICS: tuple[str, ...] = ()
+# Cheap enough for training; the first chooses the best state, so it must see quality and diversity both.
+METRICS: tuple[str, ...] = ("fd", "bleu4", "self_bleu4", "unique")
 EPOCHS = 10  # of the likelihood baseline, at most
 LEAST_ROUNDS = 200
 
@@ -41,7 +42,8 @@ def _suggest(
         if situation.rounds
         else f"{rounds:,}: {rounds * size / situation.count:.3g} times through {situation.count:,} sentences"
     )
-    return Suggestion(game=game, rounds=rounds, batch=size, metrics=METRICS, reasons=reasons)
+    likely = ("nll_test",) if type(game).log_likelihood is not Game.log_likelihood else ()
+    return Suggestion(game=game, rounds=rounds, batch=size, metrics=METRICS + likely, reasons=reasons)
 
 
 def _small(situation: Situation) -> Recurrent:

@@ -1,0 +1,68 @@
+"""The verb that draws quality against diversity of a text run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agon.cli.base import RunPath, State, Trust, app, line, screen
+
+
+@app.command()
+def curve(
+    run: RunPath,
+    temperatures: Annotated[str | None, typer.Option(help="Numbers with commas between; default 0.5,0.6,0.7,0.8,0.9,1,1.1,1.2.")] = None,
+    likelihood: Annotated[Path | None, typer.Option(help="A likelihood run on the same text: also tell how far RUN lies above its curve.")] = None,
+    num_samples: Annotated[int | None, typer.Option("-n", "--num-samples", help="Sentences a point; default as many as are held out, at most 10,000.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
+    state: State = "latest",
+    trust: Trust = False,
+) -> None:  # fmt: skip
+    """BLEU and self-BLEU of a text run over temperatures, with the point of real sentences; written to RUN/curve.json.
+
+    With --likelihood RUN, the curve is that run's, and RUN is a point beside it: BLEU-4 at equal self-BLEU-4, with an interval.
+    """
+    import json
+
+    from agon import curve as curves
+    from agon.errors import InputError
+    from agon.records import atomic_write
+    from agon.trained import load
+
+    console = screen()
+    try:
+        asked = curves.TEMPERATURES if temperatures is None else tuple(float(word) for word in temperatures.split(","))
+    except ValueError:
+        raise InputError(f"--temperatures got '{temperatures}'; expected numbers with commas between, such as 0.7,0.85,1.") from None
+    own = load(run, state=state, weights=weights, trust=trust)
+    other = own if likelihood is None else load(likelihood, weights=weights, trust=trust)
+    if other.content["content_hash"] != own.content["content_hash"]:
+        raise InputError(f"'{run}' and '{likelihood}' were trained on different data; a gap needs one text for both.")
+    data_set = curves.data_of(own)
+    count = num_samples or min(10_000, len(data_set.held))
+
+    def say(name: str, text: str) -> None:
+        line(console, name, text)
+
+    points = curves.curve(other, asked, num_samples=count, seed=seed, data_set=data_set, say=say)
+    told = curves.protocol(data_set, count, seed)
+    content: dict[str, Any] = {"protocol": told, "points": [p.to_json() for p in points]}
+    if likelihood is not None:
+        place = curves.place_of(own, num_samples=count, seed=seed, data_set=data_set)
+        found = curves.gap(place, points)
+        say("run", curves.row(place))
+        say("gap", f"BLEU-4 at equal self-BLEU-4: {found}")
+        content |= {
+            "run": place.to_json(),
+            "likelihood": str(likelihood),
+            "gap": {"value": found.value, "low": found.low, "high": found.high},
+        }
+        content["gap"] = {name: value if value == value else None for name, value in content["gap"].items()} | {"why": found.why}
+    say("protocol", told)
+    try:
+        atomic_write(run / "curve.json", json.dumps(content, indent=1))
+    except OSError as error:
+        say("note", f"not kept in {run / 'curve.json'}: {error.strerror or error}")
