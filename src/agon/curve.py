@@ -72,6 +72,10 @@ class Gap:
     high: float = math.nan
     why: str = ""
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able; what is not known becomes null."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}
+
     def __str__(self) -> str:
         return self.why or f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
 

@@ -55,12 +55,7 @@ def curve(
         found = curves.gap(place, points)
         say("run", curves.row(place))
         say("gap", f"BLEU-4 at equal self-BLEU-4: {found}")
-        content |= {
-            "run": place.to_json(),
-            "likelihood": str(likelihood),
-            "gap": {"value": found.value, "low": found.low, "high": found.high},
-        }
-        content["gap"] = {name: value if value == value else None for name, value in content["gap"].items()} | {"why": found.why}
+        content |= {"run": place.to_json(), "likelihood": str(likelihood), "gap": found.to_json()}
     say("protocol", told)
     try:
         atomic_write(run / "curve.json", json.dumps(content, indent=1))
