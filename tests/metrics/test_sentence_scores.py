@@ -131,7 +131,7 @@ def brute(training: list[list[int]], sentence: list[int], vocabulary: int, order
             return lower
         values = list(counts[k].values())
         ones, twos = values.count(1), values.count(2)
-        discount = ones / (ones + 2 * twos) if ones else 0.0
+        discount = ones / (ones + 2 * twos) if ones else 0.1
         total = sum(here.values())
         return max(here.get(word, 0) - discount, 0) / total + discount * len(here) / total * lower
 

@@ -4,8 +4,8 @@
     D = n₁ / (n₁ + 2 n₂)                                                                  Kneser & Ney 1995, ICASSP; Ney, Essen & Kneser 1994
 
 c counts occurrences at the highest order, and below it how many different tokens stand before the n-gram; N(h·) is how many different tokens follow h; a
-context never seen leaves the probability to the next lower order; below one token stands the uniform distribution over the vocabulary. So
-every token has a probability, and those of a context sum to 1.
+context never seen leaves the probability to the next lower order; below one token stands the uniform distribution over the vocabulary. D is 0.1 where
+nothing was seen once. So every token has a probability, and those of a context sum to 1.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 ORDER = 5
+LEAST = 0.1  # discount where the formula gives none, and with it no probability to what was never seen
 
 
 def log_probabilities(training: Ints, said: Ints, vocabulary: int, order: int = ORDER) -> Floats:
@@ -42,7 +43,7 @@ def log_probabilities(training: Ints, said: Ints, vocabulary: int, order: int = 
             count = np.bincount(whole[longer], minlength=whole.max() + 1)
         each = count[whole[kinds]]
         ones, twos = int((each == 1).sum()), int((each == 2).sum())
-        discount = ones / (ones + 2 * twos) if ones else 0.0
+        discount = ones / (ones + 2 * twos) if ones else LEAST
         total = np.bincount(context[kinds], weights=each, minlength=context.max() + 1)[context[asked]]
         follow = np.bincount(context[kinds], minlength=context.max() + 1)[context[asked]]
         seen = total > 0
