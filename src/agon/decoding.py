@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from agon.errors import InputError
+from agon.estimators import gumbel, relaxed
 from agon.layers.tokens import before
 from agon.spaces.tokens import END, PAD, real
 
@@ -110,6 +111,52 @@ def speak(speaker: Any, noise: Tensor, y: Tensor | None = None, *, choice: Choic
                 break
             state = select(state, goes_on)
     return x
+
+
+@dataclass(frozen=True)
+class Soft:
+    """Sentences of soft words: `words` float [tokens, V], where they stand, sentence · L + place, int64 [tokens], and what they lean to, int64 [n, L]."""
+
+    words: Tensor
+    places: Tensor
+    said: Tensor
+
+    def embedded(self, embed: Callable[[Tensor], Tensor]) -> Tensor:
+        """The embeddings [n, L, d] of the soft words, 0 behind the end: no product is spent on padding."""
+        each = embed(self.words)
+        whole = torch.zeros(self.said.numel(), each.shape[1], dtype=each.dtype, device=each.device)
+        return whole.index_copy(0, self.places, each).unflatten(0, self.said.shape)
+
+    def dense(self) -> Tensor:
+        """The soft words at their places, [n, L, V]."""
+        return self.embedded(lambda words: words)
+
+
+def speak_softly(speaker: Any, noise: Tensor, temperature: float, y: Tensor | None = None, *, hard: bool = False) -> Soft:
+    """Sentences through which a critic's gradient flows, at uniform noise [n, L, V].
+
+    Each soft word is `estimators.relaxed`; the next input is the embedding of the word it leans to, an exact draw of the speaker, and that choice
+    passes no gradient on (RelGAN, Nie et al. 2019). hard: straight-through. Memory: n·L·V numbers of noise, and V for every word said, twice
+    that with gradients.
+    """
+    n, length, _ = noise.shape
+    x = torch.zeros(n, length, dtype=torch.int64, device=noise.device)
+    rows, state, last = torch.arange(n, device=noise.device), speaker.begin(n, y), x[:, 0].clone()
+    drawn: list[Tensor] = []
+    places: list[Tensor] = []
+    for t in range(length):
+        h, state = speaker.step(speaker.embed(last), state)
+        drawn.append(relaxed(speaker.read(h), gumbel(noise[rows, t]), temperature, hard=hard))
+        places.append(rows * length + t)
+        last = drawn[-1].detach().argmax(1)
+        x[rows, t] = last
+        goes_on = last != END
+        if not bool(goes_on.all()):
+            rows, last = rows[goes_on], last[goes_on]
+            if not len(rows):
+                break
+            state = select(state, goes_on)
+    return Soft(torch.cat(drawn), torch.cat(places), x)
 
 
 def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -23,7 +23,7 @@ from agon.directory import RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError, suggest
 from agon.game import Game, Players, mix
-from agon.latent import Edit, Latents, read_edits
+from agon.latent import Codes, Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
 from agon.run import Say, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, draw, has_latents, needs_first
@@ -118,6 +118,23 @@ class Trained:
         y = self.conditions.draw(len(said), seed=seed)
         assert y is not None
         return self.space.beside(y, said.stored())
+
+    def encode(self, texts: Sequence[str]) -> Codes:
+        """The codes of sentences, for `latents.pictures` (reconstructions), `latents.walk` and edits.
+
+        Raises InputError for a run without an encoder of sentences, and for a sentence too long for it.
+        """
+        view = self.latents
+        if not isinstance(self.space, Tokens):
+            raise InputError(f"sentences have codes in runs on text; this run makes {self.space.describe()}.")
+        x, sizes = self.space.encode(texts)
+        if not sizes:
+            raise InputError("there is no sentence to encode; give one at least.")
+        most = self.space.length - self.space.ends
+        for text, size in zip(texts, sizes, strict=True):
+            if not 0 < size <= most:
+                raise InputError(f"{text[:40]!r} has {size} tokens; expected 1 to {most}.")
+        return view.encode(x)
 
     def film(
         self, n: int = 1, *, length: int | None = None, seed: int = 0, fps: float | Fraction | None = None, first: Tensor | None = None, **wish: Any

@@ -73,7 +73,9 @@ def edit(
         if entry.weights != view.weights_sha():
             line(console, "note", f"{entry.name} was found on other weights of this run; find it again if it does not do what it did.")
         moved = view.edited(moved, entry, amount)
-    written = save_samples(view.pictures(moved, seed=seed), out or run / ("edited.webp" if trained.space.kind == "video" else "edited.png"))
+    written = save_samples(
+        view.pictures(moved, seed=seed), out or run / {"video": "edited.webp", "tokens": "edited.txt"}.get(trained.space.kind, "edited.png")
+    )
     line(console, "wrote", f"{written} ({len(moved)} samples, {', '.join(f'{entry.name} {amount:+g}' for entry, amount in chosen)})")
 
 
@@ -110,7 +112,9 @@ def _find(
 @app.command()
 def project(
     run: RunPath,
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, or folders of them.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="Picture files, or folders of them; of text, files of sentences.")
+    ],
     out: Annotated[Path, typer.Option(help="A folder/ for latents.npz, pairs.png and projection.json.")] = Path("projected"),
     steps: Annotated[int, typer.Option(help="Of Adam, for each start.")] = 300,
     starts: Annotated[int, typer.Option(help="Best random codes to start from.")] = 4,
@@ -122,7 +126,7 @@ def project(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:
-    """Find the codes whose pictures come nearest to given ones, and say what error remains."""
+    """Find the codes whose pictures come nearest to given ones, and say what error remains; of sentences, those that the encoder gives."""
     import json
 
     import torch
@@ -134,6 +138,9 @@ def project(
     from agon.trained import load
 
     trained, console = load(run, state=state, weights=weights, trust=trust), screen()
+    if trained.space.kind == "tokens":
+        _encoded(trained, pictures, out)
+        return
     if not isinstance(trained.space, Image):
         raise InputError(f"agon project takes pictures; this run makes {trained.space.describe()}. Use run.latents.project in Python.")
     files = _picture_files(pictures)
@@ -160,6 +167,22 @@ def project(
         told += f"; LPIPS {entry['lpips']:.3f}" if "lpips" in entry else ""
         line(console, Path(entry["picture"]).name, told)
     line(console, "wrote", f"{sheet} (target, projection, …), latents.npz and projection.json beside it")
+
+
+def _encoded(trained: Trained, files: list[Path], out: Path) -> None:
+    """The codes of the sentences of text files, a line each, and beside each sentence what its code says."""
+    from agon.latent import save_codes
+    from agon.records import atomic_write
+
+    try:
+        lines = [text.strip() for path in files for text in path.read_text("utf-8").splitlines() if text.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{' '.join(map(str, files))} cannot be read as text ({error}); give files of sentences, a line each.") from None
+    codes = trained.encode(lines)
+    said = trained.latents.pictures(codes).texts
+    save_codes(codes, out / "latents.npz")
+    atomic_write(out / "pairs.tsv", "".join(f"{one}\t{other}\n" for one, other in zip(lines, said, strict=True)))
+    line(screen(), "wrote", f"{out / 'latents.npz'} ({len(lines)} sentences), and what their codes say in pairs.tsv beside it")
 
 
 def wished(

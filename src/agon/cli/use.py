@@ -39,7 +39,7 @@ def sample(
     interpolate: Annotated[
         int | None, typer.Option(help="Walk between so many latents instead; --out walk.gif, walk.mp4 or walk.png.")
     ] = None,
-    frames: Annotated[int | None, typer.Option(help="Pictures between two latents of a walk; default 24, of clips 6.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Pictures between two latents of a walk; default 24, of clips 6, of text 8.")] = None,
     spherical: Annotated[
         bool | None, typer.Option("--spherical/--linear", help="Ways between latents; default: spherical in z, linear in w.")
     ] = None,
@@ -70,16 +70,27 @@ def sample(
     from agon.trained import load
 
     trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
-    between = frames if frames is not None else 6 if trained.space.kind == "video" else 24
+    between = frames if frames is not None else {"video": 6, "tokens": 8}.get(trained.space.kind, 24)
     wish = wished(interpolate, between, spherical, grid, mix, truncation, threshold, layers)
     asked, warnings = read_wish(trained.conditions, label, tags, numbers, text)
     for warning in warnings:
         line(screen(), "note", warning)
     of_text: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "prefix": prefix}
     if trained.space.kind == "tokens" or any(value is not None for value in of_text.values()):
-        if not wish.plain or classes is not None or latents is not None:
-            raise InputError("of text, --classes and the latent options draw nothing; leave them out.")
-        spoken = trained.say(20 if n is None else n, seed=seed, **{k: v for k, v in of_text.items() if v is not None}, **asked)
+        chosen = {k: v for k, v in of_text.items() if v is not None}
+        if classes is not None:
+            raise InputError("--classes lays out rows of pictures; of text leave it out and ask for one --class at a time.")
+        latent = not wish.plain or latents is not None
+        if latent and chosen:
+            raise InputError(
+                f"--{next(iter(chosen)).replace('_', '-')} is for sentences as they are drawn; on ways between latents set --game.choice.temperature instead."
+            )
+        if latent:
+            view, size = trained.latents_in(kind(space)), 20 if n is None else n
+            start = None if latents is None else codes_of(view, latents, size, seed, asked)
+            spoken = granted(view, wish, size, seed=seed, label=asked or None, start=start)[0]
+        else:
+            spoken = trained.say(20 if n is None else n, seed=seed, **chosen, **asked)
         if out is None:
             # What nobody asked for by name is shown beside what was made of it.
             drawn_sources = trained.space.source is not None and "text" not in asked

@@ -17,7 +17,7 @@ from agon.errors import InputError
 from agon.game import Batch, Game, Players, mix
 from agon.latent import paths
 from agon.latent.codes import Codes, Kind
-from agon.sampling import CHUNK, Drawn, as_drawn, fresh_latents, has_latents, in_bites, in_chunks
+from agon.sampling import CHUNK, Drawn, as_drawn, fresh_latents, has_latents, in_bites, in_chunks, still
 from agon.spaces import Space
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ Labels = Callable[[int, int, Any], "Tensor | None"]  # (n, seed, label) -> the c
 
 
 class Latents:
-    """The latent space of a trained game. kind: "w", "z" or "auto" (w where the player G has `mapping` and `synthesis`)."""
+    """The latent space of a trained game. kind: "w", "z" or "auto": w where there are `mapping` and `synthesis`.
+
+    These are methods of the player G, mapping(z, y) and synthesis(w), or of the game, mapping(p, z, y) and synthesis(p, w, y). A game with encode(p, x)
+    tells the codes of given samples too.
+    """
 
     def __init__(
         self, game: Game, players: Players, space: Space, *, labels: Labels | None = None, kind: Literal["auto", "z", "w"] = "auto",
@@ -41,7 +45,8 @@ class Latents:
         """
         self.game, self.players, self.space, self.first = game, players, space, first
         self._labels = labels or (lambda n, seed, label: None)
-        mapped = "G" in players and all(callable(getattr(players.G, name, None)) for name in ("mapping", "synthesis"))
+        self._by_game = _maps(game)
+        mapped = self._by_game or ("G" in players and _maps(players.G))
         if kind == "w" and not mapped:
             raise InputError(
                 f"{type(game).__name__} has no mapped latent w, only z; leave out --space w, or train a style-based generator."
@@ -77,6 +82,8 @@ class Latents:
     def forward(self, codes: Codes) -> Tensor:
         """Codes as the generator gives them: float [n, *space.shape] in its own range, differentiable in `codes.at`."""
         at = codes.at.to(self.players.device)
+        if codes.kind == "w" and self._by_game:
+            return self.game.synthesis(self.players, at, None if codes.y is None else codes.y.to(self.players.device))  # type: ignore[attr-defined]
         if codes.kind == "w":
             return self.players.G.synthesis(at)  # type: ignore[operator]
         given = Batch() if codes.y is None else Batch(y=codes.y.to(self.players.device))
@@ -102,15 +109,25 @@ class Latents:
     def _mapped(self, z: Tensor, y: Tensor | None) -> Codes:
         if self.kind == "z":
             return Codes(z.float(), y, "z")
-        generator, device = self.players.G, self.players.device
-        was, parts = generator.training, []
-        generator.eval()
-        with torch.no_grad():
+        device, parts = self.players.device, []
+        by_game: Any = self.game
+        with still(self.players, 0):
             for low in range(0, len(z), CHUNK):
-                part = None if y is None else y[low : low + CHUNK].to(device)
-                parts.append(generator.mapping(z[low : low + CHUNK].to(device), part).float().cpu())  # type: ignore[operator]
-        generator.train(was)
+                part, some = None if y is None else y[low : low + CHUNK].to(device), z[low : low + CHUNK].to(device)
+                w = by_game.mapping(self.players, some, part) if self._by_game else self.players.G.mapping(some, part)  # type: ignore[operator]
+                parts.append(w.float().cpu())
         return Codes(torch.cat(parts), y, "w")
+
+    def encode(self, x: Tensor) -> Codes:
+        """The codes of given samples in stored form [n, ...], by the game's own encoder. Raises InputError where it has none."""
+        encoder: Any = getattr(self.game, "encode", None)
+        if encoder is None or self.kind != "w":
+            raise InputError(f"{type(self.game).__name__} has no encoder from samples to codes; train --recipe arae, or project pictures.")
+        parts = []
+        with still(self.players, 0):
+            for low in range(0, len(x), CHUNK):
+                parts.append(encoder(self.players, self.space.normalise(x[low : low + CHUNK].to(self.players.device))).float().cpu())
+        return Codes(torch.cat(parts), None, "w")
 
     # -- the centre --------------------------------------------------------------------------------------------------------------
 
@@ -279,6 +296,10 @@ class Latents:
     def modules(self) -> list[tuple[str, nn.Module]]:
         """Every sub-module of every player with its dotted name."""
         return [(f"{name}.{path}", module) for name, player in self.players.items() for path, module in player.named_modules()]
+
+
+def _maps(what: Any) -> bool:
+    return all(callable(getattr(what, name, None)) for name in ("mapping", "synthesis"))
 
 
 def centre_of(at: Tensor, centre: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ that is quicker on processors. For judging single tokens take "rnn" or "transfor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -39,19 +40,17 @@ class ConvCritic:
         return _Critic(self, space)
 
 
-class _Critic(nn.Module):
-    def __init__(self, net: ConvCritic, space: Tokens) -> None:
-        super().__init__()
-        self.embed = TokenTable(space, net.embed)
-        self.widths = [width for width in net.widths if width <= space.length]
-        self.convs = nn.ModuleList(nn.Conv1d(net.embed, net.filters, width) for width in self.widths)
-        features = net.filters * len(self.widths)
-        self.carry, self.change = nn.Linear(features, features), nn.Linear(features, features)
-        self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
-        self.head = CriticHead(features, replace(space, source=None), bias=True)
+class Windows(nn.Module):
+    """What filters of several widths find anywhere in a sentence: embeddings [n, L, e] and mask → [n, d], through a highway layer."""
 
-    def features(self, e: Tensor, mask: Tensor) -> Tensor:
-        """What is found anywhere in the sentence [n, d]."""
+    def __init__(self, embed: int, widths: Sequence[int], filters: int, length: int) -> None:
+        super().__init__()
+        self.widths = [width for width in widths if width <= length]
+        self.convs = nn.ModuleList(nn.Conv1d(embed, filters, width) for width in self.widths)
+        self.features = filters * len(self.widths)
+        self.carry, self.change = nn.Linear(self.features, self.features), nn.Linear(self.features, self.features)
+
+    def forward(self, e: Tensor, mask: Tensor) -> Tensor:
         e = torch.where(mask[..., None], e, 0.0).transpose(1, 2)
         lengths = mask.sum(1, keepdim=True)
         found = []
@@ -65,8 +64,17 @@ class _Critic(nn.Module):
         gate = self.carry(h).sigmoid()
         return gate * F.relu(self.change(h)) + (1 - gate) * h
 
+
+class _Critic(nn.Module):
+    def __init__(self, net: ConvCritic, space: Tokens) -> None:
+        super().__init__()
+        self.embed = TokenTable(space, net.embed)
+        self.look = Windows(net.embed, net.widths, net.filters, space.length)
+        self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
+        self.head = CriticHead(self.look.features, replace(space, source=None), bias=True)
+
     def judge(self, e: Tensor, mask: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(self.drop(self.features(e, mask)), y)
+        return self.head(self.drop(self.look(e, mask)), y)
 
     def forward(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         return self.judge(self.embed(x), mask_of(x, mask), y)
