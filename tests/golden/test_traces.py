@@ -16,10 +16,13 @@ import torch
 from agon.engine import Engine
 from agon.game import Game
 from agon.games.autoencoder import Autoencoder
+from agon.games.catgan import CatGAN
 from agon.games.flow import Flow
 from agon.games.gan import GAN
+from agon.games.latent_text import LatentText
 from agon.games.likelihood import Likelihood
 from agon.games.r3gan import R3GAN
+from agon.games.relgan import RelGAN
 from agon.games.residual import Residual
 from agon.games.scratchgan import ScratchGAN
 from agon.games.vae import VAE
@@ -31,11 +34,14 @@ from agon.networks.dcgan import PeerDCGAN
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.networks.text.conv import ConvCritic
+from agon.networks.text.memory import Memory
+from agon.networks.text.multi import MultiCritic
+from agon.networks.text.reader import Reader
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam
 from agon.penalties import R1, R2
-from agon.schedule import Cosine, Warmup
+from agon.schedule import Cosine, Exponential, Warmup
 from agon.spaces import Image, Space, Tokens, Vector
 from agon.testing import random_batch
 
@@ -44,6 +50,8 @@ ROUNDS = 20
 WORDS = Tokens(length=7, vocabulary=12)
 GREY, POINTS = Image(channels=1, height=16, width=16), Vector(dim=2)
 SCHEDULED = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=160), span=40), betas=(0.0, Cosine(start=0.9, end=0.99, span=160)))
+MEMORY, RISE = Memory(head_width=4, embed=6), Exponential(start=1.0, end=100.0, span=80)
+SEVERAL = MultiCritic(views=2, embed=3, filters=4, widths=(1, 2), features=5, dropout=0.0)
 CASES: dict[str, tuple[Game, Space]] = {
     "gan": (GAN(net=MLP(width=16, depth=2)), POINTS),
     "dcgan": (GAN(z_dim=100, net=ConvNet(width=8)), GREY),
@@ -62,6 +70,18 @@ CASES: dict[str, tuple[Game, Space]] = {
     "likelihood": (Likelihood(net=Recurrent(width=8, embed=6)), WORDS),
     "scratchgan": (ScratchGAN(net=Recurrent(width=8, embed=6), judge_net=RecurrentCritic(width=8, embed=6, dropout=0.0)), WORDS),
     "residual": (Residual(net=Recurrent(width=8, embed=6), judge_net=ConvCritic(embed=6, filters=4, dropout=0.0)), WORDS),
+    "relgan": (RelGAN(net=MEMORY, judge_net=SEVERAL, pretrain=5, beta=RISE), WORDS),
+    "catgan": (CatGAN(net=MEMORY, judge_net=SEVERAL, beta=RISE), Tokens(length=7, vocabulary=12, classes=("a", "b"))),
+    "latent-text": (
+        LatentText(
+            z_dim=4,
+            code_dim=6,
+            read=Reader(width=6, embed=5),
+            net=Recurrent(width=8, embed=6, label_dim=6),
+            latent_net=MLP(width=8, depth=2),
+        ),
+        WORDS,
+    ),
     "flow-points": (Flow(net=FlatVelocity(width=16)), POINTS),
 }
 

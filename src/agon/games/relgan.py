@@ -170,7 +170,7 @@ def slope_penalty(p: Players, x: Tensor, fake: Tensor, mask: Tensor, y: Tensor |
     The slope is that by the soft words: where it is g by the embeddings W, its square is gᵀ(WᵀW)g, and nothing of the size [n, L, V] is made.
     """
     words, there = words_of(p), real(x)
-    told = [torch.where(place[..., None], e, 0.0) for e, place in ((fake, mask), (p.D.embed(x), there))]  # type: ignore[operator]
-    slope, _ = input_gradient(lambda e: p.D.judge(e, mask | there, y), torch.lerp(*told, mix[:, None, None]))  # type: ignore[operator]
+    made, told = [torch.where(place[..., None], e, 0.0) for e, place in ((fake, mask), (p.D.embed(x), there))]  # type: ignore[operator]
+    slope, _ = input_gradient(lambda e: p.D.judge(e, mask | there, y), torch.lerp(made, told, mix[:, None, None]))  # type: ignore[operator]
     squares = torch.einsum("nld,de,nle->n", slope, words.T @ words, slope)
     return ((squares + 1e-12).sqrt() - 1).square().mean()
