@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "lines.txt").write_text("\n".join(lines * 6))
     agon.fit(
         "arae", data=Data(path=str(folder / "lines.txt"), holdout=0), out=folder / "run", rounds=120, batch=32, score_every=0, tick=60,
-        save_every=120, tensorboard=False,
+        save_every=120, tensorboard=False, metrics=[],
         **{"game.z_dim": 8, "game.code_dim": 16, "game.latent_net.width": 64, "game.net.width": 64, "game.net.embed": 32,
            "game.net.dropout": 0, "game.read.width": 32, "game.read.embed": 32, "game.read.dropout": 0, "game.noise": 0.1,
            "game.optim.E.lr": 0.01, "game.optim.S.lr": 0.01, "game.optim.G.lr": 0.001, "game.optim.D.lr": 0.001},
