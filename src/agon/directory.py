@@ -104,12 +104,16 @@ class RunDirectory:
         found = [(int(m[1]), p) for p in folder.iterdir() if (m := _STATE.match(p.name))] if folder.is_dir() else []
         return sorted(found)
 
-    def save_state(self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], keep: int, *, sparse: bool = False) -> Path:
-        """Write a state and drop all but the newest `keep`. sparse: also keep the first state and ever fewer of the older ones."""
+    def save_state(
+        self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], keep: int, *, sparse: bool = False, near: int | None = None
+    ) -> Path:
+        """Write a state and drop all but the newest `keep`. sparse: also keep the first state and ever fewer of the older ones; near: also the one
+        nearest to this round."""
         path = self.path / "states" / f"{rest['round']:08d}.safetensors"
         write_state(path, tensors, rest)
         states = self.states()
         wanted = _sparse([round for round, _ in states]) if sparse else set()
+        wanted |= set() if near is None else {min((round for round, _ in states), key=lambda round: abs(round - near))}
         for round, old in states[:-keep]:
             if round not in wanted:
                 with contextlib.suppress(OSError):

@@ -23,10 +23,12 @@ from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
 from agon.metrics import Extractor, Score
+from agon.nearby import FILE as NEAR
+from agon.nearby import Nearby
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw, needs_first
 from agon.scoring import Budget, open_extractor, take_scores
-from agon.spaces import Space, Video
+from agon.spaces import Space, Tokens, Video
 from agon.stats import Log
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Scene:
     alarmed: bool = False  # on every process: the run must not simply go on
     _extractor: Extractor | None = None
     _doctor: health.Doctor | None = None
+    _nearby: Nearby | None = None  # of sentences
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
 
     @property
@@ -171,6 +174,9 @@ class Scene:
         first = firsts.frames_of(self.data_set, n, labels) if needs_first(self.run.game) else None
         x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
         self._render(x, self.directory.picture(self.engine.clock.round), columns, labels)
+        if isinstance(space, Tokens):
+            self._nearby = self._nearby or Nearby(self.data_set, space, self.directory.path / "samples")
+            self._nearby.write(self.engine.clock.round, x)
         beside = self.directory.path / "samples" / f"real{space.suffixes[0]}"
         if not beside.exists():
             index = torch.linspace(0, len(train) - 1, min(n, len(train))).long()
@@ -239,7 +245,8 @@ class Scene:
         """Save the state, unless a weight is not finite; return whether it was saved."""
         healthy = self.engine.healthy()
         if ranks.is_main() and healthy:
-            self.directory.save_state(*self._state(), keep=self.run.keep, sparse=self.run.on_collapse == "rollback")
+            sparse, near = self.run.on_collapse == "rollback", self.doctor.best_round()
+            self.directory.save_state(*self._state(), keep=self.run.keep, sparse=sparse, near=near)
             self.log.event("save", self.engine.clock.round, self.engine.clock.seen)
         if not healthy:
             self.engine.streak = max(self.engine.streak, self.run.patience)
@@ -268,7 +275,7 @@ class Scene:
         for folder in ("states", "samples"):
             for left in (self.directory.path / folder).glob(".agon-*.tmp*"):
                 left.unlink(missing_ok=True)
-        for name in ("events.jsonl", "metrics.jsonl"):
+        for name in ("events.jsonl", "metrics.jsonl", f"samples/{NEAR}"):
             truncate_after(self.directory.path / name, round)
         for path in (self.directory.path / "samples").glob("[0-9]*.*"):
             if path.suffix in (".png", ".webp", ".txt") and path.stem.isdigit() and int(path.stem) > round:

@@ -16,6 +16,17 @@ from agon.metrics import Score
 QUIET_S = 5.0  # seconds between two lines where there is no terminal
 
 
+def _told(stats: Mapping[str, float]) -> dict[str, float]:
+    """The figures of a tick worth a line: the adversarial terms; of games without any the terms of their turns, at most three."""
+    adversarial = {name: value for name, value in stats.items() if name.endswith("/adv")}
+    terms = {
+        name: value for name, value in stats.items()
+        if "/" in name and not name.startswith(("sample/", "real/", "D/", "G/", "augment/")) and not name.endswith(("/grad", "/weights"))
+    }  # fmt: skip
+    held = {"nats a token, held out": stats["G/nats held"]} if "G/nats held" in stats else {}
+    return (adversarial or dict(list(terms.items())[:3])) | held
+
+
 class Terminal:
     """Shows ticks, scores and signs on a rich console; the live bar only on a real terminal."""
 
@@ -45,7 +56,7 @@ class Terminal:
     def tick(self, row: Mapping[str, Any]) -> None:
         """Round, speed, time left, losses, last score."""
         stats = row["stats"]
-        losses = "  ".join(f"{name} {value:.3g}" for name, value in stats.items() if name.endswith("/adv"))
+        losses = "  ".join(f"{name} {value:.3g}" for name, value in _told(stats).items())
         rate = f"{row['rate']:,.0f}/s" if row.get("rate") else ""
         text = f"{row['round']:,}/{self.rounds:,}  {rate}  {self._left(row['round'])}  {losses}  {self._score}"
         if self._bar is not None:

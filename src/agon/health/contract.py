@@ -38,6 +38,8 @@ class Patient:
     gamma: float | None = None  # present weight of the gradient penalty, where the game has that field
     pictures: bool = True  # samples are pictures [C, H, W] or clips of them
     clips: bool = False  # samples are clips [T, C, H, W]
+    text: bool = False  # samples are sentences
+    states: Sequence[int] = ()  # rounds whose states are kept
     facts: Mapping[str, float] = field(default_factory=dict)  # of the data, measured once: see `vitals.Reference`
 
 

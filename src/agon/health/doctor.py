@@ -14,18 +14,21 @@ import torch
 from torch import Tensor
 
 from agon.data import DataSet
+from agon.directory import RunDirectory
 from agon.engine import Engine
-from agon.health.contract import Patient, Sign, Vitals
+from agon.game import Batch, mix
+from agon.health.contract import Patient, Sign, Vitals, recent
 from agon.health.signs import examine
 from agon.health.vitals import Reference, measure, refer
-from agon.sampling import draw, needs_first
+from agon.sampling import draw, needs_first, still
 from agon.schedule import at
-from agon.spaces import Space
+from agon.spaces import Space, Tokens
 
 MOST, LEAST = 256, 32  # samples looked at in a check
 SHARE = 1 / 32  # at most so many samples for one that is trained on; keeps the cost below 2 % of the run, see benchmarks/doctor.py
 PASSES = 1.25  # of a network a sample may take, at most, for that many samples: a sampler of many steps gives fewer
 FEWEST = 8
+SPOKEN = 64  # sentences, at most: each is said token by token
 NUMBERS = 1 << 24  # values of the samples looked at, at most: 64 MiB as players see them
 ABSENT = 3  # ticks a sign must be gone before it counts as a new one
 
@@ -54,7 +57,8 @@ class Doctor:
     def count(self) -> int:
         """Real samples a look uses, and generated ones where a sample takes one pass of a network."""
         room = max(LEAST, NUMBERS // math.prod(self.space.shape))  # clips are long
-        return max(LEAST, min(MOST, room, int(self.tick * self.batch * SHARE)))
+        most = SPOKEN if isinstance(self.space, Tokens) else MOST
+        return max(LEAST, min(most, room, int(self.tick * self.batch * SHARE)))
 
     def look(self, stats: Mapping[str, float]) -> Vitals:
         """Measure the present moment and remember it beside the tick's statistics."""
@@ -71,12 +75,15 @@ class Doctor:
         finally:
             for (_, module), was in zip(modules, training, strict=True):
                 module.train(was)
-        self.history.append({**stats, **vitals, "skipped": float(self.engine.skipped)})
+        self.history.append({**stats, **vitals, "skipped": float(self.engine.skipped), "round": float(self.engine.clock.round)})
         self.seconds += time.process_time() - began
         return vitals
 
     def _passes(self) -> int:
-        """How many times the busiest layer is called for one sample; counted, not timed, so that a run repeats itself."""
+        """How many times the busiest layer is called for one sample; counted, not timed, so that a run repeats itself. A sentence takes one pass:
+        what is called for each of its tokens sees one token."""
+        if isinstance(self.space, Tokens):
+            return 1
         calls: Counter[int] = Counter()
         layers = [m for _, player in self.engine.players.items() for m in player.modules() if next(m.parameters(), None) is not None]
         hooks = [m.register_forward_pre_hook(lambda module, given: calls.update([id(module)])) for m in layers]
@@ -97,6 +104,10 @@ class Doctor:
     def _draw(self, count: int) -> Tensor:
         assert self._reference is not None
         y = self._reference.real.get("y")
+        if isinstance(self.space, Tokens):  # `draw` says a whole chunk of sentences whatever is asked for, so that a seed means the same
+            with still(self.engine.players, mix(1, 0)):
+                given = Batch() if y is None else Batch(y=y[:count])
+                return self.engine.game.sample(self.engine.players, count, given=given).cpu()
         labels = None if y is None else y[:count].cpu()
         real = self._reference.real["x"]
         first = self.space.to_bytes(real[:count, 0]).cpu() if needs_first(self.engine.game) else None
@@ -120,14 +131,20 @@ class Doctor:
             train=len(self.data_set.train), content=self.content, out=self.out, seen=clock.seen,
             rates={name: at(spec.lr, clock) for name, spec in game.optim.items()},
             gamma=None if gamma is None else at(gamma, clock), pictures=len(self.space.shape) in (3, 4), clips=len(self.space.shape) == 4,
+            text=isinstance(self.space, Tokens), states=[round for round, _ in RunDirectory(self.out).states()],
             facts={**self._reference.facts, "drawn": float(self._fakes)} if self._reference else {},
         )  # fmt: skip
+
+    def best_round(self) -> int | None:
+        """Of sentences the round at which held-out ones were likeliest, whose state is worth keeping; None of other data."""
+        told = [(nats, int(v["round"])) for v in self.history if "round" in v for nats in recent([v], "G/nats held", 1)]
+        return min(told)[1] if told else None
 
     def restore(self, ticks: Iterable[Mapping[str, Any]], present: Mapping[str, int]) -> None:
         """Take up the ticks written so far and the signs that were present."""
         self.history = [
             {name: math.nan if value is None else float(value) for name, value in row["stats"].items()}
-            | {"skipped": float(row.get("skipped") or 0)}
+            | {"skipped": float(row.get("skipped") or 0), "round": float(row["round"])}
             for row in ticks
         ]  # fmt: skip
         self.present = dict(present)

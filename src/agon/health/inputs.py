@@ -9,7 +9,7 @@ from agon.health.contract import Check, History, Patient, Sign, recent
 def wrong_scale(history: History, patient: Patient) -> Sign | None:
     """Values out of the range that players are made for, or hardly any contrast."""
     facts = patient.facts
-    if "low" not in facts:
+    if "low" not in facts or patient.text:  # words are numbers without a scale
         return None
     low, high, spread = facts["low"], facts["high"], facts["spread"]
     most = max(abs(low), abs(high))

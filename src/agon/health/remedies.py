@@ -103,6 +103,8 @@ def augmented(patient: Patient) -> str | None:
 def steadier(patient: Patient) -> str | None:
     """The recipe that needs the least care, unless this is it."""
     name, own = "r3gan" if patient.pictures else "r3gan-points", str(patient.content["recipe"])
+    if patient.text:
+        return None if own == "likelihood" or patient.content.get("space", {}).get("source") else again(patient, {}, recipe="likelihood")
     if patient.clips:
         game = patient.content["game"]
         name = "video-first" if game.get("first_frame") else "video-text" if patient.content.get("space", {}).get("words") else "video"
@@ -135,8 +137,9 @@ def unlabelled(patient: Patient) -> str:
 
 
 def look(patient: Patient) -> str:
-    """What is in the data, with a picture of some of it."""
-    return shlex.join(["agon", "data", "check", str(patient.content["data"]["path"]), "--out", "data-check.png"])
+    """What is in the data, with a picture of some of it; text is read without one."""
+    picture = [] if patient.text else ["--out", "data-check.png"]
+    return shlex.join(["agon", "data", "check", str(patient.content["data"]["path"]), *picture])
 
 
 def best(patient: Patient) -> str | None:
@@ -144,6 +147,36 @@ def best(patient: Patient) -> str | None:
     if not (patient.out / "states" / "best.safetensors").is_file():
         return None
     return shlex.join(["agon", "sample", str(patient.out), "--state", "best"])
+
+
+def back(patient: Patient, round: float | None) -> str | None:
+    """The kept state nearest to a round at which a text was at its best or, where none is near, a run that ends there."""
+    if round is None:
+        return None
+    near = min(patient.states, key=lambda kept: abs(kept - round), default=None)
+    if near is not None and abs(near - round) <= max(1, 0.02 * int(patient.content.get("rounds", 0))):
+        return shlex.join(["agon", "sample", str(patient.out), "--state", str(near)])
+    return again(patient, {"rounds": max(1, int(round))})
+
+
+def dropped(patient: Patient) -> str | None:
+    """More dropout, where the speaker has it and has little."""
+    net = patient.content["game"].get("net")
+    if not isinstance(net, Mapping) or not isinstance(net.get("dropout"), (int, float)) or net["dropout"] >= 0.5:
+        return None
+    return again(patient, {"game.net.dropout": 0.5})
+
+
+def smaller(patient: Patient) -> str | None:
+    """A speaker of half the width."""
+    net = patient.content["game"].get("net")
+    wide = isinstance(net, Mapping) and isinstance(net.get("width"), int) and net["width"] >= 32
+    return again(patient, {"game.net.width": net["width"] // 2}) if wide else None
+
+
+def entropic(patient: Patient) -> str | None:
+    """A reward for entropy, where the game has one and it is off."""
+    return again(patient, {"game.entropy": 0.01}) if patient.content["game"].get("entropy") == 0 else None
 
 
 def some(*commands: str | None) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from agon.data import DataSet
 from agon.game import Batch, Game, Players
 from agon.health.contract import Vitals
 from agon.health.motion import motion_of
-from agon.spaces import Space
+from agon.health.speech import Library, library, speech_of
+from agon.spaces import Space, Tokens
 
 WIDTH = 256  # numbers in a sketch
 NEIGHBOURS = 2000  # training samples kept as sketches
@@ -54,8 +55,8 @@ class Reference:
     sample to its nearest among as many; "labels told": share of the "looked at" held-out samples whose nearest training sample has their class, and
     "labels chance": the same by chance; "held copies": share of held-out samples whose nearest training sample is at less than half the
     distance of the second; "held remote": their median distance to it; "classes": effective number of classes the nearest neighbours give the
-    held-out samples; "bounded": 1 where
-    the range is known to be [-1, 1]; of clips "real motion", "real ways", "real flicker", "real drift": see `motion.motion_of`.
+    held-out samples; "bounded": 1 where the range is known to be [-1, 1]; of sentences "held copied": see `speech.Library`; of clips "real motion",
+    "real ways", "real flicker", "real drift": see `motion.motion_of`.
     """
 
     space: Space
@@ -70,6 +71,7 @@ class Reference:
     centre: Tensor  # [k]
     scale: Tensor  # [4] standard deviations along them
     facts: Vitals
+    books: Library | None = None  # of sentences
 
 
 @torch.no_grad()
@@ -108,10 +110,14 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
             facts["labels chance"] = shares.square().sum().item()
             facts["classes"] = effective(found, count_classes)
     facts |= {f"real {name}": figure for name, figure in motion_of(x).items()}
+    books = None
+    if isinstance(space, Tokens):
+        books = library((train.x[part] for part in torch.arange(len(train)).split(4096)), None if unseen is None else unseen["x"])
+        facts |= books.facts
     centre = training.mean(0)
     _, lengths, axes = torch.linalg.svd(training - centre, full_matrices=False)
     scale = lengths[:AXES] / max(1, len(training) - 1) ** 0.5
-    return Reference(space, real, x, unseen, sketches, inner, training, classes, axes[:AXES], centre, scale, facts)
+    return Reference(space, real, x, unseen, sketches, inner, training, classes, axes[:AXES], centre, scale, facts, books)
 
 
 def _spread(length: int, count: int) -> Tensor:
@@ -139,7 +145,7 @@ def measure(game: Game, p: Players, reference: Reference, fake: Tensor) -> Vital
     "D/real", "D/held", "D/fake": mean logits; "D/held error": standard error of real less held; "D/noise": standard deviation of logits on
     reals and fakes; "D/accuracy …": share judged right about the midpoint of real and fake; "D/separation": chance that a real one gets the
     larger logit (area under the ROC curve); "D/labels": how much held-out samples lose by a wrong condition, in units of "D/noise".
-    For "sample/…" and "real/…" see `_of_samples`, and of clips `motion.motion_of`; "X/weights": norm of a player's weights.
+    For "sample/…" and "real/…" see `_of_samples`, of clips `motion.motion_of`, of sentences `speech.speech_of`; "X/weights": norm of a player's weights.
     """
     vitals: Vitals = {}
     with torch.random.fork_rng(devices=[]):
@@ -148,6 +154,9 @@ def measure(game: Game, p: Players, reference: Reference, fake: Tensor) -> Vital
             vitals |= _of_samples(reference, reference.space.likeness(fake))
             for name, figure in motion_of(fake).items():
                 vitals |= {f"sample/{name}": figure, f"real/{name}": reference.facts[f"real {name}"]}
+            if isinstance(reference.space, Tokens) and reference.books is not None:
+                vitals = {name: figure for name, figure in vitals.items() if not name.endswith(("/saturation", "/size"))}
+                vitals |= speech_of(game, p, reference.space, fake, reference.real, reference.held, reference.books)
         vitals["sample/finite"] = float(fake.isfinite().all().item())
     for name in game.optim:
         weights = list(p[name].parameters())

@@ -21,6 +21,8 @@ _PANEL_OF = {
     "real": "logits", "fake": "logits", "held": "logits", "gap": "logits",
     "grad": "gradients", "grad_norm": "gradients", "norm": "gradients",
     "lr": "rates", "strength": "strength",
+    "repeats": "repeats", "unique": "unique", "copied": "copied", "unended": "unended", "length": "length", "nats own": "nats", "nats held": "nats",
+    "nats train": "nats",
     "motion": "motion", "ways": "ways", "flicker": "flicker", "drift": "drift",
 }  # fmt: skip
 _TITLES = {
@@ -33,6 +35,12 @@ _TITLES = {
     "ways": ("Ways of moving", "how unlike the directions of clips are: 0 all alike, 1 nothing in common"),
     "flicker": ("Flicker", "second difference in time of the typical pixel"),
     "drift": ("Content drift", "change of colours from the first to the last quarter of a clip"),
+    "nats": ("Nats a token", "its own sentences (entropy), held-out and training ones"),
+    "repeats": ("Repeated phrases", "runs of three tokens that their sentence has said before"),
+    "unique": ("Different sentences", "share of different ones among so many"),
+    "copied": ("Copies", "share of samples that are training sentences word for word"),
+    "unended": ("Sentences without an end", "share"),
+    "length": ("Length", "tokens a sentence, the end included"),
     "rates": ("Learning rates", "by player"),
     "strength": ("Strength", "of augmentation"),
     "throughput": ("Throughput", "real samples a second"),
@@ -118,6 +126,8 @@ def _place(name: str) -> tuple[str, str, str, str]:
     key = next((key for key in ("accuracy", "diversity", "saturation") if key in name), _PANEL_OF.get(leaf))
     if key == "accuracy":
         return key, *_TITLES[key], name.replace("/accuracy", "").replace("accuracy", "").strip(" /_") or name
+    if key == "nats":
+        return key, *_TITLES[key], leaf.removeprefix("nats ")
     if key:
         return key, *_TITLES[key], name if key == "logits" else owner or leaf
     return f"terms {owner}", f"Loss terms: {owner}" if owner else "Other statistics", "mean over a tick", leaf

@@ -73,6 +73,22 @@ def chart(panel: Mapping[str, Any]) -> Markup:
     )
 
 
+def plane(panel: Mapping[str, Any]) -> Markup:
+    """The place of a chart of points, one figure against another: room for `page.js` to draw in, and its points in words."""
+    rows = [
+        [series["name"], label or "—", number_text(x), number_text(y)] for series in panel["series"] for x, y, label in series["points"]
+    ]
+    values = table(rows, ["Series", "Temperature", panel["x"], panel["y"]], label=panel["title"])
+    return h(
+        "figure",
+        h("figcaption", h("b", panel["title"]), " ", h("span", panel["note"], class_="way")),
+        h("div", class_="plot script"),
+        h("details", h("summary", "Values"), values, open=True),
+        class_="chart wide",
+        data_plane=panel["id"],
+    )
+
+
 def chart_tools(axes: Iterable[tuple[str, str]]) -> Markup:
     """The bar that chooses the axis and the scale of all charts. axes: (name, words), the first chosen."""
 

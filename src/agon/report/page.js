@@ -242,11 +242,82 @@
     }
   }
 
+  class Plane { // points of one figure against another, joined in their order
+    constructor(figure, panel) {
+      this.panel = panel;
+      this.box = figure.querySelector(".plot");
+      figure.querySelector("details").open = false;
+      const legend = make("div", { class: "legend" });
+      this.shown = panel.series.map(() => true);
+      panel.series.forEach((series, index) => {
+        const button = make("button", { type: "button", "aria-pressed": "true", style: `--hue:var(--c${series.color % 8})` }, series.name);
+        button.addEventListener("click", () => {
+          this.shown[index] = !this.shown[index];
+          button.setAttribute("aria-pressed", String(this.shown[index]));
+          this.draw();
+        });
+        legend.append(button);
+      });
+      this.box.after(legend);
+      new ResizeObserver(() => { if (this.box.clientWidth !== this.width) this.draw(); }).observe(this.box);
+    }
+
+    span(values) { // from the least to the most, with air
+      const low = Math.min(...values), high = Math.max(...values), air = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
+      return [low - air, high + air];
+    }
+
+    draw() {
+      this.width = this.box.clientWidth || 480;
+      const height = 320, left = 46, right = 14, top = 12, bottom = 40;
+      const told = this.panel.series.flatMap((series) => series.points);
+      const [start, end] = this.span(told.map((p) => p[0])), [low, high] = this.span(told.map((p) => p[1]));
+      const x = (v) => left + (this.width - left - right) * ((v - start) / (end - start));
+      const y = (v) => top + (height - top - bottom) * (1 - (v - low) / (high - low));
+      const name = `${this.panel.title}: ${this.panel.y} against ${this.panel.x}; ${this.panel.series.map((s) => s.name).join(", ")}`;
+      const svg = make("svg", { viewBox: `0 0 ${this.width} ${height}`, height, role: "img", "aria-label": name });
+      for (const tick of nice(low, high, 5)) {
+        svg.append(make("line", { class: "rule", x1: left, x2: this.width - right, y1: y(tick), y2: y(tick) }));
+        svg.append(make("text", { x: left - 7, y: y(tick) + 4, "text-anchor": "end" }, short(tick)));
+      }
+      for (const tick of nice(start, end, Math.max(2, Math.min(6, this.width / 90)))) {
+        svg.append(make("line", { class: "axis", x1: x(tick), x2: x(tick), y1: height - bottom, y2: height - bottom + 4 }));
+        svg.append(make("text", { x: x(tick), y: height - bottom + 17, "text-anchor": "middle" }, short(tick)));
+      }
+      svg.append(make("line", { class: "axis", x1: left, x2: this.width - right, y1: height - bottom, y2: height - bottom }));
+      svg.append(make("text", { x: this.width - right, y: height - 4, "text-anchor": "end" }, `${this.panel.x} →`));
+      svg.append(make("text", { x: left + 6, y: top + 4 }, `↑ ${this.panel.y}`));
+      this.panel.series.forEach((series, index) => {
+        if (!this.shown[index]) return;
+        const hue = `var(--c${series.color % 8})`;
+        const places = series.points.map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`);
+        if (places.length > 1) svg.append(make("path", { class: "line", style: `stroke:${hue}`, d: `M${places.join("L")}` }));
+        let free = null; // where the last label stands: the next one keeps away
+        for (const [a, b, label] of series.points) {
+          const what = `${series.name}${label && ` at ${label}`}: ${this.panel.x} ${say(a)}, ${this.panel.y} ${say(b)}`;
+          const mark = { cx: x(a), cy: y(b), r: series.points.length > 1 ? 3.2 : 5, style: `fill:${hue}` };
+          svg.append(make("circle", mark, make("title", {}, what)));
+          const far = free === null || Math.hypot(x(a) - free[0], y(b) - free[1]) > 30;
+          if (!far) continue;
+          free = [x(a), y(b)];
+          const side = x(a) > this.width - 60 ? "end" : "start";
+          svg.append(make("text", { x: x(a) + (side === "end" ? -7 : 7), y: y(b) + 13, "text-anchor": side }, label || series.name));
+        }
+      });
+      this.box.replaceChildren(svg);
+    }
+  }
+
   const panels = new Map(content.panels.map((panel) => [panel.id, panel]));
   const charts = [];
   for (const figure of document.querySelectorAll("figure[data-panel]")) {
     const panel = panels.get(figure.dataset.panel);
     if (panel) charts.push(new Chart(figure, panel));
+  }
+  const planes = new Map((content.planes ?? []).map((panel) => [panel.id, panel]));
+  for (const figure of document.querySelectorAll("figure[data-plane]")) {
+    const panel = planes.get(figure.dataset.plane);
+    if (panel) new Plane(figure, panel).draw();
   }
   const redraw = () => charts.forEach((chart) => chart.draw());
   function point(round) {
@@ -298,6 +369,40 @@
     slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
     thumbs.forEach((thumb, index) => thumb.addEventListener("click", () => { stop(); show(index); }));
     show(thumbs.length - 1);
+  }
+
+  // --- Sentences, tick by tick ---------------------------------------------------------------------------------------------------
+
+  const reader = document.querySelector(".reader");
+  const moments = [...document.querySelectorAll(".moments [data-moment]")];
+  if (reader && moments.length > 1) {
+    const slider = reader.querySelector("input"), button = reader.querySelector(".play"), page = reader.querySelector(".said");
+    let timer = null;
+    const show = (index) => {
+      slider.value = index;
+      slider.setAttribute("aria-valuetext", moments[index].dataset.moment);
+      reader.querySelector(".at").textContent = moments[index].dataset.moment;
+      page.replaceChildren(...[...moments[index].querySelector(".said").childNodes].map((node) => node.cloneNode(true)));
+    };
+    const stop = () => {
+      clearInterval(timer);
+      timer = null;
+      button.textContent = "Play";
+      button.setAttribute("aria-pressed", "false");
+    };
+    button.addEventListener("click", () => {
+      if (timer !== null) return stop();
+      let index = Number(slider.value) === moments.length - 1 ? 0 : Number(slider.value);
+      show(index);
+      button.textContent = "Pause";
+      button.setAttribute("aria-pressed", "true");
+      timer = setInterval(() => {
+        index += 1;
+        show(index);
+        if (index === moments.length - 1) stop();
+      }, 700);
+    });
+    slider.addEventListener("input", () => { stop(); show(Number(slider.value)); });
   }
 
   // --- Clips that play -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from agon.report.clips import clips_section
 from agon.report.curves import panels, score_panels
 from agon.report.faults import advice, blind_to, faults, seen_by
 from agon.report.film import Film, Frame, film
-from agon.report.frame import chart, chart_tools, document, picture, write_page
+from agon.report.frame import chart, chart_tools, document, picture, plane, write_page
+from agon.report.gap import gap_panels
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
 from agon.report.markup import (
     Markup,
@@ -35,6 +36,7 @@ from agon.report.markup import (
     setting_text,
     table,
 )
+from agon.report.sentences import Sentences, sentences, text_section
 
 _AXES = (("round", "rounds"), ("seen", "samples seen"), ("seconds", "time"))
 _PARTS = (
@@ -59,12 +61,15 @@ def write_report(run_dir: Path | str, out: Path | str | None = None) -> Path:
             f"'{directory}' is not a run: it has neither run.json nor events.jsonl. Expected a directory made by `agon train`."
         )
     target = directory / "report.html" if out is None else Path(out)
-    return write_page(target, _page(read_journal(directory), film(directory / "samples"), time.time()))
+    return write_page(target, _page(read_journal(directory), directory / "samples", time.time()))
 
 
-def _page(journal: Journal, pictures: Film, now: float) -> str:
+def _page(journal: Journal, samples: Path, now: float) -> str:
     """The whole page."""
-    journal.notes += pictures.notes
+    text = mapping(journal.run.get("space")).get("kind") == "tokens"
+    pictures, said = Film() if text else film(samples), sentences(samples) if text else Sentences()
+    journal.notes += pictures.notes + said.notes
+    planes = gap_panels(journal.path) if text else []
     axes, drawn, stride = panels(journal.ticks)
     score_axes, scored = score_panels(journal.scores)
     marks = [
@@ -72,10 +77,10 @@ def _page(journal: Journal, pictures: Film, now: float) -> str:
         for row in journal.events
         if row.get("kind") in ("resume", "rollback", "health")
     ]
-    content = {"axes": {"ticks": axes, **score_axes}, "panels": [*scored, *drawn], "marks": marks[-ROWS:]}
+    content = {"axes": {"ticks": axes, **score_axes}, "panels": [*scored, *drawn], "planes": planes, "marks": marks[-ROWS:]}
     sections = [
-        _scores_section(journal, scored),
-        _samples_section(journal, pictures),
+        _scores_section(journal, scored, planes),
+        text_section(journal, said) if text else _samples_section(journal, pictures),
         _health_section(journal),
         _curves_section(drawn, stride),
         _settings_section(journal.run),
@@ -133,6 +138,8 @@ def _header(journal: Journal, now: float) -> Markup:
     what = f"{sides or short(space.get('dim', ''))} {colour} {short(space.get('kind', ''))}" if space else ""
     if space.get("kind") == "video":
         what = f"{sides} {colour} clips of {number_text(space.get('frames'))} frames at {number_text(space.get('fps'))} a second"
+    if space.get("kind") == "tokens":
+        what = f"sentences of up to {number_text(space.get('length'))} tokens out of {number_text(space.get('vocabulary'))}"
     facts = [
         ("State", h("span", word, class_=f"state {word.replace(' ', '-')}")),
         ("Round", f"{number_text(last.get('round'))}{of}"),
@@ -187,9 +194,10 @@ def _blindness(journal: Journal) -> Markup | None:
     )
 
 
-def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Markup:
+def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]], planes: Sequence[Mapping[str, Any]]) -> Markup:
+    maps = h("div", [plane(panel) for panel in planes], class_="charts") if planes else None
     if not journal.scores:
-        return section("scores", "Scores", quiet("No score has been taken yet."))
+        return section("scores", "Scores", quiet("No score has been taken yet."), maps)
     rows: list[list[Any]] = []
     every: list[tuple[int, list[Any]]] = []
     letters: dict[str, str] = {}
@@ -229,6 +237,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]]) -> Mar
         [h("p", h("i", letter), " ", protocol or "no protocol was recorded", class_="stamp") for protocol, letter in letters.items()],
         [h("p", warning, class_="stamp") for warning in dict.fromkeys(warnings)],
         _blindness(journal),
+        maps,
         h("div", [chart(panel) for panel in drawn], class_="charts"),
         h(
             "details",

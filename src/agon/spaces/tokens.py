@@ -19,6 +19,7 @@ PAD, END, UNKNOWN = 0, 1, 2  # PAD is also what is read before the first token
 FIRST = 3  # the first token of the vocabulary proper
 SPECIAL = ("<pad>", "<end>", "<unk>")
 _SKETCH = 256
+_BREAKS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")  # what ends a line for whoever reads the file
 _BEFORE, _AFTER = re.compile(r" ([.,;:!?%)\]}…»])"), re.compile(r"([(\[{«]) ")
 
 
@@ -141,6 +142,11 @@ class Tokens(Space):
         assert self.source is not None
         return [f"{asked} → {said}" for asked, said in zip(self.source.decode(source), self.decode(x), strict=True)]
 
+    def lines(self, x: Tensor, source: Tensor | None = None) -> list[str]:
+        """Sentences [n, L] as text, one line each whatever they hold; behind "source → " if sources [n, S] are given."""
+        said = self.decode(x) if source is None or self.source is None else self.beside(source, x)
+        return ["".join(" ⏎ " if sign in _BREAKS else sign for sign in text.replace("\r\n", "\n")) for text in said]
+
     def pieces(self, x: Tensor) -> list[list[str]]:
         """Sentences [n, L] as lists of their tokens' names, without the end."""
         names = _names(self.tokenizer) if self.tokenizer else [str(k - FIRST) for k in range(self.vocabulary)]
@@ -158,10 +164,7 @@ class Tokens(Space):
         """Write sentences [n, L], a line each, behind "source → " if that is given; .txt, or a picture of the lines as .png. Raises InputError."""
         from agon.spaces.lettering import write_lines
 
-        target = Path(path)
-        lines = self.decode(x) if source is None or self.source is None else self.beside(source, x)
-        lines = [line.replace("\r", " ").replace("\n", " ⏎ ") for line in lines]
-        return write_lines(target, lines)
+        return write_lines(Path(path), self.lines(x, source))
 
     def _json(self) -> str:
         if not self.tokenizer:
