@@ -164,3 +164,21 @@ def test_healthy_runs_show_no_sign(tmp_path: Path) -> None:
     path = corpus(tmp_path / "lines.txt", 1200)
     assert fired(path, tmp_path / "a", "likelihood", rounds=120) == {}
     assert fired(path, tmp_path / "b", "scratchgan", rounds=80) == {}
+
+
+BROKEN: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a speaker's learning rate far too high": ("scratchgan", {"rounds": 88, "game.optim.G.lr": 0.05}, "past its best"),
+    "sixty sentences, learnt by heart": ("likelihood", {"rounds": 120, "game.optim.G.lr": 0.01, "game.net.dropout": 0.0}, "memorisation"),
+    "labels that have nothing to do with the text": ("likelihood", {"rounds": 240, "batch": 96}, "conditions ignored"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_on_purpose(name: str, tmp_path: Path) -> None:
+    recipe, settings, sign = BROKEN[name]
+    path = corpus(tmp_path / "lines.txt", 60 if "sixty" in name else 1200, labels="labels" in name)
+    told = fired(path, tmp_path / "run", recipe, **settings)
+    assert sign in told
+    if sign == "past its best":
+        state = int(told[sign]["remedies"][0].rpartition("--state ")[2])
+        assert state in [round for round, _ in RunDirectory(tmp_path / "run").states()]

@@ -160,9 +160,9 @@ def back(patient: Patient, round: float | None) -> str | None:
 
 
 def dropped(patient: Patient) -> str | None:
-    """More dropout, where the speaker has it and has little."""
+    """More dropout, where a speaker has it and has little."""
     net = patient.content["game"].get("net")
-    if not isinstance(net, Mapping) or not isinstance(net.get("dropout"), (int, float)) or net["dropout"] >= 0.5:
+    if not patient.text or not isinstance(net, Mapping) or not isinstance(net.get("dropout"), (int, float)) or net["dropout"] >= 0.5:
         return None
     return again(patient, {"game.net.dropout": 0.5})
 

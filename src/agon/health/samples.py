@@ -146,7 +146,13 @@ def memorisation(history: History, patient: Patient) -> Sign | None:
         "The generator repeats training samples instead of making new ones.",
         f"{copies[-1]:.0%} of the samples lie at less than half the distance to their nearest training sample than to the second; "
         f"{usual:.0%} of held-out reals do ({patient.train:,} training samples)",
-        remedies.some(remedies.augmented(patient), remedies.mirrored(patient), remedies.best(patient), remedies.look(patient)),
+        remedies.some(
+            remedies.augmented(patient),
+            remedies.mirrored(patient),
+            remedies.dropped(patient),
+            remedies.best(patient),
+            remedies.look(patient),
+        ),
     )
 
 

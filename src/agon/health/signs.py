@@ -5,7 +5,7 @@ from __future__ import annotations
 from agon.health import clips, critics, inputs, samples, text
 from agon.health.contract import Check, History, Patient, Sign
 
-CHECKS: tuple[Check, ...] = (*inputs.CHECKS, *samples.CHECKS, *clips.CHECKS, *text.CHECKS, *critics.CHECKS)
+CHECKS: tuple[Check, ...] = (*inputs.CHECKS, *text.CHECKS, *samples.CHECKS, *clips.CHECKS, *critics.CHECKS)
 
 
 def examine(history: History, patient: Patient) -> list[Sign]:
