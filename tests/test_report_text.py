@@ -44,10 +44,17 @@ def text_run(path: Path, *, attack: bool = False) -> Path:
         append_jsonl(samples / "near.jsonl", {"round": round, "near": near})
     append_jsonl(samples / "near.jsonl", {"held": [["a dog on a beach", 0.5, "a dog on a hill"]], "among": 500, "of": 1000})
     (samples / "real.txt").write_text("a real sentence\n", "utf-8")
+    points = [
+        {"name": "x", "temperature": t, "bleu": {"4": 0.3 + 0.2 * (1 - t)}, "self_bleu": {"4": 0.4 + 0.5 * (1 - t)}}
+        for t in (0.8, 1.0, 0.9)
+    ]
+    points.append({"name": "human", "temperature": None, "bleu": {"4": 0.34}, "self_bleu": {"4": 0.36}})
     curve = {
-        "points": [{"temperature": t, "bleu4": 0.3 + 0.2 * (1 - t), "self_bleu4": 0.4 + 0.5 * (1 - t)} for t in (0.8, 1.0, 0.9)],
-        "likelihood": {"name": ATTACK if attack else "likelihood", "points": [{"temperature": 1.0, "bleu4": 0.28, "self_bleu4": 0.41}]},
-        "human": {"bleu4": 0.34, "self_bleu4": 0.36},
+        "protocol": ATTACK if attack else "N=1000",
+        "points": points,
+        "likelihood": "runs/like",
+        "gap": {"value": 0.03, "low": 0.01, "high": 0.05},
+        "run": {"name": "seqgan", "temperature": 1.0, "bleu": {"4": 0.28}, "self_bleu": {"4": 0.41}},
     }
     (run / "curve.json").write_text(json.dumps(curve))
     return run
@@ -60,7 +67,7 @@ def test_sentences_stand_beside_their_nearest(tmp_path: Path) -> None:
         "round 0 says this", "round 600 says this", "round 1200 says this", ">copy</b>", ">same as 3</b>", "67%", "5 sentences, 4 different",
         "<mark>man rides a red</mark>", "1 copy (held-out sentences: 50% of tokens in place, 0 copies)", "<mark>a dog on a</mark> beach",
         "among 500 of 1,000 training sentences", "nothing &lt;b&gt;bold&lt;/b&gt; here", "sentences of up to 17 tokens out of 400",
-        "Quality against diversity",
+        "Quality against diversity", "+0.030 [+0.010, +0.050] BLEU beside likelihood",
     ):  # fmt: skip
         assert text in body, text
     assert "Contact sheet" not in body
@@ -77,7 +84,8 @@ def test_without_the_nearest_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "curve", ['{"points": [{"bleu4": "x"}]}', '{"points": 3, "human": []}', "[]", '{"points": [{"bleu4": 1e999, "self_bleu4": 0}]}']
+    "curve",
+    ['{"points": [{"bleu": {"4": "x"}}]}', '{"points": 3, "run": []}', "[]", '{"points": [{"bleu": {"4": 1e999}, "self_bleu": {"4": 0}}]}'],
 )
 def test_a_curve_of_nonsense_is_left_out(tmp_path: Path, curve: str) -> None:
     run = text_run(tmp_path / "run")

@@ -1,11 +1,7 @@
-"""Quality against diversity: a run's BLEU over its self-BLEU as the temperature goes up and down, beside a likelihood run's and the human point.
+"""Quality against diversity: BLEU over self-BLEU as the temperature goes up and down, the point of real sentences, the gap to likelihood.
 
-Read from RUN/curve.json:
-
-    {"protocol": "…", "points": [{"temperature", "bleu4", "self_bleu4"}, …],
-     "likelihood": {"name": "…", "points": […]}, "human": {"bleu4", "self_bleu4"}}
-
-Only "points" has to be there. A panel is `{"id", "title", "note", "x", "y", "series": [{"name", "color", "points": [[x, y, label], …]}]}`.
+Read from RUN/curve.json, as `agon curve` writes it: "points" of this run or, where "likelihood" names another, of that one, with "run", where this
+run lies beside it, and "gap". A panel is `{"id", "title", "note", "x", "y", "series": [{"name", "color", "points": [[x, y, label], …]}]}`.
 """
 
 from __future__ import annotations
@@ -19,8 +15,8 @@ from agon.report.journal import mapping
 from agon.report.markup import number_text, setting_text
 
 FILE = "curve.json"
-POINTS = 200  # of a series, at most
-_LABEL = 40  # letters of a name
+POINTS = 200  # at most
+ORDER = "4"  # of the n-grams
 
 
 def gap_panels(directory: Path) -> list[dict[str, Any]]:
@@ -29,26 +25,41 @@ def gap_panels(directory: Path) -> list[dict[str, Any]]:
         told = mapping(json.loads((directory / FILE).read_bytes()))
     except (OSError, ValueError, RecursionError):
         return []
-    other = mapping(told.get("likelihood"))
+    found = told.get("points")
+    rows = [row for row in found if isinstance(row, dict)][:POINTS] if isinstance(found, list) else []
+    own, other = mapping(told.get("run")), told.get("likelihood")
+    curve, human = ([row for row in rows if (number(row.get("temperature")) is None) == alone] for alone in (False, True))
     series = [
-        {"name": "this run", "color": 1, "points": _points(told.get("points"))},
-        {"name": setting_text(other.get("name") or "likelihood")[:_LABEL], "color": 0, "points": _points(other.get("points"))},
-        {"name": "human", "color": 2, "points": _points([told.get("human")])},
+        {"name": "this run", "color": 1, "points": _points([own] if other else curve)},
+        {"name": "likelihood", "color": 0, "points": _points(curve if other else [])},
+        {"name": "human", "color": 2, "points": _points(human)},
     ]
     series = [one for one in series if one["points"]]
     if not series:
         return []
-    note = "up: better sentences; left: more different ones. Numbers are temperatures. Compare at equal self-BLEU: above the other curve is better"
-    protocol = setting_text(told.get("protocol") or "")
+    note = (
+        "up: better sentences; left: more different ones. Numbers are temperatures. Compare at equal self-BLEU: what lies higher is better."
+    )
     return [{
-        "id": "gap", "title": "Quality against diversity", "note": f"{note}. {protocol}" if protocol else note, "x": "self-BLEU-4", "y": "BLEU-4",
-        "series": series,
+        "id": "gap", "title": "Quality against diversity", "note": " ".join([note, *_gap(mapping(told.get("gap"))), setting_text(told.get("protocol") or "")]).strip(),
+        "x": f"self-BLEU-{ORDER}", "y": f"BLEU-{ORDER}", "series": series,
     }]  # fmt: skip
 
 
-def _points(found: Any) -> list[list[Any]]:
+def _gap(told: dict[str, Any]) -> list[str]:
+    value, low, high = (number(told.get(name)) for name in ("value", "low", "high"))
+    if value is None:
+        return [f"{setting_text(told['why'])}."] if told.get("why") else []
+    between = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
+    return [f"At equal self-BLEU this run has {value:+.3f}{between} BLEU beside likelihood."]
+
+
+def _points(rows: list[dict[str, Any]]) -> list[list[Any]]:
     """[[self-BLEU, BLEU, label], …] in order of temperature."""
-    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
-    told = [(number(row.get("temperature")), number(row.get("self_bleu4")), number(row.get("bleu4"))) for row in rows[:POINTS]]
+    told = [(number(row.get("temperature")), _figure(row, "self_bleu"), _figure(row, "bleu")) for row in rows]
     kept = sorted((heat if heat is not None else -1.0, x, y) for heat, x, y in told if x is not None and y is not None)
     return [[x, y, "" if heat < 0 else number_text(heat)] for heat, x, y in kept]
+
+
+def _figure(row: dict[str, Any], name: str) -> float | None:
+    return number(mapping(row.get(name)).get(ORDER))
