@@ -28,7 +28,7 @@ MOST, LEAST = 256, 32  # samples looked at in a check
 SHARE = 1 / 32  # at most so many samples for one that is trained on; keeps the cost below 2 % of the run, see benchmarks/doctor.py
 PASSES = 1.25  # of a network a sample may take, at most, for that many samples: a sampler of many steps gives fewer
 FEWEST = 8
-SPOKEN = 64  # sentences, at most: each is said token by token
+SPOKEN = 64  # sentences, at most, and half the share: each is said token by token
 NUMBERS = 1 << 24  # values of the samples looked at, at most: 64 MiB as players see them
 ABSENT = 3  # ticks a sign must be gone before it counts as a new one
 
@@ -57,8 +57,8 @@ class Doctor:
     def count(self) -> int:
         """Real samples a look uses, and generated ones where a sample takes one pass of a network."""
         room = max(LEAST, NUMBERS // math.prod(self.space.shape))  # clips are long
-        most = SPOKEN if isinstance(self.space, Tokens) else MOST
-        return max(LEAST, min(most, room, int(self.tick * self.batch * SHARE)))
+        most, share = (SPOKEN, SHARE / 2) if isinstance(self.space, Tokens) else (MOST, SHARE)
+        return max(LEAST, min(most, room, int(self.tick * self.batch * share)))
 
     def look(self, stats: Mapping[str, float]) -> Vitals:
         """Measure the present moment and remember it beside the tick's statistics."""

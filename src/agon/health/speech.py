@@ -17,7 +17,7 @@ from agon.health.contract import Vitals
 from agon.spaces import Tokens
 from agon.spaces.tokens import END, real
 
-JUDGED = 48  # held-out sentences whose probability is taken, at most, and half as many of each other kind: a look must stay cheap
+JUDGED = 32  # held-out sentences whose probability is taken, at most, and half as many of each other kind: a look must stay cheap
 KNOWN = 200_000  # training sentences that copies are looked for among, at most
 
 

@@ -40,9 +40,10 @@ def gap_panels(directory: Path) -> list[dict[str, Any]]:
     note = (
         "up: better sentences; left: more different ones. Numbers are temperatures. Compare at equal self-BLEU: what lies higher is better."
     )
+    more = [*_gap(mapping(told.get("gap"))), setting_text(told.get("protocol") or "")]
     return [{
-        "id": "gap", "title": "Quality against diversity", "note": " ".join([note, *_gap(mapping(told.get("gap"))), setting_text(told.get("protocol") or "")]).strip(),
-        "x": f"self-BLEU-{ORDER}", "y": f"BLEU-{ORDER}", "series": series,
+        "id": "gap", "title": "Quality against diversity", "note": " ".join([note, *more]).strip(), "x": f"self-BLEU-{ORDER}", "y": f"BLEU-{ORDER}",
+        "series": series,
     }]  # fmt: skip
 
 
