@@ -12,33 +12,40 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from agon.errors import InputError
 from agon.estimators import gumbel, relaxed
-from agon.layers.tokens import before
+from agon.layers.tokens import before, longest
 from agon.spaces.tokens import END, PAD, real
 
 BLOCK = 64  # tokens that are summed up before one of them is looked for
+
+MOST_BEAM = 256
+PART = 32  # sentences of like length that go together on a processor
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """How a token is chosen: from softmax(logits / temperature), cut to the `top_k` likeliest, or to those that make up `top_p` (0, 1: not cut).
 
-    temperature 0 takes the likeliest. top_p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751).
+    temperature 0 takes the likeliest. top_p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751). beam: of text made from a source, the
+    likeliest found by a beam of this width instead (0: none), by log p / tokens^penalty.
     """
 
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    beam: int = 0
+    penalty: float = 1.0
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
             raise InputError(
                 f"temperature {self.temperature}, top_k {self.top_k}, top_p {self.top_p}; expected temperature and top_k of 0 or more, top_p in (0, 1]."
             )
+        if self.beam < 0 or self.beam > MOST_BEAM:
+            raise InputError(f"beam {self.beam}; expected 0 (none) to {MOST_BEAM}.")
 
 
 def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
@@ -159,15 +166,32 @@ def speak_softly(speaker: Any, noise: Tensor, temperature: float, y: Tensor | No
     return Soft(torch.cat(drawn), torch.cat(places), x)
 
 
-def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None) -> Tensor:
-    """log π(x_t | x_<t) of sentences int64 [n, L]: float [n, L], 0 at padding. No softmax is spent on padding, and no step behind the longest."""
+def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None, *, smoothing: float = 0.0) -> Tensor:
+    """log π(x_t | x_<t) of sentences int64 [n, L]: float [n, L], 0 at padding. No softmax is spent on padding, and no step behind the longest.
+
+    smoothing: share ε of the mean over all that can be said, for a loss whose target is not one word alone.
+    """
     mask = real(x)
-    longest = max(1, int(mask.any(0).sum()))
-    said, there = x[:, :longest], mask[:, :longest]
-    h = speaker.hidden(speaker.embed(before(said)), y)
-    each = speaker.read.score(h[there], said[there])
+    if x.device.type != "cpu" or len(x) < 2 * PART:
+        h, said = _features(speaker, x, y)
+        order = None
+    else:
+        # On a processor sentences of like length go together, so that little is spent on padding.
+        source = 0 if y is None or y.dim() < 2 or y.is_floating_point() else real(y).sum(1)
+        order = (mask.sum(1) + source).argsort(stable=True)
+        parts = [_features(speaker, x[rows], None if y is None else y[rows]) for rows in order.split(PART)]
+        h, said = (torch.cat(some) for some in zip(*parts, strict=True))
+    each = speaker.read.score(h, said, *([smoothing] if smoothing else []))
+    there = mask if order is None else mask[order]
     whole = torch.zeros(there.shape, dtype=each.dtype, device=x.device).masked_scatter(there, each)
-    return F.pad(whole, (0, x.shape[1] - longest))
+    return whole if order is None else torch.zeros_like(whole).index_copy(0, order, whole)
+
+
+def _features(speaker: Any, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Features [m, d] before each token of sentences, and these tokens [m]; what is behind the longest is not looked at."""
+    x = x[:, : longest(real(x))]
+    there = real(x)
+    return speaker.hidden(speaker.embed(before(x)), y)[there], x[there]
 
 
 @torch.no_grad()
@@ -176,32 +200,44 @@ def beam(
 ) -> Tensor:  # fmt: skip
     """The likeliest sentence found for each source y [n, ...], int64 [n, length], by a beam of `width`; log p / tokens^penalty decides.
 
-    judge: scores sentences [n·width, L] → [n·width]; the best of the beam by it is taken instead.
+    judge: scores sentences [n·width, length] → [n·width]; the best of the beam by it is taken instead.
     """
-    n = len(y)
-    state = select(speaker.begin(n, y), torch.arange(n, device=y.device).repeat_interleave(width))
-    x = torch.zeros(n, width, length, dtype=torch.int64, device=y.device)
-    total = torch.full((n, width), -torch.inf, device=y.device)
+    n, where = len(y), y.device
+    state = select(speaker.begin(n, y), torch.arange(n, device=where).repeat_interleave(width))
+    x = torch.zeros(n, width, length, dtype=torch.int64, device=where)
+    total = torch.full((n, width), -torch.inf, device=where)
     total[:, 0] = 0.0
-    last, over = x[:, :, 0].clone(), torch.zeros(n, width, dtype=torch.bool, device=y.device)
+    rows = torch.arange(n, device=where)  # sources whose beam still grows; the next four are theirs alone
+    said, chance, last, over = x, total, x[:, :, 0], torch.zeros(n, width, dtype=torch.bool, device=where)
     for t in range(length):
         h, state = speaker.step(speaker.embed(last.flatten()), state)
-        scores = speaker.read(h).float().log_softmax(1).unflatten(0, (n, width))
-        vocabulary = scores.shape[2]
-        # A sentence that is over goes on with padding at no cost.
-        scores = torch.where(over[..., None], torch.where(torch.arange(vocabulary, device=y.device) == PAD, 0.0, -torch.inf), scores)
-        total, place = (total[..., None] + scores).flatten(1).topk(width, dim=1)
-        origin, last = place // vocabulary, place % vocabulary
-        x = x.gather(1, origin[..., None].expand_as(x))
-        x[:, :, t] = last
+        logits = speaker.read(h).float()
+        best, token = logits.topk(min(width, logits.shape[1]), dim=1)  # no more of one sentence can be among the best of all
+        gain = (best - logits.logsumexp(1, keepdim=True)).unflatten(0, (-1, width))
+        # A sentence that is over goes on with padding, in one way and at no cost.
+        first = torch.arange(gain.shape[2], device=where) == 0
+        gain = torch.where(over[..., None], torch.where(first, 0.0, -torch.inf), gain)
+        token = torch.where(over[..., None], PAD, token.unflatten(0, (-1, width)))
+        chance, place = (chance[..., None] + gain).flatten(1).topk(width, dim=1)
+        origin, last = place // gain.shape[2], token.flatten(1).gather(1, place)
+        said = said.gather(1, origin[..., None].expand_as(said))
+        said[:, :, t] = last
         over = over.gather(1, origin) | (last == END)
-        if bool(over.all()):
-            break
-        state = select(state, (origin + width * torch.arange(n, device=y.device)[:, None]).flatten())
-        last = torch.where(over, PAD, last)
-    if judge is not None:
-        merit = judge(x.flatten(0, 1)).unflatten(0, (n, width))
-        merit = torch.where(total.isfinite(), merit, -torch.inf)
-    else:
-        merit = total / real(x).sum(2).clamp_min(1) ** penalty
-    return x[torch.arange(n, device=y.device), merit.argmax(1)]
+        state = _followed(speaker, state, origin)
+        grows = ~over.all(1)
+        if t + 1 == length or not bool(grows.all()):
+            x[rows], total[rows] = said, chance
+            rows, said, chance, last, over = rows[grows], said[grows], chance[grows], last[grows], over[grows]
+            if not len(rows):
+                break
+            state = select(state, grows.repeat_interleave(width))
+    merit = total / real(x).sum(2).clamp_min(1) ** penalty if judge is None else judge(x.flatten(0, 1)).unflatten(0, (n, width))
+    merit = torch.where(total.isfinite(), merit, -torch.inf)
+    return x[torch.arange(n, device=where), merit.argmax(1)]
+
+
+def _followed(speaker: Any, state: Any, origin: Tensor) -> Any:
+    """The states of the sentences that those of a beam [n, width] came from; what belongs to the source is left as it is where a speaker can."""
+    n, width = origin.shape
+    rows = (origin + width * torch.arange(n, device=origin.device)[:, None]).flatten()
+    return speaker.reorder(state, rows) if hasattr(speaker, "reorder") else select(state, rows)

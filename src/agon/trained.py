@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agon import firsts
+from agon.applied import BATCH, Cut, apply, checked
 from agon.clips import film, swapped
 from agon.conditions import Conditions, Numbers, Tags
 from agon.config import decode, encode, override
@@ -135,6 +136,21 @@ class Trained:
             if not 0 < size <= most:
                 raise InputError(f"{text[:40]!r} has {size} tokens; expected 1 to {most}.")
         return view.encode(x)
+
+    def apply(
+        self, lines: Iterable[str], *, rerank: bool = False, seed: int = 0, batch: int = BATCH, cut: Cut | None = None, **choice: Any
+    ) -> Iterator[str]:  # fmt: skip
+        """What the run makes of each line, in order, as lines come: translations, summaries. Memory does not grow with their number.
+
+        choice: temperature, top_k, top_p, beam, penalty (`decoding.Choice`), else as the run's game says; rerank: of the beam what the critic finds
+        most real; cut(number, tokens) hears of lines that are too long. Raises InputError for a run that makes no text of another.
+        """
+        if batch < 1:
+            raise InputError(f"--batch is {batch}; expected 1 or more lines.")
+        own = checked(self.game, self.players, self.space, None, rerank)
+        return apply(
+            self.game, self.players, self.space, lines, choice=replace(own, **choice), rerank=rerank, seed=seed, batch=batch, cut=cut
+        )  # fmt: skip
 
     def film(
         self, n: int = 1, *, length: int | None = None, seed: int = 0, fps: float | Fraction | None = None, first: Tensor | None = None, **wish: Any

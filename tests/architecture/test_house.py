@@ -16,11 +16,11 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = {
     "errors": 0, "records": 0, "schedule": 0, "optim": 0, "spaces": 0, "ranks": 0, "stats": 0, "config": 0, "props": 0, "device": 0, "trust": 0,
-    "augment": 1, "decoding": 1, "estimators": 1, "languages": 1,
+    "augment": 1, "decoding": 1, "estimators": 1, "languages": 1, "overlap": 1,
     "losses": 1, "penalties": 1, "likelihoods": 1, "view": 1, "layers": 1, "networks": 1, "game": 1,
     "games": 2, "data": 2, "metrics": 2,
     "engine": 3,
-    "directory": 4, "conditions": 4, "curve": 4, "latent": 4, "sampling": 4, "samplefile": 4, "firsts": 4, "clips": 4,
+    "applied": 4, "directory": 4, "conditions": 4, "curve": 4, "latent": 4, "sampling": 4, "samplefile": 4, "firsts": 4, "clips": 4,
     "health": 4, "hooks": 4, "nearby": 4, "run": 4, "trained": 4, "recipes": 4, "report": 4,
     "export": 4, "testing": 4, "transfer": 4, "recovery": 4, "scoring": 4, "study": 4, "sweep": 4, "comparison": 4, "speed": 4, "catalogue": 4, "reproduce": 4,
     "cli": 5, "progress": 5, "demonstration": 5, "__main__": 5, "__init__": 5,

@@ -16,6 +16,7 @@ import torch
 from agon.engine import Engine
 from agon.game import Game
 from agon.games.autoencoder import Autoencoder
+from agon.games.brcsgan import BRCSGAN
 from agon.games.catgan import CatGAN
 from agon.games.flow import Flow
 from agon.games.gan import GAN
@@ -36,8 +37,10 @@ from agon.networks.r3 import R3Lean, R3Paper
 from agon.networks.text.conv import ConvCritic
 from agon.networks.text.memory import Memory
 from agon.networks.text.multi import MultiCritic
+from agon.networks.text.pair import PairCritic
 from agon.networks.text.reader import Reader
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
+from agon.networks.text.transformer import Transformer
 from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam
 from agon.penalties import R1, R2
@@ -83,6 +86,15 @@ CASES: dict[str, tuple[Game, Space]] = {
         WORDS,
     ),
     "flow-points": (Flow(net=FlatVelocity(width=16)), POINTS),
+    "brcsgan": (
+        BRCSGAN(
+            net=Transformer(width=8, heads=2, dropout=0.0),
+            judge_net=PairCritic(width=8, heads=2, dropout=0.0),
+            judged_from=4,
+            rewarded_from=8,
+        ),
+        Tokens(length=7, vocabulary=12, source=Tokens(length=5, vocabulary=12)),
+    ),
 }
 
 

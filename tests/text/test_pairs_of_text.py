@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import agon
+from agon.applied import checked
 from agon.conditions import Conditions
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.errors import InputError
+from agon.game import Players
+from agon.games.likelihood import Likelihood
+from agon.networks.text.recurrent import Recurrent
 from agon.sampling import labels_for
 from agon.spaces import Tokens
 from agon.spaces.tokens import END, PAD, real
@@ -140,3 +145,57 @@ def test_what_copies_shares_a_tokeniser(tmp_path: Path) -> None:
     assert "cut" in apart.reasons and len(apart.train) == len(data_set.train), "a source is cut, not left out"
     with pytest.raises(InputError, match="add --source"):
         open_data(Data(path=asked.path, shared=True))
+
+
+def test_applying_to_a_file(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{ENGLISH[k % 6]} {k % 10} ." for k in range(150)]
+    lines[3], lines[7] = "", "a dog " * 40
+    (tmp_path / "in.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    status, told = printed(capsys, "apply", run, tmp_path / "in.txt", "--out", tmp_path / "out.txt", "--beam", 2, "--batch", 8)
+    made = (tmp_path / "out.txt").read_text("utf-8").split("\n")
+    assert status == 0 and len(made) == 151 and made[3] == made[150] == "", told
+    assert "line 8 has 80 tokens" in told and "150 lines" in told
+    assert made[60] == made[120], "equal lines become equal texts, whatever stands beside them"
+    status, told = printed(capsys, "apply", run, tmp_path / "in.txt", "--temperature", 0)
+    single = list(agon.load(run).apply(lines[10:14], temperature=0.0, batch=1))
+    assert status == 0 and told.splitlines()[10:14] == single
+
+
+def test_applying_is_seeded_and_streams(run: Path) -> None:
+    trained = agon.load(run)
+    lines = [f"{ENGLISH[k % 6]} ." for k in range(40)]
+    drawn = list(trained.apply(lines, temperature=1.0, seed=3))
+    assert (
+        drawn == list(trained.apply(iter(lines), temperature=1.0, seed=3, batch=2)) != list(trained.apply(lines, temperature=1.0, seed=4))
+    )
+    asked = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal asked
+        while True:
+            asked += 1
+            yield "a dog runs ."
+
+    stream = trained.apply(endless(), batch=2)
+    assert len([next(stream) for _ in range(5)]) == 5 and asked == 16, "one window is read ahead"
+
+
+def test_what_cannot_be_applied_says_why(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.txt").write_text("a dog\n")
+    for words, told in (
+        (("apply", run, tmp_path / "none.txt"), "is no file"),
+        (("apply", run, tmp_path / "in.txt", "--out", tmp_path / "in.txt"), "is the input itself"),
+        (("apply", run, tmp_path / "in.txt", "--rerank"), "no critic"),
+        (("apply", run, tmp_path / "in.txt", "--beam", 3, "--temperature", 1), "one of the two"),
+        (("apply", run, tmp_path / "in.txt", "--batch", 0), "1 or more"),
+        (("apply", run, tmp_path / "in.txt", "--out", tmp_path / "no" / "out.txt"), "cannot read"),
+    ):
+        status, said = printed(capsys, *words)
+        assert status == 2 and told in said, said
+    assert (tmp_path / "in.txt").read_text() == "a dog\n"
+
+
+def test_games_without_sources_are_not_applied() -> None:
+    game, space = Likelihood(net=Recurrent(width=8, embed=6)), Tokens(length=5, vocabulary=9)
+    with pytest.raises(InputError, match="out of nothing"):
+        checked(game, Players(game.players(space)), space, None, False)

@@ -24,9 +24,11 @@ PLAIN = Tokens(length=7, vocabulary=12)
 CLASSES = Tokens(length=7, vocabulary=12, classes=("a", "b"))
 FULL = Tokens(length=5, vocabulary=9, ends=False)
 PAIRS = Tokens(length=7, vocabulary=12, source=Tokens(length=4, vocabulary=6))
-SPACES = {"plain": PLAIN, "classes": CLASSES, "no ends": FULL, "pairs": PAIRS}
+COPIES = replace(PLAIN, source=replace(PLAIN, length=5))
+SPACES = {"copies": COPIES, "plain": PLAIN, "classes": CLASSES, "no ends": FULL, "pairs": PAIRS}
 RNN = Recurrent(width=8, embed=6)
 SPEAKERS = {
+    "copier": replace(RNN, copy=True),
     "lstm": RNN, "gru, deep, tied": replace(RNN, cell="gru", layers=2, tied=True), "transformer": Transformer(width=8, heads=2, dropout=0.0),
     "memory": Memory(head_width=4, embed=6), "memory, three slots": Memory(slots=3, head_width=4, embed=6),
 }  # fmt: skip
@@ -52,8 +54,10 @@ def seeded() -> None:
 @pytest.mark.parametrize("net", SPEAKERS)
 def test_cached_speech_is_teacher_forcing(net: str, space: str) -> None:
     where = SPACES[space]
-    if where.source and not getattr(SPEAKERS[net], "takes_source", False):
-        pytest.skip("this speaker takes no source")
+    if getattr(SPEAKERS[net], "copy", False) and where is not COPIES:
+        with pytest.raises(InputError, match="cop"):
+            SPEAKERS[net].speaker(where)
+        return
     module = SPEAKERS[net].speaker(where).eval()
     x, y = where.arbitrary(torch.rand(6, where.length)).long(), given(where, 6)
     logits = module(x, y)
@@ -66,7 +70,7 @@ def test_cached_speech_is_teacher_forcing(net: str, space: str) -> None:
     torch.testing.assert_close(log_probs(module, x, y), told, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("net", SPEAKERS)
+@pytest.mark.parametrize("net", ["lstm", "gru, deep, tied"])
 def test_what_cannot_be_said_is_not(net: str) -> None:
     said = speak(SPEAKERS[net].speaker(FULL).eval(), torch.rand(200, 5))
     assert said.min() >= 3
@@ -188,5 +192,44 @@ def test_score_is_log_softmax(tied: bool, monkeypatch: pytest.MonkeyPatch) -> No
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.parametrize("net", ["lstm", "gru, deep, tied", "copier", "transformer"])
+def test_a_beam_of_one_is_greedy_and_batches_do_not_matter(net: str) -> None:
+    module = SPEAKERS[net].speaker(COPIES).eval()
+    y = given(COPIES, 9)
+    greedy = speak(module, torch.zeros(9, 7), y, choice=Choice(temperature=0))
+    assert torch.equal(beam(module, 7, y, width=1), greedy)
+    wide = beam(module, 7, y, width=3)
+    assert torch.equal(wide, torch.cat([beam(module, 7, part, width=3) for part in y.split(2)]))
+    ended = (wide == END).cumsum(1) > 0
+    assert (wide[ended & (wide != END)] == PAD).all()
+
+
+def test_a_judge_chooses_from_the_beam() -> None:
+    module, y = SPEAKERS["transformer"].speaker(COPIES).eval(), given(COPIES, 6)
+    chosen = beam(module, 7, y, width=4, judge=lambda x: real(x).sum(1).float())
+    assert chosen.shape == (6, 7) and (real(chosen).sum(1) >= real(beam(module, 7, y, width=4)).sum(1)).all()
+    with pytest.raises(InputError, match="beam"):
+        Choice(beam=-1)
+
+
 def test_before() -> None:
     assert before(torch.tensor([[3, 4, 1]])).tolist() == [[PAD, 3, 4]]
+
+
+@pytest.mark.parametrize("net", ["lstm", "copier"])
+def test_smoothing_is_the_mean_over_what_can_be_said(net: str) -> None:
+    module = SPEAKERS[net].speaker(COPIES).eval()
+    x, y = COPIES.arbitrary(torch.rand(6, 7)).long(), given(COPIES, 6)
+    told = module.read.words(module.hidden(module.embed(before(x)), y)[..., :8]) if net == "copier" else module(x, y)
+    mean = told.log_softmax(2)[..., 1:].mean(2)  # of all but padding
+    expected = torch.where(real(x), 0.8 * log_probs(module, x, y) + 0.2 * mean, 0.0)
+    torch.testing.assert_close(log_probs(module, x, y, smoothing=0.2), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_copied_words_have_what_attention_gives_them() -> None:
+    module = SPEAKERS["copier"].speaker(COPIES).eval()
+    torch.nn.init.constant_(module.gate.bias, -50.0)
+    y = torch.tensor([[5, 7, 5, 1, 0], [9, 1, 0, 0, 0]])
+    chance = module(torch.zeros(2, 7, dtype=torch.int64), y)[:, 0].exp().detach()
+    assert set(chance[0].gt(1e-3).nonzero().flatten().tolist()) == {1, 5, 7} and chance[0].sum() == pytest.approx(1, abs=1e-4)
+    assert set(chance[1].gt(1e-3).nonzero().flatten().tolist()) == {1, 9}

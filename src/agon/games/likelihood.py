@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from agon.decoding import Choice, log_probs, speak
+from agon.decoding import Choice, beam, log_probs, speak
 from agon.estimators import imitation
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.networks.text import Speaker
@@ -60,8 +60,10 @@ class Likelihood(Game):
 
 def said(p: Players, n: int, choice: Choice, given: Batch | None) -> Tensor:
     """n sentences int64 [n, L] of the speaker G, for the conditions "y" and from the beginnings "begun" of `given`; L is that of its language."""
-    begun = None if given is None else given.get("begun")
-    return speak(p.G, p.rand(n, p.G.length), label_of(given), choice=choice, begun=begun)  # type: ignore[arg-type]
+    begun, y = None if given is None else given.get("begun"), label_of(given)
+    if choice.beam and y is not None and y.dim() > 1 and begun is None:
+        return beam(p.G, p.G.length, y, width=choice.beam, penalty=choice.penalty)  # type: ignore[arg-type]
+    return speak(p.G, p.rand(n, p.G.length), y, choice=choice, begun=begun)  # type: ignore[arg-type]
 
 
 def needs_tokens(space: Space, *, source: bool = False) -> str | None:

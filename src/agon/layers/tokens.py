@@ -50,10 +50,20 @@ class Read(nn.Module):
         h = h if self.bridge is None else self.bridge(h)
         return F.linear(h, self.weight.to(h.dtype), (self.bias + self.ban).to(h.dtype))
 
-    def score(self, h: Tensor, tokens: Tensor) -> Tensor:
-        """log softmax at tokens int64 [m] of features [m, d]: float32 [m]. The logits of all are never there at once."""
-        h = h if self.bridge is None else self.bridge(h)
-        return Score.apply(h.float(), self.weight.float(), (self.bias + self.ban).float(), tokens)
+    def score(self, h: Tensor, tokens: Tensor, smoothing: float = 0.0) -> Tensor:
+        """log softmax at tokens int64 [m] of features [m, d]: float32 [m]. The logits of all are never there at once.
+
+        smoothing: share ε of the mean of log softmax over all that can be said instead (Szegedy et al. 2016, arXiv:1512.00567): its logits'
+        mean is the logit of the mean weights, so it costs one column more.
+        """
+        h = (h if self.bridge is None else self.bridge(h)).float()
+        weight, bias = self.weight.float(), (self.bias + self.ban).float()
+        said: Tensor = Score.apply(h, weight, bias, tokens)
+        if not smoothing:
+            return said
+        whole = (h * weight[tokens]).sum(1) + bias[tokens] - said  # the logarithm of the normaliser
+        share = (self.ban == 0).float() / (self.ban == 0).sum()
+        return (1 - smoothing) * said + smoothing * (h @ (share @ weight) + share @ bias - whole)
 
 
 class Score(torch.autograd.Function):
@@ -107,6 +117,11 @@ def _blocks(count: int, width: int, like: Tensor) -> Iterator[tuple[slice, Tenso
 def before(tokens: Tensor) -> Tensor:
     """What is read before each token: int64 [n, L] moved on by one, PAD first."""
     return F.pad(tokens[:, :-1], (1, 0), value=PAD)
+
+
+def longest(mask: Tensor) -> int:
+    """How many places bool [n, L] the longest sentence takes, at least 1."""
+    return max(1, int(mask.any(0).sum()))
 
 
 def mask_of(x: Tensor, mask: Tensor | None = None) -> Tensor:

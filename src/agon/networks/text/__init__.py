@@ -11,9 +11,10 @@ Its module has
     embed(tokens [...])                 vectors [..., e] of int64 tokens; of soft ones float [..., V] the mixture
     hidden(told [n, L, e], y)           features [n, L, d], those at t from told[:, : t + 1] alone; told[:, 0] is the embedding of PAD, the start
     read(h [..., d])                    logits [..., V]; what can never be said has NEVER; read.score(h [m, d], tokens [m]) is the log softmax at
-                                        these tokens [m], without keeping the logits (`layers.tokens.Read`)
+                                        these tokens [m], without keeping the logits, and smoothed with a third argument (`layers.tokens.Read`)
     begin(n, y)                         the state before the first token: nested tuples and lists of tensors whose first dimension is n
     step(told [n, e], state)            (features [n, d], the next state); a state is never changed in place
+    reorder(state, rows int64 [n])      the state of other sentences of the same conditions, for beams; left out, everything is gathered
     forward(tokens [n, L], y)           logits [n, L, V], those at t from the tokens before t alone
 
 y is the condition as everywhere (`layers.labels`), or source sentences int64 [n, source.length] (`takes_source`).

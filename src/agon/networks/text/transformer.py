@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead, JoinLabel
-from agon.layers.tokens import Read, TokenTable, before, mask_of
+from agon.layers.tokens import Read, TokenTable, before, longest, mask_of
 from agon.spaces.tokens import Tokens, real
 
 
@@ -141,6 +141,7 @@ class _Speaker(nn.Module):
             return [], None
         if y is None:
             raise ValueError("this network speaks from a source sentence and got none; pass y, int64 [n, L].")
+        y = y[:, : longest(real(y))]
         mask = real(y)
         h = self.encode(y, mask)
         return [block.other.offered(h) for block in self.blocks], attended(mask)  # type: ignore[union-attr,operator]
@@ -172,6 +173,11 @@ class _Speaker(nn.Module):
             h = h + block.drop(block.own(seen, keys, values))  # type: ignore[operator]
             h = block.finish(h, memory[k] if memory else None, there)  # type: ignore[operator]
         return self.norm(h)[:, 0], (label, now, memory, there)
+
+    def reorder(self, state: Any, rows: Tensor) -> Any:
+        """The state of other sentences of the same sources."""
+        label, past, memory, there = state
+        return (label, [(keys[rows], values[rows]) for keys, values in past], memory, there)
 
     def forward(self, tokens: Tensor, y: Tensor | None = None) -> Tensor:
         return self.read(self.hidden(self.embed(before(tokens)), y))
