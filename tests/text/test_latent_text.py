@@ -84,6 +84,28 @@ def test_the_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert len((tmp_path / "edited.txt").read_text().splitlines()) == 6
 
 
+def test_runs_without_codes_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    agon.fit(
+        "gsgan",
+        data=Data(path="arithmetic", limit=64),
+        out=tmp_path / "run",
+        rounds=2,
+        batch=8,
+        score_every=0,
+        tensorboard=False,
+        metrics=[],
+    )
+    for words, expected in (
+        (("sample", tmp_path / "run", "--interpolate", 2), "has no latent space"),
+        (("edit", tmp_path / "run", "--method", "ganspace"), "has no latent space"),
+        (("sample", tmp_path / "run", "--space", "w", "--truncation", "0.5"), "no mapped latent w"),
+    ):
+        status, text = printed(capsys, *words)
+        assert status == 2 and expected in text.replace("\n", " "), text
+    with pytest.raises(InputError, match="no encoder"):
+        agon.load(tmp_path / "run").encode(["1 + 1"])
+
+
 def test_what_cannot_be_is_said(run: Path) -> None:
     trained = agon.load(run)
     with pytest.raises(InputError, match="expected 1 to"):
