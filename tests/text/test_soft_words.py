@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import agon
+from agon.data import Data
 from agon.decoding import log_probs, speak_softly
 from agon.engine import Engine
 from agon.errors import InputError
@@ -20,6 +23,7 @@ from agon.networks.text.multi import MultiCritic
 from agon.networks.text.recurrent import Recurrent
 from agon.networks.text.transformer import Transformer
 from agon.optim import Adam
+from agon.recipes import text_relaxed
 from agon.spaces import Tokens
 from agon.spaces.tokens import END, PAD, real
 
@@ -123,3 +127,20 @@ def test_a_small_language_is_learnt_without_likelihood(estimator: str) -> None:
     last = share()
     assert first < 0.1
     assert last > 0.6
+
+
+RECIPES = [recipe.name for recipe in text_relaxed.RECIPES]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_play(name: str, tmp_path: Path) -> None:
+    rows = [f"{one} {two} {three},{one}" for one in ("red", "blue") for two in ("a", "b", "c", "d") for three in "wxyz"]
+    (tmp_path / "lines.csv").write_text("\n".join(["text,kind", *rows]))
+    data = Data(path=str(tmp_path / "lines.csv"), text="text", columns=("kind",), condition="classes")
+    run = agon.fit(name, data=data, out=tmp_path / "run", rounds=4, batch=8, score_every=0, tensorboard=False, metrics=[])
+    assert run.round == 4
+    label = {"label": "red"} if run.space.num_classes else {}
+    assert len(run.sample(3, **label).texts) == 3
+    assert {turn.name for turn in run.game.turns()} >= (
+        {"autoencode", "generator"} if name in ("arae", "tilgan") else {"likelihood", "speaker"}
+    )
