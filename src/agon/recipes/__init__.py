@@ -74,6 +74,13 @@ def pick(situation: Situation) -> tuple[str, str]:
         if situation.space.words:
             return "video-text", "clips with captions: the default for clips, its critics also shown captions of other clips"
         return "video", "the stable default for clips: few frames decoded, cheap critics, relativistic pair with R1 and R2"
+    if isinstance(situation.space, Tokens) and situation.space.source is not None:
+        if situation.space.source.tokenizer == situation.space.tokenizer:
+            return (
+                "summary",
+                "texts that share the words of their sources: the default copies, its rewards are ROUGE-L and a critic of pairs",
+            )
+        return "translation", "text made from text: the default for pairs, its rewards are sentence BLEU and a critic of pairs"
     if isinstance(situation.space, Tokens):
         return "likelihood", "the baseline of text, which few text GANs beat"
     if not situation.pixels:

@@ -1,0 +1,74 @@
+"""Recipes for text made from text: translation and summaries. Sizes are for two processor cores."""
+
+from __future__ import annotations
+
+from agon.errors import InputError
+from agon.games.brcsgan import BRCSGAN
+from agon.networks.text.pair import PairCritic
+from agon.networks.text.recurrent import Recurrent
+from agon.networks.text.transformer import Transformer
+from agon.optim import Adam, Average
+from agon.recipes import Recipe, Situation, Suggestion
+from agon.schedule import Cosine, Warmup
+from agon.spaces import Tokens
+
+LEAST_ROUNDS = 200
+JUDGED, REWARDED = 0.6, 0.7  # share of the rounds after which the critic learns, and its rewards count
+
+
+def _planned(situation: Situation, name: str, batch: int, epochs: float) -> tuple[int, int, float]:
+    """(rounds, batch, samples seen), as asked for or so many epochs. Raises InputError for data without sources."""
+    space = situation.space
+    if not isinstance(space, Tokens) or space.source is None:
+        raise InputError(
+            f"recipe '{name}' makes a text from another, and the data are {space.describe()}; give pairs: agon train pairs.jsonl --source COLUMN "
+            "--target COLUMN, or take another recipe."
+        )
+    size = situation.batch or batch
+    rounds = situation.rounds or max(LEAST_ROUNDS, round(epochs * situation.count / size))
+    return rounds, size, float(rounds * size)
+
+
+def _suggested(situation: Situation, game: BRCSGAN, rounds: int, batch: int, **reasons: str) -> Suggestion:
+    told = f"{rounds:,}: {rounds * batch / situation.count:.3g} times through {situation.count:,} pairs"
+    more = {
+        "batch": "asked for" if situation.batch else f"{batch}: pairs a round",
+        "rounds": "asked for" if situation.rounds else told,
+        "judged_from": f"{game.judged_from:,}: the critic learns once likelihood has done most",
+        "rewarded_from": f"{game.rewarded_from:,}: a critic that knows nothing yet rewards nothing",
+    }
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=(), reasons={**more, **reasons})
+
+
+def translation(situation: Situation) -> Suggestion:
+    """Likelihood, then a critic of pairs and sentence BLEU as rewards (arXiv:1703.04887), with a small Transformer."""
+    rounds, batch, seen = _planned(situation, "translation", 64, 12)
+    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(20_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
+    game = BRCSGAN(
+        net=Transformer(width=128, layers=2, dropout=0.1), judge_net=PairCritic(width=64), judged_from=round(JUDGED * rounds),
+        rewarded_from=round(REWARDED * rounds), optim={"G": adam, "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)},
+        ema={"G": Average(half_life=min(10_000.0, seen / 20))},
+    )  # fmt: skip
+    return _suggested(situation, game, rounds, batch, net="transformer: two layers of 128 on either side")
+
+
+def summary(situation: Situation) -> Suggestion:
+    """Likelihood with copying, then self-critical ROUGE-L and a critic of pairs as rewards (arXiv:1612.00563, arXiv:1705.04304)."""
+    rounds, batch, seen = _planned(situation, "summary", 16, 30)
+    space = situation.space
+    assert isinstance(space, Tokens) and space.source is not None
+    copy = space.source.tokenizer == space.tokenizer and space.source.vocabulary == space.vocabulary
+    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(4_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
+    game = BRCSGAN(
+        net=Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=copy), judge_net=PairCritic(width=64), reward="rouge", share=0.3,
+        judged_from=round(JUDGED * rounds), rewarded_from=round(REWARDED * rounds),
+        optim={"G": adam, "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(5_000.0, seen / 20))},
+    )  # fmt: skip
+    why = "words may be copied" if copy else "without copying: source and target have a tokeniser each"
+    return _suggested(situation, game, rounds, batch, net=f"rnn: an LSTM of 256 that reads both ways and attends, {why}")
+
+
+RECIPES = (
+    Recipe(name="translation", title="BR-CSGAN: likelihood, then a critic of pairs and BLEU", paper="arXiv:1703.04887", build=translation),
+    Recipe(name="summary", title="Likelihood with copying, then ROUGE-L and a critic of pairs", paper="arXiv:1705.04304", build=summary),
+)

@@ -1,0 +1,53 @@
+"""The recipes of pairs through the command line: train, sample, apply with the critic's choice, score."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_pairs_of_text import ENGLISH, GERMAN
+
+from commandline import printed, typed
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty pairs, one file of objects."""
+    path = tmp_path_factory.mktemp("jsonl") / "pairs.jsonl"
+    rows = [{"en": f"{a} {k} .", "de": f"{b} {k} ."} for k in range(10) for a, b in zip(ENGLISH, GERMAN, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("recipe", ["translation", "summary"])
+def test_a_recipe_from_file_to_text(recipe: str, pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = [
+        "--rounds",
+        20,
+        "--batch",
+        8,
+        "--game.net.width",
+        16,
+        "--game.judge-net.width",
+        8,
+        "--game.judge-net.heads",
+        2,
+        "--tick",
+        10,
+    ]
+    settings += ["--game.net.heads", 2] if recipe == "translation" else ["--game.net.embed", 8, "--recipe", recipe, "--shared", "true"]
+    status, told = printed(capsys, "train", pairs, "--source", "en", "--target", "de", *settings, "--out", tmp_path / "run")
+    assert status == 0 and f"{recipe}: " in told, told
+    events = (tmp_path / "run" / "events.jsonl").read_text()
+    assert "critic/mismatch" in events and "speaker/reinforce" in events
+    status, told = printed(capsys, "sample", tmp_path / "run", "--text", "a dog runs 3 .", "-n", 2)
+    assert status == 0 and len(told.splitlines()) == 2
+    (tmp_path / "in.txt").write_text("a dog runs 3 .\n\na cat sleeps 4 .\n", "utf-8")
+    assert typed("apply", tmp_path / "run", tmp_path / "in.txt", "--rerank", "--out", tmp_path / "out.txt") == 0
+    assert (tmp_path / "out.txt").read_text("utf-8").count("\n") == 3
+
+
+def test_pairs_are_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, told = printed(capsys, "train", "arithmetic", "--limit", 50, "--recipe", "translation", "--out", tmp_path / "run")
+    assert status == 2 and "makes a text from another" in told
