@@ -1,9 +1,10 @@
 """Corpora: sentences at a path, before anything is tokenised.
 
-    lines       .txt, .text or no known suffix but text; a line is a sample. Also .en, .de and the like
-    records     .jsonl, .ndjson, .csv, .tsv; a column is the text, another may be its class
+    lines       .txt, .text; a line is a sample. Also .en, .de and the like
+    records     .jsonl, .ndjson, .json (a list), .csv, .tsv; a column is the text, another may be its class
     pairs       two columns of records (`source`, `target`), or two files or the files of a folder whose lines belong together
-    a folder    its .txt and .jsonl files; those called test…, val… or dev… are held out
+    a folder    its text, in sub-folders too; what is called test…, val… or dev… is held out; two or more sub-folders of lines are classes
+    a zip       as a folder
 
 Any of them may be compressed by gzip. What cannot be read is counted with its reason (`faults`) and left out; a pair falls as a whole.
 """
@@ -11,29 +12,27 @@ Any of them may be compressed by gzip. What cannot be read is counted with its r
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
-import io
 import json
+import re
 import unicodedata
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 from agon.data.request import Data
+from agon.data.textfiles import ARRAY, LINES, RECORDS, Listing, TextFile, beside, buffer, content, is_held, lines, listing, twin_name
 from agon.errors import InputError, suggest
 
-LINES = frozenset({".txt", ".text"})
-RECORDS = frozenset({".jsonl", ".ndjson", ".csv", ".tsv"})
 TEXT_COLUMNS = ("text", "sentence", "sentences", "caption", "content", "line", "review", "target", "summary")
 CLASS_COLUMNS = ("label", "class", "category", "labels", "topic", "sentiment")
-MOST_BYTES = 4 * 2**30  # of a file once unpacked
 LONGEST = 20_000  # characters of a sample; a longer line is no sentence
-HELD = ("test", "val", "valid", "validation", "dev")
-_PROBE = 65_536
+MOST_CLASSES = 1_000
+_CONTROL = re.compile(r"[\x01-\x1f\x7f-\x9f]+")
+_HALF = re.compile(r"[\ud800-\udfff]")
+Row = tuple[str, dict[str, Any]]  # where it stands, and its columns
 
 
 @dataclass
@@ -45,6 +44,7 @@ class Corpus:
     texts: list[str] = field(default_factory=list)
     sources: list[str] | None = None
     labels: list[str] | None = None
+    label_origin: str = ""
     held: list[bool] | None = None
     split_origin: str = ""
     faults: Counter[str] = field(default_factory=Counter)  # what is wrong -> how often
@@ -61,42 +61,60 @@ class Corpus:
         self.examples.setdefault(what, where)
 
 
-def is_text(path: str) -> bool:
-    """Whether there is text at this path: a file of a known suffix, or a folder with such files and no others that Agon reads."""
-    place = Path(path)
-    if place.is_dir():
-        return bool(_members(place))
-    return place.is_file() and (_suffix(place) in LINES | RECORDS or _is_lines(place))
+@dataclass(frozen=True)
+class Part:
+    """Files that are read together: one, or a source's and a target's; whether they are held out, and their class."""
+
+    files: tuple[TextFile, ...]
+    held: bool = False
+    label: str | None = None
+
+
+def is_text(data: Data) -> bool:
+    """Whether there is text at `data.path`: a file of a known suffix, or a folder or zip that is mostly such files."""
+    return listing(data.path, (data.source, data.target)) is not None
 
 
 def read_corpus(data: Data) -> Corpus:
     """Read everything at `data.path`. Raises InputError when there is nothing to read, or a column or partner is missing."""
-    place = Path(data.path)
-    corpus = Corpus("", str(place), text_name=data.target or data.text or "")
-    parts = _parts(place, data)
-    for files, held in parts:
+    found = listing(data.path, (data.source, data.target))
+    if found is None:
+        raise InputError(f"there is no text at '{data.path}'; expected a file of lines, .jsonl, .csv or .tsv, or a folder or zip of them.")
+    corpus = Corpus("", data.path, text_name=data.target or data.text or "")
+    parts = _parts(found, data, corpus)
+    sides, unlabelled, labelled = [], "", ""
+    for part in parts:
         before = len(corpus)
-        if len(files) == 2:
-            _read_parallel(corpus, *files)
-        elif _suffix(files[0]) in RECORDS:
-            _read_records(corpus, files[0], data)
+        if len(part.files) == 2:
+            _read_parallel(corpus, *part.files)
+        elif part.files[0].suffix in RECORDS | {ARRAY}:
+            _read_records(corpus, part.files[0], data)
         else:
-            _read_lines(corpus, files[0])
-        if held is not None:
-            corpus.held = [*(corpus.held or [False] * before), *[held] * (len(corpus) - before)]
-        elif corpus.held is not None:
-            corpus.held += [False] * (len(corpus) - before)
-    if corpus.held is not None:
-        if all(corpus.held) or not any(corpus.held):
-            corpus.held = None
-        else:
-            corpus.split_origin = "files called test, val or dev"
-    if not len(corpus):
-        told = "; ".join(f"{count} × {what}" for what, count in corpus.faults.most_common(3))
+            _read_lines(corpus, part.files[0], part.label)
+        added = len(corpus) - before
+        sides += [part.held] * added
+        if added and corpus.labels is not None and len(corpus.labels) == len(corpus):
+            labelled = labelled or part.files[0].name
+        elif added:
+            unlabelled = unlabelled or part.files[0].name
+    if corpus.labels is not None and len(corpus.labels) < len(corpus):
         raise InputError(
-            f"{data.path} has no sentence that can be read{': ' + told if told else ', it is empty'}; expected a line each, in UTF-8."
+            f"'{labelled or parts[-1].files[0].name}' has classes and '{unlabelled}' has none; expected them in every file, or --labels ignore."
         )
+    if any(sides) and not all(sides):
+        corpus.held, corpus.split_origin = sides, "files called test, val or dev"
+    if found.refused:
+        corpus.notes.append(f"{len(found.refused)} files not looked at; the first: {found.refused[0][0]} ({found.refused[0][1]})")
+    if found.others:
+        corpus.notes.append("not text, left alone: " + ", ".join(f"{count} × {suffix}" for suffix, count in found.others.most_common(4)))
+    if not len(corpus):
+        raise InputError(_nothing(corpus))
     return corpus
+
+
+def _nothing(corpus: Corpus) -> str:
+    told = "; ".join(f"{count:,} × {what}, first at {corpus.examples[what]}" for what, count in corpus.faults.most_common(3))
+    return f"{corpus.path} has no sentence that can be read{': ' + told if told else ', it is empty'}; expected a line each, in UTF-8."
 
 
 def identity(corpus: Corpus) -> str:
@@ -109,129 +127,98 @@ def identity(corpus: Corpus) -> str:
     return mark.hexdigest()
 
 
-# -- what files there are --------------------------------------------------------------------------------------------------------------
+# -- which files belong together -------------------------------------------------------------------------------------------------------
 
 
-def _plain(path: Path) -> Path:
-    """The name without .gz."""
-    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
-
-
-def _suffix(path: Path) -> str:
-    return _plain(path).suffix.lower()
-
-
-def _members(folder: Path) -> list[Path]:
-    """Text files of a folder by name; [] if it holds anything else than text and notes about it."""
-    files = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith((".", "README", "LICENSE", "Thumbs", "desktop")))
-    if any(p.is_dir() for p in folder.iterdir() if not p.name.startswith(".")):
-        return []
-    return files if files and all(_suffix(p) in LINES | RECORDS or _is_lines(p) for p in files) else []
-
-
-def _is_lines(path: Path) -> bool:
-    """Whether a file without a suffix that is known looks like text: no control signs in its beginning, which is UTF-8."""
-    if not 0 < len(_suffix(path)) <= 4 or not _suffix(path)[1:].isalpha():
-        return False
-    try:
-        with _bytes(path) as file:
-            begin = file.read(_PROBE)
-        text = begin.decode("utf-8", "strict" if len(begin) < _PROBE else "ignore")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
-        return False
-    # The languages of parallel files have suffixes of their own, .en and .de; programs and pages have too.
-    return bool(text.strip()) and len(_suffix(path)) == 3 and _suffix(path)[1:] not in {"py", "js", "md", "sh", "rb"} and "\0" not in text
-
-
-def _held(path: Path) -> bool:
-    stem = _plain(path).name.lower()
-    return any(stem.startswith(word) or stem.split(".")[0].split("_")[-1] == word for word in HELD)
-
-
-def _parts(place: Path, data: Data) -> list[tuple[tuple[Path, ...], bool | None]]:
-    """Files that are read together, and whether they are held out (None: by content)."""
-    if not place.exists():
-        raise InputError(f"'{place}' does not exist; expected a file of lines, .jsonl, .csv or .tsv, or a folder of them.")
-    if place.is_file():
-        if data.source and data.target and _suffix(place) not in RECORDS:
-            return [(_partners(place, data.source, data.target), None)]
-        return [((place,), None)]
-    files = _members(place)
-    if not files:
-        raise InputError(f"the folder '{place}' holds no text, or other files beside it; expected .txt, .jsonl, .csv or .tsv files.")
-    if data.source and data.target and not all(_suffix(p) in RECORDS for p in files):
-        pairs = [p for p in files if _suffix(p) == f".{data.target}"]
-        if not pairs:
-            found = ", ".join(sorted({_suffix(p)[1:] for p in files}))
-            raise InputError(
-                f"the folder '{place}' has no file ending in .{data.target}; its languages are {found}.{suggest(data.target, found.split(', '))}"
-            )
-        parts: list[tuple[tuple[Path, ...], bool | None]] = [(_partners(p, data.source, data.target), _held(p)) for p in pairs]
-    else:
-        languages = {_suffix(p) for p in files} - LINES - RECORDS
+def _parts(found: Listing, data: Data, corpus: Corpus) -> list[Part]:
+    """What to read, file by file or pair by pair."""
+    files = found.files
+    records = [file for file in files if file.suffix in RECORDS | {ARRAY}]
+    if data.source and data.target and len(records) < len(files):
+        return _pairs(found, data, data.source, data.target, corpus)
+    if records and len(records) < len(files):
+        others = next(file for file in files if file not in records)
+        raise InputError(
+            f"{data.path} mixes tables and plain lines ('{records[0].name}' and '{others.name}'); give one of them, or a folder of one kind."
+        )
+    if not records:
+        if data.text or data.columns:
+            word = "text" if data.text else "columns"
+            raise InputError(f"{word} names a column, and {data.path} has plain lines; leave it out, or give .jsonl, .csv or .tsv.")
+        languages = sorted({file.suffix[1:] for file in files} - {suffix[1:] for suffix in LINES})
         if len(languages) > 1:
-            named = " ".join(sorted(word[1:] for word in languages))
             raise InputError(
-                f"the folder '{place}' holds the languages {named}; say which is made from which: --source {named.split()[0]} --target {named.split()[1]}"
+                f"{data.path} holds the languages {' '.join(languages)}; say which is made from which: --source {languages[0]} --target {languages[1]}"
             )
-        parts = [((p,), _held(p)) for p in files]
-    return parts if any(held for _, held in parts) and not all(held for _, held in parts) else [(paths, None) for paths, _ in parts]
+    classes = _classes_of(files) if not records and data.labels != "ignore" else {}
+    if classes:
+        corpus.label_origin = "sub-folders"
+    return [Part((file,), found.kind != "file" and is_held(file.name), classes.get(file.name)) for file in files]
 
 
-def _partners(path: Path, source: str, target: str) -> tuple[Path, Path]:
-    """The files of the source and of the target language: `train.en.gz` and `train.de.gz`."""
-    plain, zipped = _plain(path), path.suffix if path.suffix.lower() == ".gz" else ""
-    found = []
-    for language in (source, target):
-        names = [plain.with_suffix(f".{language}").name + ending for ending in dict.fromkeys((zipped, "", ".gz"))]
-        there = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
-        if there is None:
+def _classes_of(files: Sequence[TextFile]) -> dict[str, str]:
+    """The class of each file by its name: the folder it lies in, where there are two or more besides those of a split."""
+    homes = {file.name: [part for part in PurePosixPath(file.name).parts[:-1] if not _is_side(part)] for file in files}
+    last = {name: folders[-1] for name, folders in homes.items() if folders}
+    return last if len(last) == len(files) and 2 <= len(set(last.values())) <= MOST_CLASSES else {}
+
+
+def _is_side(folder: str) -> bool:
+    return folder.lower() in ("train", "training") or is_held(folder + "/x.txt")
+
+
+def _pairs(found: Listing, data: Data, source: str, target: str, corpus: Corpus) -> list[Part]:
+    """Pairs of files whose names differ in the language alone."""
+    files = beside(data.path, (source, target)) if found.kind == "file" else found.files
+    sides = [{twin_name(file.name, language): file for file in files} for language in (source, target)]
+    keys = [key for key in sides[1] if key and key in sides[0]]
+    if found.kind == "file":
+        keys = [key for key in keys if found.files[0].name in (sides[0][key].name, sides[1][key].name)]
+    if not keys:
+        if found.kind == "file":
             raise InputError(
-                f"'{path}' has no partner '{names[0]}' beside it; expected one file a language, their lines belonging together."
+                f"'{data.path}' has no partner beside it; expected files of one name ending in .{source} and .{target}, their lines belonging together."
             )
-        found.append(there)
-    return found[0], found[1]
+        for language, side in zip((source, target), sides, strict=True):
+            if set(side) <= {""}:
+                known = sorted({file.suffix[1:] for file in files} - {""})
+                raise InputError(
+                    f"{data.path} has no file ending in .{language}; its files end in {', '.join(known)}.{suggest(language, known)}"
+                )
+        one = next(file.name for key, file in sides[1].items() if key)
+        raise InputError(f"{data.path}: no file ending in .{source} has the name of '{one}'; expected pairs such as train.{source} and train.{target}.")
+    alone = [file.name for k in (0, 1) for key, file in sides[k].items() if key and key not in sides[1 - k]] if found.kind != "file" else []
+    if alone:
+        corpus.notes.append(f"{len(alone)} files have no partner and are left out; the first: {alone[0]}")
+    return [Part((sides[0][key], sides[1][key]), found.kind != "file" and is_held(key)) for key in keys]
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------------------------
 
 
-def _bytes(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")
-
-
-def _text(path: Path) -> str:
-    """A file as text; UTF-16 by its mark, else UTF-8, with U+FFFD where bytes are neither. Raises InputError."""
-    try:
-        with _bytes(path) as file:
-            raw = file.read(MOST_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"'{path}' cannot be read: {getattr(error, 'strerror', None) or error}; expected plain or gzipped text.") from None
-    if len(raw) > MOST_BYTES:
-        raise InputError(f"'{path}' is larger than {MOST_BYTES // 2**30} GiB once unpacked; split it, or take a part of it.")
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", "replace")
-    if b"\0" in raw[:_PROBE]:
-        raise InputError(f"'{path}' is no text: it holds zero bytes; expected lines in UTF-8.")
-    return raw.decode("utf-8-sig", "replace")
-
-
-def _clean(corpus: Corpus, text: Any, where: str) -> str | None:
-    """A sentence with its white space put in order, or None with the reason counted."""
+def _clean(corpus: Corpus, text: Any, where: str, damaged: bool = False) -> str | None:
+    """A sentence with its white space put in order, or None with the reason counted. damaged: U+FFFD may stand for bytes that are no UTF-8."""
     if text is None:
         corpus.fault("no text", where)
         return None
+    if isinstance(text, list) and all(isinstance(part, str) for part in text):
+        text = " ".join(text)
     if not isinstance(text, str):
-        if isinstance(text, list) and all(isinstance(part, str) for part in text):
-            text = " ".join(text)
-        else:
-            corpus.fault(f"{type(text).__name__} where text was expected", where)
-            return None
-    said = " ".join("".join(" " if unicodedata.category(sign) == "Cc" else sign for sign in unicodedata.normalize("NFC", text)).split())
+        corpus.fault(f"{type(text).__name__} where text was expected", where)
+        return None
+    if len(text) > 4 * LONGEST:
+        corpus.fault(f"longer than {LONGEST:,} characters", where)
+        return None
+    plain = text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+    said = " ".join(_CONTROL.sub(" ", plain).split())
     if not said:
         corpus.fault("empty", where)
-    elif "�" in said:
-        corpus.fault("not UTF-8", where)
+    elif "\0" in said:
+        corpus.fault("zero bytes in it", where)
+    elif "\ufffd" in said:
+        corpus.fault("not UTF-8" if damaged else "signs that were lost before (U+FFFD)", where)
+    elif _HALF.search(said):
+        corpus.fault("half a sign (a lone surrogate)", where)
     elif len(said) > LONGEST:
         corpus.fault(f"longer than {LONGEST:,} characters", where)
     else:
@@ -239,134 +226,189 @@ def _clean(corpus: Corpus, text: Any, where: str) -> str | None:
     return None
 
 
-def _split(text: str) -> list[str]:
-    """Lines as editors count them; other signs that Python takes for an end of line are part of a sentence."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines[:-1] if lines and not lines[-1] else lines
-
-
-def _read_lines(corpus: Corpus, path: Path) -> None:
+def _read_lines(corpus: Corpus, file: TextFile, label: str | None) -> None:
     corpus.kind = corpus.kind or "lines of text"
-    for number, line in enumerate(_split(_text(path)), 1):
-        said = _clean(corpus, line, f"{path.name}, line {number}")
+    text, damaged = content(file)
+    for number, line in enumerate(lines(text), 1):
+        said = _clean(corpus, line, f"{file.name}, line {number}", damaged)
         if said is not None:
             corpus.texts.append(said)
+            if label is not None:
+                corpus.labels = corpus.labels if corpus.labels is not None else []
+                corpus.labels.append(label)
 
 
-def _read_parallel(corpus: Corpus, source: Path, target: Path) -> None:
+def _read_parallel(corpus: Corpus, source: TextFile, target: TextFile) -> None:
     corpus.kind = "parallel lines"
-    one, other = _split(_text(source)), _split(_text(target))
-    if len(one) != len(other):
+    (one, hurt_one), (other, hurt_other) = content(source), content(target)
+    asked, said = lines(one), lines(other)
+    if len(asked) != len(said):
         raise InputError(
-            f"'{source.name}' has {len(one):,} lines and '{target.name}' {len(other):,}; expected as many, the n-th of one belonging to the n-th of the other. "
-            "A line that is missing in one of them shifts all that follow."
+            f"'{source.name}' has {len(asked):,} lines and '{target.name}' {len(said):,}; expected as many, the n-th of one belonging to the n-th of "
+            "the other. A line that is missing in one of them shifts all that follow."
         )
-    corpus.sources = corpus.sources or []
-    for number, (asked, said) in enumerate(zip(one, other, strict=True), 1):
-        pair = [_clean(corpus, asked, f"{source.name}, line {number}"), _clean(corpus, said, f"{target.name}, line {number}")]
-        if pair[0] is not None and pair[1] is not None:
-            corpus.sources.append(pair[0])
-            corpus.texts.append(pair[1])
+    corpus.sources = corpus.sources if corpus.sources is not None else []
+    for number, pair in enumerate(zip(asked, said, strict=True), 1):
+        first = _clean(corpus, pair[0], f"{source.name}, line {number}", hurt_one)
+        second = None if first is None else _clean(corpus, pair[1], f"{target.name}, line {number}", hurt_other)
+        if first is not None and second is not None:
+            corpus.sources.append(first)
+            corpus.texts.append(second)
 
 
-def _read_records(corpus: Corpus, path: Path, data: Data) -> None:
-    records = _json_lines(corpus, path) if _suffix(path) in (".jsonl", ".ndjson") else _table(corpus, path)
-    rows = list(records)
+def _read_records(corpus: Corpus, file: TextFile, data: Data) -> None:
+    text, damaged = content(file)
+    rows = _table(corpus, file, text) if file.suffix in (".csv", ".tsv") else _json_rows(corpus, file, text)
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     if not rows:
         return
-    corpus.kind = corpus.kind or f"{'JSON lines' if 'json' in _suffix(path) else 'a table'}"
-    text = _column(path, columns, data.target or data.text, TEXT_COLUMNS, rows)
-    corpus.text_name = text
-    source = _column(path, columns, data.source, (), rows) if data.source else None
-    label = None if source or data.labels == "ignore" else _label(path, columns, data, text)
+    corpus.kind = corpus.kind or ("a table" if file.suffix in (".csv", ".tsv") else "JSON records")
+    wanted = _column(file, columns, data.target or data.text, TEXT_COLUMNS, rows)
+    corpus.text_name = wanted
+    source = _column(file, columns, data.source, (), rows) if data.source else None
+    label = None if source or data.labels == "ignore" else _label(file, columns, data, wanted)
+    if source and data.columns:
+        raise InputError("columns names a class, and these are pairs, made from their source; leave it out.")
+    corpus.label_origin = f"column '{label}'" if label else corpus.label_origin
+    several = 0
     for where, row in rows:
-        said = _clean(corpus, _first(row.get(text)) if source else row.get(text), where)
-        asked = _clean(corpus, row.get(source), where) if source else ""
+        asked = _clean(corpus, row.get(source), where, damaged) if source else ""
+        value = row.get(wanted)
+        if source and isinstance(value, list) and value:
+            several += len(value) > 1
+            value = value[0]
+        said = None if asked is None else _clean(corpus, value, where, damaged)
         if said is None or asked is None:
             continue
         if label is not None:
-            value = row.get(label)
-            if value is None or not str(value).strip():
-                corpus.fault("no class", where)
+            name = _class_name(corpus, row.get(label), where)
+            if name is None:
                 continue
             corpus.labels = corpus.labels if corpus.labels is not None else []
-            corpus.labels.append(str(value).strip())
+            corpus.labels.append(name)
         if source:
             corpus.sources = corpus.sources if corpus.sources is not None else []
             corpus.sources.append(asked)
         corpus.texts.append(said)
+    if several:
+        corpus.notes.append(f"{file.name}: {several:,} sources have several targets, of which the first is taken")
 
 
-def _first(value: Any) -> Any:
-    """Of several targets of one source the first."""
-    return value[0] if isinstance(value, list) and value else value
+def _class_name(corpus: Corpus, value: Any, where: str) -> str | None:
+    name = str(value).strip() if isinstance(value, str | int | float | bool) else ""
+    if name and not _HALF.search(name) and "\0" not in name:
+        return name
+    corpus.fault("no class" if value is None or isinstance(value, str) else f"{type(value).__name__} where a class was expected", where)
+    return None
 
 
-def _label(path: Path, columns: list[str], data: Data, text: str) -> str | None:
-    if data.columns:
-        if len(data.columns) > 1:
-            raise InputError(f"columns names {', '.join(data.columns)}; the class of a sentence is one column.")
-        return _column(path, columns, data.columns[0], (), [])
-    return next((name for name in columns if name.lower() in CLASS_COLUMNS and name != text), None)
+def _label(file: TextFile, columns: list[str], data: Data, text: str) -> str | None:
+    if not data.columns:
+        return next((name for name in columns if name.lower() in CLASS_COLUMNS and name != text), None)
+    if len(data.columns) > 1:
+        raise InputError(f"columns names {', '.join(data.columns)}; the class of a sentence is one column.")
+    if data.columns[0] == text:
+        raise InputError(f"columns and text both name '{text}'; the class of a sentence is another column.")
+    return _column(file, columns, data.columns[0], (), [])
 
 
-def _column(path: Path, columns: list[str], asked: str | None, usual: tuple[str, ...], rows: list[tuple[str, dict[str, Any]]]) -> str:
+def _column(file: TextFile, columns: list[str], asked: str | None, usual: tuple[str, ...], rows: list[Row]) -> str:
     """The column asked for, else the one with a usual name, else the only one. Raises InputError."""
     if asked is not None:
         if asked in columns:
             return asked
-        raise InputError(f"'{path.name}' has no column '{asked}'; its columns are {', '.join(columns)}.{suggest(asked, columns)}")
+        raise InputError(f"'{file.name}' has no column '{asked}'; its columns are {', '.join(columns)}.{suggest(asked, columns)}")
     named = [name for wanted in usual for name in columns if name.lower() == wanted]
     if named:
         return named[0]
     texts = [name for name in columns if any(isinstance(row.get(name), str) for _, row in rows[:100])]
     if len(texts) == 1:
         return texts[0]
+    shown = ", ".join(name[:40] for name in columns[:12])
     raise InputError(
-        f"'{path.name}' has the columns {', '.join(columns)}, and none is called {' or '.join(usual[:3])}; say which is the text: --text COLUMN"
+        f"'{file.name}' has the columns {shown}, and none is called {' or '.join(usual[:3])}; say which is the text: --text COLUMN"
     )
 
 
-def _json_lines(corpus: Corpus, path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in enumerate(_split(_text(path)), 1):
-        where = f"{path.name}, line {number}"
-        if not line.strip():
-            continue
+def _json_rows(corpus: Corpus, file: TextFile, text: str) -> list[Row]:
+    """A list of records, or a record a line."""
+    found: list[tuple[str, Any]] = []
+    whole = None
+    if text.lstrip().startswith("["):
         try:
-            row = json.loads(line)
+            whole = json.loads(text)
         except (ValueError, RecursionError):
-            corpus.fault("no JSON", where)
-            continue
+            whole = None
+    if isinstance(whole, list) and (file.suffix == ARRAY or len(whole) > 1):
+        found = [(f"{file.name}, item {number}", row) for number, row in enumerate(whole, 1)]
+    else:
+        for number, line in enumerate(lines(text), 1):
+            where = f"{file.name}, line {number}"
+            try:
+                if line.strip():
+                    found.append((where, json.loads(line)))
+            except (ValueError, RecursionError):
+                corpus.fault("no JSON", where)
+    rows = []
+    for where, row in found:
         if isinstance(row, str):
             row = {"text": row}
-        if not isinstance(row, dict):
+        if isinstance(row, dict):
+            rows.append((where, row))
+        else:
             corpus.fault("JSON, but no object", where)
-            continue
-        yield where, row
+    return rows
 
 
-def _table(corpus: Corpus, path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    text = _text(path)
+def _table(corpus: Corpus, file: TextFile, text: str) -> list[Row]:
+    """Rows of a table whose first line names the columns; where quotes do not balance, every line for itself, so that one does not swallow the rest."""
+    sign = "\t" if file.suffix == ".tsv" else ","
+    first = text.lstrip("\ufeff\r\n").split("\n", 1)[0]
+    if sign == "," and "," not in first:
+        sign = ";" if ";" in first else "\t" if "\t" in first else ","
+        if sign != ",":
+            corpus.notes.append(f"{file.name}: cells are taken to be separated by {'semicolons' if sign == ';' else 'tabs'}")
     limit = csv.field_size_limit(2**27)
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter="\t" if _suffix(path) == ".tsv" else ","))
-    except csv.Error as error:
-        raise InputError(f"'{path.name}' is no table: {error}; expected comma-separated values with a head line.") from None
+        rows = _rows(corpus, file, text, sign)
     finally:
         csv.field_size_limit(limit)
     if not rows:
         return []
-    head = [name.strip() for name in rows[0]]
-    if not all(head) or len(set(head)) < len(head):
-        raise InputError(f"the first line of '{path.name}' names its columns {', '.join(head[:8])!s}; expected a name for each, each once.")
+    head = [name.strip() for name in rows[0][1]]
+    while head and not head[-1]:
+        head.pop()
+    twice = next((name for k, name in enumerate(head) if name in head[:k]), None)
+    if not all(head) or twice is not None or not head:
+        what = f"names '{twice[:40]}' twice" if twice else "has a column without a name"
+        raise InputError(f"the first line of '{file.name}' {what}: {', '.join(head)[:80]}; expected a name for each column, each once.")
     found = []
-    for number, row in enumerate(rows[1:], 2):
-        where = f"{path.name}, row {number}"
+    for number, row in rows[1:]:
+        where = f"{file.name}, line {number}"
         if not any(cell.strip() for cell in row):
             continue
-        if len(row) != len(head):
+        if len(row) < len(head) or any(cell.strip() for cell in row[len(head) :]):
             corpus.fault(f"{len(row)} cells instead of {len(head)}", where)
             continue
-        found.append((where, dict(zip(head, row, strict=True))))
+        found.append((where, dict(zip(head, row, strict=False))))
+    return found
+
+
+def _rows(corpus: Corpus, file: TextFile, text: str, sign: str) -> list[tuple[int, list[str]]]:
+    """Each row with the number of the line it ends in."""
+    reader = csv.reader(buffer(text), delimiter=sign, strict=True)
+    try:
+        return [(reader.line_num, row) for row in reader if row]
+    except csv.Error:
+        pass
+    found = []
+    corpus.notes.append(f"{file.name}: its quotes do not balance, so each line is read for itself")
+    for number, line in enumerate(lines(text), 1):
+        try:
+            found += [(number, row) for row in csv.reader([line], delimiter=sign, strict=True) if row]
+        except csv.Error:
+            if sign == "\t":
+                found.append((number, line.split("\t")))  # tables between tabs often mean their quotes as they stand
+            else:
+                corpus.fault("quotes that do not balance", f"{file.name}, line {number}")
     return found

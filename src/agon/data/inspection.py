@@ -15,10 +15,12 @@ from agon.data.opening import open_data
 from agon.data.projection import contact_sheet, film_rows, film_warnings, is_films
 from agon.data.request import Data
 from agon.data.samples import DataSet
-from agon.spaces import Image, Video
+from agon.data.textreport import text_rows, text_warnings
+from agon.spaces import Image, Tokens, Video
 
 FEW_IMAGES = 200
 PREVIEW_IMAGES = 64
+PREVIEW_SENTENCES = 32
 LISTED_LINES = 8
 LISTED_NAMES = 40
 RARE = 0.01  # a tag on a smaller share of the samples than this is hard to learn
@@ -45,6 +47,8 @@ class Report:
         """(heading, text) pairs in reading order, for a table."""
         card, rows = self.card, [("verdict", self.verdict)]
         rows += [("warning", text) for text in self.warnings]
+        if "vocabulary" in card:
+            return rows + text_rows(card, self.reasons) + ([("preview", self.preview)] if self.preview else [])
         rows.append(("found", f"{card['kind']}, {card['num_items']} {'films' if 'films' in card else 'items'} at {card['path']}"))
         rows.append(("usable", f"{card['num_train'] + card['num_held']}: {card['split']}"))
         if card["sizes"]:
@@ -179,6 +183,8 @@ def _find_twins(data_set: DataSet) -> tuple[list[list[str]], int]:
 
 def _warnings(data_set: DataSet, report: Report) -> list[str]:
     card, told = data_set.card, []
+    if isinstance(data_set.space, Tokens):
+        return text_warnings(card)
     usable = card["num_train"] + card["num_held"]
     if usable < FEW_IMAGES and isinstance(data_set.space, Image):
         told.append(f"only {usable} images: the critic will soon know them by heart; more images, or mirror=true, help")
@@ -227,6 +233,9 @@ def _preview(data_set: DataSet, out: Path) -> Path:
     if isinstance(data_set.space, Video):
         return contact_sheet(data_set, out if out.suffix.lower() in (".mp4", ".gif") else target)
     x, y = data_set.train.x, data_set.train.y
+    if isinstance(data_set.space, Tokens):
+        picked = torch.linspace(0, len(x) - 1, min(len(x), PREVIEW_SENTENCES)).round().long()
+        return data_set.space.render(x[picked], out if out.suffix else out / "preview.txt")
     if not isinstance(data_set.space, Image):
         return data_set.space.render(x[torch.arange(len(x))], target)
     first = y[:, 0] if y is not None and y.ndim == 2 else y  # classes lie together; tags and numbers are in order of the first of them

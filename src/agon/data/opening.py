@@ -50,7 +50,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     if data.path in SPOKEN:
         _refuse_picture_words(data)
         if data.path == "sentences":
-            return open_text(data, say)
+            return open_text(data, say, cache)
         _refuse_text_words(data)
         language = open_language(data)
         for choice, reason in language.reasons.items():
@@ -64,9 +64,9 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         for choice, reason in data_set.reasons.items():
             say(choice, reason)
         return data_set
-    if is_text(data.path):
+    if is_text(data):
         _refuse_picture_words(data)
-        return open_text(data, say)
+        return open_text(data, say, cache)
     folder = cache if cache is not None else default_cache()
     _refuse_text_words(data)
     source = open_source(data.path, clips=data.frames is not None)
@@ -168,7 +168,7 @@ def _refuse_picture_words(data: Data) -> None:
 
 
 def _refuse_text_words(data: Data) -> None:
-    given = [name for name in ("vocabulary", "length", "lower", "text", "source", "target") if getattr(data, name)]
+    given = [name for name in ("vocabulary", "length", "lower", "text", "source", "target", "source_length", "shared") if getattr(data, name)]
     if data.tokenizer != "auto":
         given.append("tokenizer")
     if given:

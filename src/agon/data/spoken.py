@@ -10,6 +10,8 @@ oracle      10,000 sentences of 20 words by a random LSTM out of 5,000 words, an
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import re
 import sys
 import sysconfig
@@ -21,6 +23,7 @@ import torch
 
 from agon.data import tokenisers
 from agon.data.corpus import Corpus
+from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples, sample_hashes
 from agon.errors import InputError
@@ -31,13 +34,19 @@ from agon.spaces.tokens import END, FIRST, PAD, Tokens
 SENTENCES, HELD, SEED = 10_000, 10_000, 20170209  # of a language: to train, held out, and the seed of both, which never changes
 ORACLE = 0  # the oracle's own seed
 _SENTENCE = re.compile(r"(?:(?<=[.!?]\s)|^)([A-Z][A-Za-z ,;:'()/0-9-]{18,158}[.!?])(?=\s|$)")
+_CODE = r"^\s*(?:>>>|\.\.\.|\+--|==|--)|::|\t"
+_BESIDE = ("test", "tests", "site-packages", "dist-packages", "lib2to3", "idlelib", "turtledemo")  # folders whose texts are left out
+_RULE = 1  # of everything else that decides which sentences there are
 _PLAIN = re.compile(r"[a-z]{2,} [a-z]+ .*[a-z]{3}")
 
 
-def sentences() -> Corpus:
-    """The sentences of this Python installation. Raises InputError where the standard library has no sources."""
+def sentences(cache: Path) -> Corpus:
+    """The sentences of this Python installation, found once and kept in the cache. Raises InputError where the standard library has no sources."""
     corpus = Corpus(f"sentences of Python {sys.version_info.major}.{sys.version_info.minor}", "sentences")
-    corpus.texts = list(dict.fromkeys(_all()))
+    # Another Python, or another rule, has other sentences.
+    mark = json.dumps([sys.version, sysconfig.get_paths()["stdlib"], _SENTENCE.pattern, _PLAIN.pattern, _CODE, _BESIDE, _RULE])
+    found = remembered(cache, hashlib.sha256(mark.encode()).hexdigest()[:24], lambda: {"text.x": as_bytes("\n".join(dict.fromkeys(_all())))})
+    corpus.texts = as_text(found["text.x"]).split("\n")
     if len(corpus) < 1_000:
         raise InputError(
             "this Python installation carries no documentation, so there are no embedded sentences; give a file of lines instead."
@@ -52,7 +61,7 @@ def _all() -> Iterator[str]:
         yield from _said(topics[name])
     folder = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted([*folder.glob("*.py"), *folder.glob("[a-z]*/*.py")]):
-        if path.parent.name in ("test", "tests", "site-packages", "dist-packages", "lib2to3", "idlelib", "turtledemo"):
+        if path.parent.name in _BESIDE:
             continue
         try:
             tree = ast.parse(path.read_text("utf-8"))
@@ -66,7 +75,7 @@ def _all() -> Iterator[str]:
 def _said(text: str) -> Iterator[str]:
     """Sentences of prose: paragraphs that are neither code nor tables, put on one line."""
     for paragraph in re.split(r"\n\s*\n", text):
-        if re.search(r"^\s*(?:>>>|\.\.\.|\+--|==|--)|::|\t", paragraph, re.M):
+        if re.search(_CODE, paragraph, re.M):
             continue
         line = " ".join(paragraph.replace("*", "").replace("`", "").replace('"', "").split())
         yield from (found for found in _SENTENCE.findall(line) if _PLAIN.search(found))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,16 @@ import torch
 from torch import Tensor
 
 from agon.data import tokenisers
-from agon.data.corpus import Corpus, identity, read_corpus
+from agon.data.corpus import MOST_CLASSES, Corpus, identity, read_corpus
+from agon.data.described import check_balance, describe_labels
+from agon.data.entry import Arrays, default_cache
+from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few
 from agon.data.spoken import sentences
+from agon.data.textcard import described
 from agon.errors import InputError
-from agon.spaces.tokens import UNKNOWN, Tokens, real
+from agon.spaces.tokens import END, PAD, UNKNOWN, Tokens, real
 
 Say = Callable[[str, str], None]
 LEAST = 20  # sentences
@@ -32,7 +37,9 @@ MOST_TOKENS = 128  # of a sentence, where no length is asked for
 MOST_SOURCE = 400  # tokens of a source, where no length is asked for: what See et al. 2017 read of an article (arXiv:1704.04368)
 COVERED = 0.995  # share of the sentences that the length found holds
 ALIKE = 0.5  # share of a text's words that its source holds, from which on both share a tokeniser
+LARGE = 2**20  # characters of a text above which its tokens are kept in the cache
 LISTED = 8
+_RULE = "1"  # of learning and encoding; a new one makes the cache anew
 
 
 @dataclass(frozen=True)
@@ -44,58 +51,89 @@ class Side:
     lengths: np.ndarray
 
 
-def open_text(data: Data, say: Say) -> DataSet:
+def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     """Read, split, learn a tokeniser, encode. Raises InputError when the corpus cannot be used."""
-    corpus = sentences() if data.path == "sentences" else read_corpus(data)
-    reasons = {
-        "data": f"{corpus.path}: {corpus.kind}, {len(corpus):,} sentences" + (f" of '{corpus.text_name}'" if corpus.text_name else "")
-    }
+    folder = cache if cache is not None else default_cache()
+    _refuse(data)
+    corpus = sentences(folder) if data.path == "sentences" else read_corpus(data)
+    read = len(corpus)
+    reasons = {"data": f"{corpus.path}: {corpus.kind}, {read:,} sentences" + (f" of '{corpus.text_name}'" if corpus.text_name else "")}
     say("data", reasons["data"])
-    if data.limit is not None and data.limit < len(corpus):
+    if lost := corpus.faults.total():
+        what, count = corpus.faults.most_common(1)[0]
+        reasons["left out"] = f"{lost:,} that cannot be used; {count:,} × {what}, first at {corpus.examples[what]}"
+    if data.labels == "use" and corpus.labels is None:
+        raise InputError(f"labels=use, and the sentences of {data.path} have no classes; name their column: --columns NAME")
+    if data.limit is not None:
         corpus = _thinned(corpus, data.limit)
-        reasons["limit"] = f"{len(corpus):,}: spread evenly, asked for"
+        if len(corpus) < read:
+            reasons["limit"] = f"{len(corpus):,} of {read:,}: spread evenly, asked for"
     if len(corpus) < LEAST:
-        raise InputError(f"{data.path} has {len(corpus)} sentences; expected {LEAST} at least, and thousands for a model of any use.")
+        lost_told = f" ({reasons['left out']})" if lost else ""
+        raise InputError(
+            f"{data.path} has {len(corpus)} sentence{'s' * (len(corpus) != 1)}{lost_told}; expected {LEAST} at least, and thousands for a model of any use."
+        )
     held, reasons["split"] = _split(corpus, data.holdout)
     train = np.flatnonzero(~held)
     texts = [corpus.texts[k] for k in train]
     y: Tensor | None = None
     if corpus.sources is None:
-        said = _side(corpus.texts, train, _language(texts, data, reasons, ""), data.length, MOST_TOKENS, reasons, "")
-        space = said.space
+        said = _side(corpus.texts, train, _language(texts, data, folder, reasons, ""), data.length, MOST_TOKENS, folder, reasons, "")
+        space, keep = said.space, said.lengths > 0
     else:
         sources = [corpus.sources[k] for k in train]
         if _shared(sources, texts, data, reasons):
-            one = other = _language([*sources, *texts], data, reasons, "")
+            one = other = _language([*sources, *texts], data, folder, reasons, "")
         else:
-            other, one = (_language(part, data, reasons, which) for part, which in ((texts, "target "), (sources, "source ")))
-        said = _side(corpus.texts, train, other, data.length, MOST_TOKENS, reasons, "target ")
-        asked = _side(corpus.sources, train, one, data.source_length, MOST_SOURCE, reasons, "source ")
-        space, y = replace(said.space, source=asked.space), asked.space.whole(corpus.sources)[0].to(torch.int32)
+            other, one = (_language(part, data, folder, reasons, which) for part, which in ((texts, "target "), (sources, "source ")))
+        said = _side(corpus.texts, train, other, data.length, MOST_TOKENS, folder, reasons, "target ")
+        asked = _side(corpus.sources, train, one, data.source_length, MOST_SOURCE, folder, reasons, "source ", cut=True)
+        space, y, keep = replace(said.space, source=asked.space), asked.x, (said.lengths > 0) & (asked.lengths > 0)
         if cut := int((asked.lengths >= asked.space.length).sum()):
             reasons["cut"] = f"{cut:,} sources with more tokens are cut"
-    keep = said.lengths < said.space.length
-    labels: dict[str, Any] = {"used": False, "kind": None, "origin": "", "classes": []}
-    if corpus.labels is not None and data.labels != "ignore":
-        space, y, labels = _classes(corpus, space, held, data, reasons)
-    empty = ~real(said.x).any(1).numpy() if not space.ends else (said.lengths == 0)
-    long, keep = int((~keep).sum()), keep & ~empty
+    keep &= said.lengths < space.length
+    long = int((~keep).sum())
     if long:
-        reasons["too long"] = f"{long:,} sentences with more tokens are left out"
+        reasons["too long"] = f"{long:,} sentences with more tokens are left out; --length N takes longer ones"
     used = {"train": np.flatnonzero(keep & ~held), "held": np.flatnonzero(keep & held)}
     if len(used["train"]) < LEAST // 2:
         raise InputError(
-            f"{data.path} has {len(used['train'])} sentences of at most {space.length - 1} tokens to train on; give a larger --length."
+            f"{data.path} has {len(used['train'])} sentences of at most {space.length - 1} tokens to train on, and {long:,} longer ones; "
+            "give a larger --length."
         )
-    unknown = float((said.x[used["train"]] == UNKNOWN).sum() / real(said.x[used["train"]]).sum())
+    labels: dict[str, Any] = {"used": False, "kind": None, "origin": "", "classes": []}
+    if corpus.labels is not None and data.labels != "ignore":
+        space, y, labels = _classes(corpus, space, used, data, reasons)
+    else:
+        reasons["labels"] = "ignored: asked for" if data.labels == "ignore" else "none" if corpus.sources is None else "the source of each sentence"
+    if data.balance:
+        reasons["balance"] = check_balance(space)
     for choice, reason in reasons.items():
         if choice != "data":
             say(choice, reason)
-    return _data_set(data, corpus, space, said.x, y, used, labels, reasons, {"too_long": long, "unknown_share": round(unknown, 6)})
+    unknown = {part: _unknown(said.x[used[part]]) for part in used}
+    more = {"too_long": long, "unknown_share": unknown["train"], "held_unknown_share": unknown["held"]}
+    return _data_set(data, corpus, space, said.x, y, used, labels, reasons, more)
+
+
+def _refuse(data: Data) -> None:
+    """Words of the request that mean nothing for text. Raises InputError."""
+    if data.condition not in ("auto", "classes"):
+        raise InputError(f"condition={data.condition} is for pictures and clips; sentences have classes, or a source: leave it out.")
+    if data.path == "sentences" and (data.text or data.columns or data.source):
+        raise InputError("text, columns, source and target name columns, and 'sentences' has none; leave them out.")
+
+
+def _unknown(x: Tensor) -> float:
+    """Which share of the tokens [n, L] are unknown words."""
+    return round(float((x == UNKNOWN).sum()) / max(1, int(real(x).sum())), 6)
 
 
 def _thinned(corpus: Corpus, count: int) -> Corpus:
-    rows = (np.arange(count) * len(corpus) // count).tolist()
+    """At most so many of the training side and of the side of its own that is held out, spread evenly, as of pictures."""
+    every = np.arange(len(corpus))
+    sides = [every] if corpus.held is None else [np.flatnonzero(~np.array(corpus.held)), np.flatnonzero(corpus.held)]
+    rows = np.sort(np.concatenate([side[np.arange(count) * len(side) // count] if len(side) > count else side for side in sides])).tolist()
 
     def some(column: list[Any] | None) -> list[Any] | None:
         return None if column is None else [column[k] for k in rows]
@@ -123,6 +161,8 @@ def _split(corpus: Corpus, share: float) -> tuple[np.ndarray, str]:
     held, how = held_out(hashes, share), f"by content hash, holdout {share:g}"
     if min(held.sum(), (~held).sum()) < 2:
         held, how = held_out_few(hashes, share, 2), "by content hash; the set is so small that chance would leave too few on one side"
+    if not held.any():
+        how = "all sentences are the same, so none can be held back"
     return held, f"{(~held).sum():,} to train, {held.sum():,} held back: {how}"
 
 
@@ -138,21 +178,42 @@ def _shared(sources: Sequence[str], texts: Sequence[str], data: Data, reasons: d
     return share >= ALIKE
 
 
-def _language(learned: Sequence[str], data: Data, reasons: dict[str, str], which: str) -> Tokens:
+def _kept(cache: Path, texts: Sequence[str], what: list[Any], make: Callable[[], Arrays]) -> Arrays:
+    """What is made of these texts in the way `what` says; of large ones the cache remembers it."""
+    if sum(map(len, texts)) <= LARGE:
+        return make()
+    mark = hashlib.sha256(json.dumps([_RULE, tokenisers.library(), *what]).encode())
+    for text in texts:
+        mark.update(text.encode() + b"\0")
+    return remembered(cache, mark.hexdigest()[:24], make)
+
+
+def _language(learned: Sequence[str], data: Data, cache: Path, reasons: dict[str, str], which: str) -> Tokens:
     """Learn a tokeniser; its space has no length yet."""
-    kind, why = tokenisers.choose(learned) if data.tokenizer == "auto" else (data.tokenizer, "asked for")
-    content = tokenisers.train(learned, kind, size=data.vocabulary, lower=data.lower)
+    kind, why = tokenisers.choose(learned, lower=data.lower) if data.tokenizer == "auto" else (data.tokenizer, "asked for")
+    found = _kept(
+        cache, learned, [kind, data.vocabulary, data.lower],
+        lambda: {"tokenizer.x": as_bytes(tokenisers.train(learned, kind, size=data.vocabulary, lower=data.lower))},
+    )  # fmt: skip
+    content = as_text(found["tokenizer.x"])
     vocabulary = 1 + max(json.loads(content)["model"]["vocab"].values())
     reasons[f"{which}tokenizer"] = f"{kind}, {vocabulary:,} tokens: {why}"
     return Tokens(length=1, vocabulary=vocabulary, tokenizer=content)
 
 
 def _side(
-    texts: Sequence[str], train: np.ndarray, probe: Tokens, asked: int | None, most: int, reasons: dict[str, str], which: str
+    texts: Sequence[str], train: np.ndarray, probe: Tokens, asked: int | None, most: int, cache: Path, reasons: dict[str, str], which: str, *,
+    cut: bool = False,
 ) -> Side:  # fmt: skip
-    """Find a length for these texts, which was asked for or is at most `most`, and encode all."""
-    ids = probe.ids(texts)
-    lengths = np.array([len(row) for row in ids])
+    """Find a length for these texts, which was asked for or is at most `most`, and encode all. cut: what is longer keeps room for its end."""
+
+    def encoded() -> Arrays:
+        ids = probe.ids(texts)
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        return {"lengths": lengths, "ids": np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))}
+
+    found = _kept(cache, texts, [probe.tokenizer], encoded)
+    lengths = found["lengths"]
     longest = int(lengths[train].max(initial=1))
     if asked is not None:
         length, why = asked, "asked for"
@@ -162,27 +223,38 @@ def _side(
         length = min(most, int(np.quantile(lengths[train], COVERED)) + 1)
         why = f"{(lengths[train] <= length).mean():.1%} of the training sentences are no longer, the longest has {longest:,}"
     reasons[f"{which}length"] = f"{length} tokens and an end: {why}"
-    space = replace(probe, length=length + 1)
-    return Side(space, space.pack(ids), lengths)
+    return Side(replace(probe, length=length + 1), _packed(found["ids"], lengths, length + 1, cut), lengths)
+
+
+def _packed(ids: np.ndarray, lengths: np.ndarray, length: int, cut: bool) -> Tensor:
+    """Tokens one after the other and how many each sentence has -> int32 [N, length] with ends. What is too long has no end, or, cut, one sooner."""
+    place, stop = np.arange(length)[None], np.minimum(lengths, length - 1 if cut else length)
+    x = np.where(place == stop[:, None], END, PAD).astype(np.int32)
+    within = np.arange(len(ids)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    x[place < stop[:, None]] = ids[within < np.repeat(stop, lengths)]
+    return torch.from_numpy(x)
 
 
 def _classes(
-    corpus: Corpus, space: Tokens, held: np.ndarray, data: Data, reasons: dict[str, str]
-) -> tuple[Tokens, Tensor, dict[str, Any]]:  # fmt: skip
+    corpus: Corpus, space: Tokens, used: dict[str, np.ndarray], data: Data, reasons: dict[str, str]
+) -> tuple[Tokens, Tensor | None, dict[str, Any]]:  # fmt: skip
     assert corpus.labels is not None
-    counts = Counter(label for label, out in zip(corpus.labels, held, strict=True) if not out)
-    if len(counts) > 1_000:
+    names = tuple(sorted({corpus.labels[k] for part in used.values() for k in part}))
+    if len(names) > MOST_CLASSES:
         raise InputError(
-            f"the classes of {data.path} are {len(counts):,} different values; expected at most 1,000. Leave them out: --labels ignore"
+            f"the classes of {data.path} ({corpus.label_origin}) are {len(names):,} different values; expected at most {MOST_CLASSES:,}. "
+            "Leave them out: --labels ignore"
         )
-    names = tuple(sorted(set(corpus.labels)))
-    y = torch.tensor([names.index(label) for label in corpus.labels])
-    reasons["labels"] = f"{len(names)} classes: {', '.join(names[:LISTED])}{' …' if len(names) > LISTED else ''}"
-    card = {
-        "used": True, "kind": "classes", "origin": corpus.kind, "classes": list(names), "counts": torch.bincount(y[~held], minlength=len(names)).tolist(),
-        "held_counts": torch.bincount(y[held], minlength=len(names)).tolist(),
-    }  # fmt: skip
-    return replace(space, classes=names), y, card
+    number = {name: k for k, name in enumerate(names)}
+    y = np.array([number.get(label, -1) for label in corpus.labels], dtype=np.int64)
+    told = ", ".join(name if len(name) <= 40 else name[:39] + "…" for name in names[:LISTED])
+    many = len(names) >= 2
+    card = describe_labels("classes", names, {part: y[rows] for part, rows in used.items()}, used=many, origin=corpus.label_origin)
+    if not many:
+        reasons["labels"] = f"not used: {corpus.label_origin} has one class alone, '{told}'"
+        return space, None, card
+    reasons["labels"] = f"{len(names)} classes from {corpus.label_origin}: {told}{' …' if len(names) > LISTED else ''}"
+    return replace(space, classes=names), torch.from_numpy(y), card
 
 
 def _data_set(
@@ -198,11 +270,10 @@ def _data_set(
         return Samples(x[rows], None if y is None else y[rows], captions=[corpus.texts[k] for k in used[part]], index=used[part])
 
     train, held = samples("train"), samples("held")
-    known = {corpus.texts[k] for k in used["train"]}
     card = {
         "path": corpus.path, "kind": corpus.kind, "space": space.describe(), "content_hash": mark.hexdigest()[:16], "num_items": len(corpus),
         "num_train": len(train), "num_held": len(held), "split": reasons["split"], "labels": labels, "vocabulary": space.vocabulary,
         "length": space.length, "faults": dict(corpus.faults.most_common()), "examples": corpus.examples, "num_unreadable": corpus.faults.total(),
-        "duplicates": len(corpus) - len(set(corpus.texts)), "overlap": sum(corpus.texts[k] in known for k in used["held"]), "notes": corpus.notes, **more,
+        "notes": corpus.notes, **described(corpus, used, lower=data.lower), **more,
     }  # fmt: skip
     return DataSet(space, train, held, card, reasons, card["content_hash"], corpus.texts)

@@ -20,24 +20,26 @@ from agon.errors import InputError
 from agon.spaces.tokens import SPECIAL
 
 Kind = Literal["word", "bpe", "character"]
-WORD = r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|[^\s]"
+WORD = r"<unk>|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|[^\s]"
 MOST_WORDS, PIECES = 10_000, 4_000  # of a vocabulary, where none is asked for
 _SHORT = 12  # median characters of a sentence up to which signs are tokens
-_KNOWN_WORDS = 0.3  # most distinct words, as a share of all, for a vocabulary of words
+_NEW_WORDS = 0.05  # most of the words of new sentences that may be unknown, for a vocabulary of words
 
 
-def choose(texts: Sequence[str]) -> tuple[Kind, str]:
+def choose(texts: Sequence[str], *, lower: bool = False) -> tuple[Kind, str]:
     """The kind that suits these sentences, and why."""
     some = texts[:: max(1, len(texts) // 20_000)]
     lengths = sorted(len(text) for text in some)
     median = lengths[len(lengths) // 2]
     if median <= _SHORT:
         return "character", f"the sentences are short, {median} characters in the middle"
-    words = Counter(word for text in some for word in re.findall(WORD, text))
-    share = len(words) / max(1, words.total())
-    if len(words) <= MOST_WORDS and share <= _KNOWN_WORDS:
-        return "word", f"{len(words):,} words, {words.total() / len(words):.0f} uses of each"
-    return "bpe", f"{len(words):,} words, {words.total() / max(1, len(words)):.1f} uses of each: pieces of words are learned better"
+    words = Counter(word for text in some for word in re.findall(WORD, text.lower() if lower else text))
+    # Of as many new words again, so many were never seen as were seen once (Good 1953).
+    new = sum(count == 1 for count in words.values()) / max(1, words.total())
+    told = f"{len(words):,} words, {words.total() / max(1, len(words)):.3g} uses of each, about {new:.1%} unknown in new sentences"
+    if len(words) <= MOST_WORDS and new <= _NEW_WORDS:
+        return "word", told
+    return "bpe", f"{told}: pieces of words are learned better"
 
 
 def apart(texts: Sequence[str]) -> bool:
@@ -45,6 +47,16 @@ def apart(texts: Sequence[str]) -> bool:
     ends = Counter(text[-2:-1] == " " for text in texts if text[-1:] in ".!?" and len(text) > 2)
     commas = Counter(bool(re.search(r" [,;]", text)) for text in texts if re.search(r"[,;]", text))
     return ends[True] + commas[True] > 20 * (ends[False] + commas[False])
+
+
+def library() -> str:
+    """The version of the library that learns and encodes; "" without it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("tokenizers")
+    except PackageNotFoundError:
+        return ""
 
 
 def of_words(words: Sequence[str]) -> str:
@@ -66,6 +78,9 @@ def train(texts: Sequence[str], kind: Kind, *, size: int | None = None, lower: b
         raise InputError(f"vocabulary got {size}; expected {len(SPECIAL) + 1} or more tokens.")
     before: Any
     after: Any
+    small = normalizers.Lowercase()  # of single signs, so that the vocabulary is learned as it is used: Python's own looks at the end of words
+    if lower:
+        texts = [small.normalize_str(text) for text in texts]
     if kind == "bpe":
         least = 256 + len(SPECIAL)
         if size is not None and size < least:
@@ -76,7 +91,7 @@ def train(texts: Sequence[str], kind: Kind, *, size: int | None = None, lower: b
         trainer = trainers.BpeTrainer(
             vocab_size=(size or PIECES) - len(SPECIAL), initial_alphabet=alphabet, show_progress=False, special_tokens=[]
         )  # fmt: skip
-        learner.train_from_iterator(((text.lower() if lower else text) for text in texts), trainer)
+        learner.train_from_iterator(texts, trainer)
         learned = json.loads(learner.to_str())["model"]
         pieces = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
         model: Any = models.BPE(
@@ -86,20 +101,20 @@ def train(texts: Sequence[str], kind: Kind, *, size: int | None = None, lower: b
         before, after = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     else:
         if kind == "character":
-            before, after = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated"), decoders.Fuse()
+            before, after = pre_tokenizers.Split(Regex(r"<unk>|[\s\S]"), "isolated"), decoders.Fuse()
         elif apart(texts):
             before, after = pre_tokenizers.WhitespaceSplit(), None
         else:
             before, after = pre_tokenizers.Split(Regex(WORD), "removed", invert=True), None
         counts: Counter[str] = Counter()
         for text in texts:
-            counts.update(word for word, _ in before.pre_tokenize_str(text.lower() if lower else text))
+            counts.update(word for word, _ in before.pre_tokenize_str(text))
         words = [word for word, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if word not in SPECIAL]
         words = words[: (size or MOST_WORDS) - len(SPECIAL)]
         tokeniser = Tokenizer(models.WordLevel({word: k for k, word in enumerate([*SPECIAL, *words])}, unk_token=SPECIAL[2]))
     tokeniser.pre_tokenizer = before
     if lower:
-        tokeniser.normalizer = normalizers.Lowercase()
+        tokeniser.normalizer = small
     if after is not None:
         tokeniser.decoder = after
     return str(tokeniser.to_str())

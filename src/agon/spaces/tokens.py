@@ -111,8 +111,14 @@ class Tokens(Space):
         return self.pack(found), [len(ids) for ids in found]
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Texts as tokens, as many as there are, without an end. Raises InputError without a tokeniser."""
-        return [one.ids for one in _tokeniser(self._json()).encode_batch(list(texts), add_special_tokens=False)]
+        """Texts as tokens, as many as there are, without an end: the words <pad> and <end> of a text are unknown. Raises InputError without a tokeniser."""
+        tokeniser = _tokeniser(self._json())
+        encode = getattr(tokeniser, "encode_batch_fast", tokeniser.encode_batch)
+        try:
+            rows = [one.ids for one in encode(list(texts), add_special_tokens=False)]
+        except (TypeError, UnicodeEncodeError):  # half signs, which the library does not take
+            rows = [one.ids for one in encode([text.encode("utf-8", "replace").decode() for text in texts], add_special_tokens=False)]
+        return [[UNKNOWN if token < UNKNOWN else token for token in row] if PAD in row or END in row else row for row in rows]
 
     def whole(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
         """(tokens int64 [n, L], how many tokens each text has): what is too long is cut so that its end has room. Raises InputError."""
@@ -187,7 +193,7 @@ def _tokeniser(content: str) -> Any:
 @lru_cache(maxsize=8)
 def _names(content: str) -> list[str]:
     tokeniser = _tokeniser(content)
-    return [tokeniser.id_to_token(k) or "" for k in range(tokeniser.get_vocab_size())]
+    return [tokeniser.id_to_token(k) or "" for k in range(1 + max(tokeniser.get_vocab().values()))]
 
 
 def _splits_signs(content: str) -> bool:
