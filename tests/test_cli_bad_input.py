@@ -154,7 +154,7 @@ def broken_dataset_json(path: Path) -> Path:
 BAD_DATA: list[tuple[Callable[[Path], Path], str]] = [
     (empty, "is empty; expected images"),
     (missing, "there is nothing at .*Did you mean 'photos'"),
-    (text_file, "notes.txt is a text file; expected a folder of images"),
+    (text_file, "notes.txt has 1 sentence; expected 20 at least"),
     (only_text_named_jpg, "12 × not an image: it is text.*replace them"),
     (only_zero_byte, r"12 × empty file \(0 bytes\); replace them"),
     (only_truncated, "12 × truncated.*replace them"),

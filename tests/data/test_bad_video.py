@@ -121,7 +121,7 @@ HOPELESS: dict[str, tuple[Prepare, list[str], str]] = {
     "clips of two channels": (array(X[..., :2].copy()), [], r"has shape \[12, 9, 16, 16, 2\]; expected clips \[N, T, H, W, C\]"),
     "an encrypted zip": (zipped(encrypt=True), [], "is encrypted; unpack it with its password and give the folder"),
     "a cut zip": (zipped(short=True), [], "is a truncated zip: its table of contents at the end is missing"),
-    "a zip of text": (zipped(text=True), [], "holds no usable image: saw 9 × .txt; expected images .* or videos"),
+    "a zip of text": (zipped(text=True), [], "is for pictures or clips, and .* is text; leave it out"),
     "songs": (files("mp3", lambda k: b"ID3"), [], "holds no usable image: saw 9 × .mp3"),
     "nothing": (lambda root: root / "fims", [], "there is nothing at .*fims; expected a folder of images or videos"),
     "frames=1": (strips, ["--frames", "1"], "frames got 1; expected 2 to 1024 frames a clip"),

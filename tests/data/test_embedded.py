@@ -23,7 +23,9 @@ FROZEN = {
     "spirals": "b2ffcc0fe6b711cc",
     "moving-shapes": "ff1124f0270d19d3",
     "moving-digits": "972a29c2873b4729",
+    "arithmetic": "64c3bf279d3b1dd6",
 }
+FREE = ("sentences", "oracle")  # as the version of Python has them, and as its floating point draws them
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -32,7 +34,8 @@ def test_they_open_and_never_change(name):
     assert next(iter(data_set.reasons)) == "data"
     assert len(data_set.held) > 0.05 * len(data_set.train)
     json.dumps(data_set.card)
-    assert data_set.content_hash == open_data(Data(path=name)).content_hash == FROZEN[name]
+    assert data_set.content_hash == open_data(Data(path=name)).content_hash
+    assert name in FREE or data_set.content_hash == FROZEN[name]
 
 
 def test_digits():

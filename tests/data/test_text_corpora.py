@@ -17,7 +17,7 @@ from agon.data.corpus import identity, is_text, read_corpus
 from agon.data.textfiles import is_held, lines, twin_name
 from agon.errors import InputError
 
-SAID = [f"sentence number {k} is about {word}." for k, word in enumerate("one two three four five six".split() * 5)]
+SAID = [f"sentence number {k} is about {word}." for k, word in enumerate(["one", "two", "three", "four", "five", "six"] * 5)]
 
 
 def corpus(path, **options):
@@ -68,7 +68,10 @@ def test_content_says_what_is_gzipped(tmp_path):
     (tmp_path / "zipped.txt").write_bytes(gzip.compress(b"zipped\n"))
     assert corpus(tmp_path / "plain.txt.gz").texts == ["not zipped"]
     assert corpus(tmp_path / "zipped.txt").texts == ["zipped"]
-    for name, raw in (("cut", gzip.compress(b"a line\n" * 500)[:-12]), ("hurt", gzip.compress(b"a line\n" * 500)[:20] + b"xxxxxxxxxxxxxxxxxxxxxx")):
+    for name, raw in (
+        ("cut", gzip.compress(b"a line\n" * 500)[:-12]),
+        ("hurt", gzip.compress(b"a line\n" * 500)[:20] + b"xxxxxxxxxxxxxxxxxxxxxx"),
+    ):
         (tmp_path / f"{name}.txt.gz").write_bytes(raw)
         with pytest.raises(InputError, match="cannot be read.*expected plain or gzipped text"):
             corpus(tmp_path / f"{name}.txt.gz")
@@ -91,7 +94,9 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory, raw):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp", "Zs")), min_size=1, max_size=20), min_size=1, max_size=10))
+@given(
+    st.lists(st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp", "Zs")), min_size=1, max_size=20), min_size=1, max_size=10)
+)
 def test_words_survive_every_kind_of_file(tmp_path_factory, words):
     """What is read from lines, records and tables is the same."""
     folder = tmp_path_factory.mktemp("kinds")
@@ -122,7 +127,18 @@ def test_lines_lose_nothing(text):
 
 
 def test_json_lines_of_every_kind(tmp_path):
-    rows = ['{"text": "a dog"}', '"a cat"', "{broken", "[1, 2]", '{"text": 7}', '{"other": "x"}', '{"text": ["two", "parts"]}', "", '{"text": "\\ud800"}', "[" * 9999]
+    rows = [
+        '{"text": "a dog"}',
+        '"a cat"',
+        "{broken",
+        "[1, 2]",
+        '{"text": 7}',
+        '{"other": "x"}',
+        '{"text": ["two", "parts"]}',
+        "",
+        '{"text": "\\ud800"}',
+        "[" * 9999,
+    ]
     found = corpus(write(tmp_path / "a.jsonl", "\n".join(rows)))
     assert found.texts == ["a dog", "a cat", "two parts"]
     assert found.faults == {
@@ -161,7 +177,12 @@ def test_a_quote_that_is_not_closed_swallows_nothing(tmp_path):
 
 @pytest.mark.parametrize(
     ("head", "match"),
-    [("text,text", "names 'text' twice"), ("text,,label", "has a column without a name"), (",", "column without a name"), ("a,b", "say which is the text: --text COLUMN")],
+    [
+        ("text,text", "names 'text' twice"),
+        ("text,,label", "has a column without a name"),
+        (",", "column without a name"),
+        ("a,b", "say which is the text: --text COLUMN"),
+    ],
 )
 def test_heads_that_name_nothing(tmp_path, head, match):
     with pytest.raises(InputError, match=match):
@@ -190,7 +211,12 @@ def test_classes_that_are_missing_in_one_file(tmp_path):
 
 
 def test_pairs_of_records(tmp_path):
-    rows = [{"en": ["a", "dog"], "de": ["ein Hund", "Hund"]}, {"en": "a cat", "de": ""}, {"en": None, "de": "x"}, {"en": "a cow", "de": "eine Kuh"}]
+    rows = [
+        {"en": ["a", "dog"], "de": ["ein Hund", "Hund"]},
+        {"en": "a cat", "de": ""},
+        {"en": None, "de": "x"},
+        {"en": "a cow", "de": "eine Kuh"},
+    ]
     path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
     found = corpus(path, source="en", target="de")
     assert (found.sources, found.texts) == (["a dog", "a cow"], ["ein Hund", "eine Kuh"])
@@ -202,7 +228,19 @@ def test_pairs_of_records(tmp_path):
 
 
 def test_names_of_what_is_held_out():
-    held = ("test.txt", "test_coco.txt.gz", "image_test.txt", "a.test.en", "dev.jsonl", "val-2.csv", "valid.de", "test/a.txt", "newstest2014.de", "Test.TXT", "x/validation/y.txt")
+    held = (
+        "test.txt",
+        "test_coco.txt.gz",
+        "image_test.txt",
+        "a.test.en",
+        "dev.jsonl",
+        "val-2.csv",
+        "valid.de",
+        "test/a.txt",
+        "newstest2014.de",
+        "Test.TXT",
+        "x/validation/y.txt",
+    )
     free = ("testimony.txt", "devices.csv", "values.txt", "train.txt", "contest.txt", "latest.en", "trainval/a.txt", "develop.jsonl")
     assert [name for name in held if not is_held(name)] == []
     assert [name for name in free if is_held(name)] == []
@@ -364,7 +402,10 @@ def test_capitals_stay_on_one_side(tmp_path):
 
 
 def test_classes_are_counted_as_used(tmp_path):
-    path = write(tmp_path / "a.csv", "text,label\n" + "".join(f"{text} {k},{'rare' if k % 10 == 0 else 'common'}\n" for k, text in enumerate(SAID * 10)))
+    path = write(
+        tmp_path / "a.csv",
+        "text,label\n" + "".join(f"{text} {k},{'rare' if k % 10 == 0 else 'common'}\n" for k, text in enumerate(SAID * 10)),
+    )
     data_set = open_data(Data(path=str(path), balance=True))
     labels = data_set.card["labels"]
     assert labels["classes"] == ["common", "rare"]
@@ -398,7 +439,7 @@ def test_the_cache_gives_the_same_set_and_mends_itself(tmp_path, cache, monkeypa
 
 
 def test_the_check_of_lines(tmp_path, cache):
-    texts = [f"a man with {k} {word}s" for k, word in enumerate("dog cat cow hen".split() * 20)]
+    texts = [f"a man with {k} {word}s" for k, word in enumerate(["dog", "cat", "cow", "hen"] * 20)]
     write(tmp_path / "d" / "train.txt", "\n".join([*texts, *texts[:9], texts[0].upper(), ""]) + "\n\n")
     with open(tmp_path / "d" / "train.txt", "ab") as file:
         file.write(b"B\xe4r\n")
@@ -406,9 +447,16 @@ def test_the_check_of_lines(tmp_path, cache):
     report = check(Data(path=str(tmp_path / "d"), tokenizer="word"), tmp_path / "out", cache=cache)
     text = "\n".join(report.lines())
     for told in (
-        "12 exact, 13 but for capitals", "3 of 23 held-back sentences are in training", "1 × not UTF-8, first at train.txt, line 93",
-        "of the held-back words never stood in training", "1 to 5", "would tokenizer", "only 113 sentences", "scores against them will flatter", "larger --vocabulary",
-    ):  # fmt: skip
+        "12 exact, 13 but for capitals",
+        "3 of 23 held-back sentences are in training",
+        "1 × not UTF-8, first at train.txt, line 93",
+        "of the held-back words never stood in training",
+        "1 to 5",
+        "would tokenizer",
+        "only 113 sentences",
+        "scores against them will flatter",
+        "larger --vocabulary",
+    ):
         assert told in text, told
     card = json.loads(json.dumps(report.to_json()))["card"]
     assert card["words"]["histogram"][0] == ["1 to 5", 113]
@@ -418,7 +466,7 @@ def test_the_check_of_lines(tmp_path, cache):
 
 
 def test_the_check_of_pairs(tmp_path, cache):
-    sources = [f"the source says {word} {k}" for k, word in enumerate("dog cat cow hen".split() * 20)]
+    sources = [f"the source says {word} {k}" for k, word in enumerate(["dog", "cat", "cow", "hen"] * 20)]
     targets = [f"das Ziel sagt {text[16:]}" for text in sources]
     targets[3], targets[7] = "x", sources[7]
     write(tmp_path / "a.jsonl", "\n".join(json.dumps({"a": a, "b": b}) for a, b in zip(sources, targets, strict=True)))

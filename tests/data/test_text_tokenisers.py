@@ -12,8 +12,11 @@ from agon.data import tokenisers
 from agon.errors import InputError
 from agon.spaces.tokens import FIRST, UNKNOWN, Tokens
 
-LEARNED = [f"a man, who is {k} years old (nearly), rides the dog's bicycle: {word}!" for k, word in enumerate("fast slow Ärger ΟΔΟΣ naïve".split() * 8)]
-APART = [f"a man rides the {word} , and falls ." for word in "fast slow red green".split() * 10]
+LEARNED = [
+    f"a man, who is {k} years old (nearly), rides the dog's bicycle: {word}!"
+    for k, word in enumerate(["fast", "slow", "Ärger", "ΟΔΟΣ", "naïve"] * 8)
+]
+APART = [f"a man rides the {word} , and falls ." for word in ["fast", "slow", "red", "green"] * 10]
 ANY = st.lists(st.text(max_size=40), min_size=1, max_size=4)
 
 

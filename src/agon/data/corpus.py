@@ -186,7 +186,9 @@ def _pairs(found: Listing, data: Data, source: str, target: str, corpus: Corpus)
                     f"{data.path} has no file ending in .{language}; its files end in {', '.join(known)}.{suggest(language, known)}"
                 )
         one = next(file.name for key, file in sides[1].items() if key)
-        raise InputError(f"{data.path}: no file ending in .{source} has the name of '{one}'; expected pairs such as train.{source} and train.{target}.")
+        raise InputError(
+            f"{data.path}: no file ending in .{source} has the name of '{one}'; expected pairs such as train.{source} and train.{target}."
+        )
     alone = [file.name for k in (0, 1) for key, file in sides[k].items() if key and key not in sides[1 - k]] if found.kind != "file" else []
     if alone:
         corpus.notes.append(f"{len(alone)} files have no partner and are left out; the first: {alone[0]}")

@@ -168,7 +168,9 @@ def _refuse_picture_words(data: Data) -> None:
 
 
 def _refuse_text_words(data: Data) -> None:
-    given = [name for name in ("vocabulary", "length", "lower", "text", "source", "target", "source_length", "shared") if getattr(data, name)]
+    given = [
+        name for name in ("vocabulary", "length", "lower", "text", "source", "target", "source_length", "shared") if getattr(data, name)
+    ]
     if data.tokenizer != "auto":
         given.append("tokenizer")
     if given:

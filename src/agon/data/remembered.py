@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,10 +33,8 @@ def remembered(cache: Path, key: str, make: Callable[[], Arrays]) -> Arrays:
         except OSError as error:
             raise CacheFailed(f"{stage}: {error.strerror}") from None
 
-    try:
+    with suppress(CacheFailed):
         build(entry, fill)
-    except CacheFailed:
-        pass
     return made
 
 

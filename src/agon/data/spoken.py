@@ -45,7 +45,9 @@ def sentences(cache: Path) -> Corpus:
     corpus = Corpus(f"sentences of Python {sys.version_info.major}.{sys.version_info.minor}", "sentences")
     # Another Python, or another rule, has other sentences.
     mark = json.dumps([sys.version, sysconfig.get_paths()["stdlib"], _SENTENCE.pattern, _PLAIN.pattern, _CODE, _BESIDE, _RULE])
-    found = remembered(cache, hashlib.sha256(mark.encode()).hexdigest()[:24], lambda: {"text.x": as_bytes("\n".join(dict.fromkeys(_all())))})
+    found = remembered(
+        cache, hashlib.sha256(mark.encode()).hexdigest()[:24], lambda: {"text.x": as_bytes("\n".join(dict.fromkeys(_all())))}
+    )
     corpus.texts = as_text(found["text.x"]).split("\n")
     if len(corpus) < 1_000:
         raise InputError(

@@ -105,7 +105,9 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     if corpus.labels is not None and data.labels != "ignore":
         space, y, labels = _classes(corpus, space, used, data, reasons)
     else:
-        reasons["labels"] = "ignored: asked for" if data.labels == "ignore" else "none" if corpus.sources is None else "the source of each sentence"
+        reasons["labels"] = (
+            "ignored: asked for" if data.labels == "ignore" else "none" if corpus.sources is None else "the source of each sentence"
+        )
     if data.balance:
         reasons["balance"] = check_balance(space)
     for choice, reason in reasons.items():

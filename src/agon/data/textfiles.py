@@ -35,7 +35,7 @@ _CODES = (
     "sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu"
 )
 LANGUAGES = frozenset("." + code for code in _CODES.split())
-NOTES = frozenset("readme license licence copying notice changelog citation thumbs desktop".split())
+NOTES = frozenset(["readme", "license", "licence", "copying", "notice", "changelog", "citation", "thumbs", "desktop"])
 MOST_BYTES = 2**30  # of a file once unpacked
 _HELD = re.compile(
     r"(?:^|[._-])(?:news)?(?:test|val|valid|validation|dev)(?:set)?\d*$|^(?:news)?(?:test|val|valid|validation|dev)(?:set)?(?![a-z])"
@@ -86,7 +86,11 @@ def listing(path: str, languages: Iterable[str | None] = ()) -> Listing | None:
 def beside(path: str, languages: Iterable[str | None]) -> list[TextFile]:
     """The file at a path and those of its folder that have a suffix of these languages."""
     place = Path(path).expanduser()
-    return [_on_disk(other) for other in sorted(place.parent.iterdir()) if other.is_file() and any(twin_name(other.name, word) for word in languages)]
+    return [
+        _on_disk(other)
+        for other in sorted(place.parent.iterdir())
+        if other.is_file() and any(twin_name(other.name, word) for word in languages)
+    ]
 
 
 def is_held(name: str) -> bool:
@@ -189,7 +193,7 @@ def unpacked(file: TextFile, most: int | None = None) -> bytes:
         with file.open() as raw:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read((most or MOST_BYTES + 1))
+            content = (gzip.GzipFile(fileobj=raw) if zipped else raw).read(most or MOST_BYTES + 1)
     except NotImplementedError as error:  # an odd compression in a zip
         raise InputError(f"'{file.name}' cannot be read: {error}; unpack the zip and give the folder.") from None
     except RuntimeError:
@@ -213,7 +217,9 @@ def content(file: TextFile) -> tuple[str, bool]:
     raw = unpacked(file)
     encoding = _encoding(raw)
     if encoding == "utf-8-sig" and raw[:_PROBE].count(0) * 10 > len(raw[:_PROBE]):
-        raise InputError(f"'{file.name}' is no text in UTF-8: it is full of zero bytes. If it is UTF-16, save it with its mark, or as UTF-8.")
+        raise InputError(
+            f"'{file.name}' is no text in UTF-8: it is full of zero bytes. If it is UTF-16, save it with its mark, or as UTF-8."
+        )
     try:
         return raw.decode(encoding), False
     except UnicodeDecodeError:

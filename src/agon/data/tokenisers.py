@@ -78,7 +78,9 @@ def train(texts: Sequence[str], kind: Kind, *, size: int | None = None, lower: b
         raise InputError(f"vocabulary got {size}; expected {len(SPECIAL) + 1} or more tokens.")
     before: Any
     after: Any
-    small = normalizers.Lowercase()  # of single signs, so that the vocabulary is learned as it is used: Python's own looks at the end of words
+    small = (
+        normalizers.Lowercase()
+    )  # of single signs, so that the vocabulary is learned as it is used: Python's own looks at the end of words
     if lower:
         texts = [small.normalize_str(text) for text in texts]
     if kind == "bpe":
