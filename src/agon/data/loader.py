@@ -6,6 +6,9 @@ ranks' slices joined are the batch that one rank would see. A set smaller than a
 
 Balanced, the stream is block after block of one sample a class, the classes in an order drawn for each block; a class goes through its own
 samples epoch by epoch. So every class is seen equally often, and any K samples in a row that begin a block hold all K classes.
+
+Alike, sentences of like lengths share a batch, which then holds less padding: within WINDOW batches of an epoch's permutation the samples are put in
+order of their length and cut into batches, and these batches are shuffled. Samples that share a batch with another epoch stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from agon.data.samples import Samples
 from agon.errors import InputError
 
 Batch: TypeAlias = dict[str, Tensor]
-_PERMUTATION, _MIRROR, _BLOCK = 0, 1, 2
+_PERMUTATION, _MIRROR, _BLOCK, _RUNS = 0, 1, 2, 3
+WINDOW = 16  # batches whose sentences are sorted together
 _KEPT = 4  # drawn epochs that are kept, as drawing costs O(N)
 
 
@@ -32,6 +36,7 @@ class Loader:
     batch: samples over all ranks, a multiple of `world`. batches_per_round: how many batches `round` gives.
     mirror: flips half of the pictures or clips left to right, drawn anew for each sample and epoch.
     balance: every class equally often, whatever its share of the samples; needs y int64 [N].
+    alike: sentences of like lengths share a batch; needs x of tokens int32 [N, L].
     """
 
     samples: Samples
@@ -42,6 +47,8 @@ class Loader:
     batches_per_round: int = 1
     mirror: bool = False
     balance: bool = False
+    alike: bool = False
+    _lengths: np.ndarray | None = field(default=None, init=False, repr=False)
     _members: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
     _epochs: dict[tuple[int, ...], np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
@@ -62,6 +69,12 @@ class Loader:
             if y is None or y.ndim != 1:
                 raise InputError("balance is for classes, and these samples have none; leave it off")
             self._members = [np.flatnonzero(y.numpy() == k) for k in np.unique(y.numpy())]
+
+        if self.alike:
+            x = self.samples.x
+            if self.balance or not isinstance(x, Tensor) or x.ndim != 2 or x.is_floating_point():
+                raise InputError("alike is for sentences that are not balanced by class; leave it off")
+            self._lengths = (x != 0).sum(1).numpy()
 
     def round(self, index: int) -> list[Batch]:
         """This rank's share of the batches of round `index` (from 0): [{"x": stored form [B/world, ...], "y": int64}]."""
@@ -88,7 +101,7 @@ class Loader:
         while count > 0:
             epoch, offset = divmod(start, size)
             taken = min(count, size - offset)
-            part = self._drawn(size, epoch, _PERMUTATION)[offset : offset + taken]
+            part = (self._drawn if self._lengths is None else self._sorted)(size, epoch, _PERMUTATION)[offset : offset + taken]
             rows.append(part)
             if self.mirror:
                 flips.append(self._drawn(size, epoch, _MIRROR)[part])
@@ -113,13 +126,33 @@ class Loader:
                     flips[now] = self._drawn(len(members), int(epoch), _MIRROR, int(k))[which]
         return rows, flips
 
+    def _sorted(self, size: int, epoch: int, _: int) -> np.ndarray:
+        """The epoch's permutation int64 [size] with batches of like lengths."""
+        key = (epoch, _RUNS, size)
+        if key not in self._epochs:
+            assert self._lengths is not None
+            order = self._drawn(size, epoch, _PERMUTATION).copy()
+            first = -epoch * size % self.batch  # the first batch that is this epoch's alone
+            count = max(0, size - first) // self.batch
+            body = order[first : first + count * self.batch]
+            for start in range(0, len(body), WINDOW * self.batch):
+                window = body[start : start + WINDOW * self.batch]
+                window[:] = window[np.argsort(self._lengths[window], kind="stable")]
+            runs = self._drawn(count, epoch, _PERMUTATION, _RUNS)
+            body[:] = body.reshape(count, self.batch)[runs].reshape(-1)
+            self._keep(key, order)
+        return self._epochs[key]
+
     def _drawn(self, size: int, epoch: int, purpose: int, *of: int) -> np.ndarray:
         """The epoch's permutation int64 [size] or its flips bool [size], of all samples or `of` a class; the last few are kept."""
         key = (epoch, purpose, *of)
         if key not in self._epochs:
             dice = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, *key))))
             drawn = dice.random(size) < 0.5 if purpose == _MIRROR else dice.permutation(size)
-            while len(self._epochs) >= _KEPT + 4 * len(self._members):
-                del self._epochs[next(iter(self._epochs))]
-            self._epochs[key] = drawn
+            self._keep(key, drawn)
         return self._epochs[key]
+
+    def _keep(self, key: tuple[int, ...], drawn: np.ndarray) -> None:
+        while len(self._epochs) >= _KEPT * (3 if self.alike else 1) + 4 * len(self._members):
+            del self._epochs[next(iter(self._epochs))]
+        self._epochs[key] = drawn
