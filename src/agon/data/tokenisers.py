@@ -21,6 +21,7 @@ from agon.spaces.tokens import SPECIAL
 
 Kind = Literal["word", "bpe", "character"]
 WORD = r"<unk>|[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|[^\s]"
+SIGN = r"<unk>|[\s\S]"
 MOST_WORDS, PIECES = 10_000, 4_000  # of a vocabulary, where none is asked for
 _SHORT = 12  # median characters of a sentence up to which signs are tokens
 _NEW_WORDS = 0.05  # most of the words of new sentences that may be unknown, for a vocabulary of words
@@ -103,7 +104,7 @@ def train(texts: Sequence[str], kind: Kind, *, size: int | None = None, lower: b
         before, after = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     else:
         if kind == "character":
-            before, after = pre_tokenizers.Split(Regex(r"<unk>|[\s\S]"), "isolated"), decoders.Fuse()
+            before, after = pre_tokenizers.Split(Regex(SIGN), "isolated"), decoders.Fuse()
         elif apart(texts):
             before, after = pre_tokenizers.WhitespaceSplit(), None
         else:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agon.data.tokenisers import WORD
+from agon.data.tokenisers import SIGN, WORD
 from agon.errors import InputError
 from agon.metrics.contract import Features, Metric
 from agon.metrics.jackknife import student
@@ -46,7 +46,7 @@ def kind_of(space: Tokens) -> str:
     if content["model"]["type"] != "WordLevel":
         return "words of the text"
     pattern = (content.get("pre_tokenizer") or {}).get("pattern") or {}
-    return "characters" if pattern.get("Regex") == r"[\s\S]" else "words"
+    return "characters" if pattern.get("Regex") == SIGN else "words"
 
 
 def words_of(space: Tokens, x: Tensor) -> Words:
