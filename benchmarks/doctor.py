@@ -17,7 +17,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -430,7 +430,7 @@ def replay(directory: RunDirectory, last: int | None = None) -> dict[str, float]
     return fired
 
 
-def cost(pictures: str, folder: Path) -> None:
+def cost(pictures: str, folder: Path, only: Sequence[str] = ()) -> None:
     """Print what a look costs beside the rounds of a tick, at each recipe's default settings, on fresh players."""
     torch.set_num_threads(1)
     print("| recipe | data | samples a look | look, ms | tick, ms | once, ms | share of the run |\n|---|---|---|---|---|---|---|")
@@ -442,7 +442,10 @@ def cost(pictures: str, folder: Path) -> None:
         ("vae", pictures),
         ("flow", pictures),
         ("r3gan-points", "ring"),
+        ("likelihood", "sentences"),
     ):
+        if only and recipe not in only:
+            continue
         directory, data_set = prepare(
             Data(path=path, size=32 if path == pictures else None), out=folder / recipe, recipe=recipe, settings=LIGHT
         )
@@ -495,7 +498,7 @@ def main() -> None:
         return
     if asked.verb == "cost":
         with tempfile.TemporaryDirectory() as temporary:
-            cost(pictures, Path(temporary))
+            cost(pictures, Path(temporary), asked.only)
         return
     for case in cases:
         place = (asked.keep or Path(tempfile.gettempdir())) / case.name.replace(" ", "-").replace(",", "")
