@@ -476,3 +476,61 @@ def test_half_precision_is_widened() -> None:
     mask = torch.ones(2, 3, dtype=torch.bool)
     loss = E.reinforce(torch.zeros(2, 3, dtype=torch.bfloat16), torch.ones(2, dtype=torch.bfloat16), mask)
     assert loss.dtype == torch.float32
+
+
+def test_cooperative_training_follows_the_divergence_of_every_step(bed: Bed) -> None:
+    """Its gradient is that of Σ_s P(s) KL(π(·|s) ‖ M(·|s)) with the beginnings' probabilities held; at π = M it and its gradient vanish."""
+    other = Tiny(V, L, bed.toy.end, seed=5)
+    weight = (bed.p[:, None] * bed.n * bed.mask)[bed.mask]
+    told = other.of(bed.tokens).detach()
+
+    def estimate() -> Tensor:
+        own, theirs = bed.toy.of(bed.tokens)[bed.mask], told[bed.mask]
+        return sum(w * E.cooperative(own[k : k + 1], theirs[k : k + 1], bed.n) for k, w in enumerate(weight))
+
+    def exact() -> Tensor:
+        log_own, log_told = bed.toy.of(bed.tokens).log_softmax(2), told.log_softmax(2)
+        return (bed.p[:, None] * bed.mask * (log_own.exp() * (log_own - log_told)).sum(2)).sum()
+
+    torch.testing.assert_close(estimate(), exact(), **EXACT)
+    torch.testing.assert_close(bed.gradient(estimate()), bed.gradient(exact()), **EXACT)
+    same = bed.toy.of(bed.tokens)[bed.mask]
+    loss = E.cooperative(same, same, bed.n)  # the mediator's side is held
+    assert float(loss.abs()) < 1e-12
+    assert float(bed.gradient(loss).abs().max()) < 1e-12
+
+
+def test_surprise_is_the_entropy(bed: Bed) -> None:
+    """Summed over steps and weighed by what is said, entropies of steps are the entropy of sentences."""
+    logits = bed.toy.of(bed.tokens)
+    each = torch.stack([E.surprise(logits[k][bed.mask[k]], 1) for k in range(bed.n)])
+    torch.testing.assert_close(bed.p @ each, -(bed.p * bed.p.log()).sum(), **EXACT)
+
+
+def test_moments_whiten_a_batch_and_halves_equal_the_whole() -> None:
+    r = 3 + 2 * normal(10, seed=3)
+    whole = E.Moments()
+    whole.update(normal(4, seed=9))  # forgotten at decay 0
+    whole.update(r)
+    white = whole.whitened(r)
+    assert float(white.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(white.square().mean()) == pytest.approx(1, rel=1e-5)
+    halves = [E.Moments(), E.Moments()]
+    for half, part in zip(halves, r.chunk(2), strict=True):
+        half.update(part)
+    torch.testing.assert_close((halves[0].sums + halves[1].sums) / 2, whole.sums)
+    slow = E.Moments(decay=0.5)
+    slow.update(torch.full((3,), 4.0))
+    assert float(slow.mean) == pytest.approx(4.0)
+    assert not slow.whitened(torch.full((3,), 4.0)).any()
+    slow.update(torch.full((3,), 1.0))
+    assert float(slow.mean) == pytest.approx((0.25 * 4 + 0.5 * 1) / 0.75)
+
+
+def test_importance_weights_by_a_known_mean() -> None:
+    logits = normal(12, seed=4)
+    own = E.importance_weights(logits)
+    torch.testing.assert_close(E.importance_weights(logits, E.odds(logits).mean()), own)
+    first = E.importance_weights(logits[:6], E.odds(logits).mean())
+    torch.testing.assert_close(first, own[:6])  # apart from the others
+    assert E.odds(torch.tensor([1e6, -1e6])).isfinite().all()

@@ -1,4 +1,5 @@
-"""Saying sentences with a speaker (`networks.text`): how a token is chosen, sampling with cached states, beams, and the probability of what was said.
+"""Saying sentences with a speaker (`networks.text`): how a token is chosen, sampling with cached states, going on from every beginning of a sentence,
+beams, and the probability of what was said.
 
 Randomness is passed in as uniform noise, a number a token, and turned into tokens through the distribution function: so halves of a batch say what the
 whole says, and a seed says the same whatever the batch.
@@ -6,12 +7,14 @@ whole says, and a seed says the same whatever the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils._pytree import tree_map
 
 from agon.errors import InputError
@@ -20,6 +23,7 @@ from agon.layers.tokens import before, longest
 from agon.spaces.tokens import END, PAD, real
 
 BLOCK = 64  # tokens that are summed up before one of them is looked for
+ROWS = 128  # logits are made of this many rows at a time when many sentences go on together
 
 MOST_BEAM = 256
 PART = 32  # sentences of like length that go together on a processor
@@ -49,10 +53,11 @@ class Choice:
 
 
 def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
-    """Tokens int64 [n] from logits [n, V], which are overwritten, at uniform noise [n]."""
+    """Tokens int64 from logits [n, V], which are overwritten, at uniform noise [n], or [n, k] for k of each: of the noise's shape."""
+    levels = noise[:, None] if noise.dim() == 1 else noise
     if choice.temperature == 0:
-        return logits.argmax(1)
-    return _at(cut(logits, choice), noise)
+        return logits.argmax(1, keepdim=True).expand_as(levels).view_as(noise)
+    return _at(cut(logits, choice), levels).view_as(noise)
 
 
 def cut(logits: Tensor, choice: Choice) -> Tensor:
@@ -71,26 +76,27 @@ def cut(logits: Tensor, choice: Choice) -> Tensor:
 
 
 def _at(chance: Tensor, noise: Tensor) -> Tensor:
-    """Where the distribution function of `chance` [n, V] reaches the noise [n]: int64 [n]."""
+    """Where the distribution function of `chance` [n, V] reaches the noise [n, k]: int64 [n, k]."""
     # In two steps, first among blocks: the sum of a block is quicker than running sums over all of it.
     size = chance.shape[1]
     even = size // BLOCK * BLOCK
     sums = chance[:, :even].unflatten(1, (-1, BLOCK)).sum(2)
     if even < size:
         sums = torch.cat([sums, chance[:, even:].sum(1, keepdim=True)], 1)
-    block, rest = _reached(sums, noise * sums.sum(1))
-    places = block[:, None] * BLOCK + torch.arange(BLOCK, device=chance.device)
-    inside = torch.where(places < size, chance.gather(1, places.clamp_max(size - 1)), 0.0)
-    return block * BLOCK + _reached(inside, rest)[0]
+    block, rest = _reached(sums, noise * sums.sum(1, keepdim=True))
+    places = block[..., None] * BLOCK + torch.arange(BLOCK, device=chance.device)
+    inside = chance.gather(1, places.clamp_max(size - 1).flatten(1)).view_as(places)
+    inside = torch.where(places < size, inside, 0.0).flatten(0, 1)
+    return block * BLOCK + _reached(inside, rest.flatten()[:, None])[0].view_as(block)
 
 
 def _reached(parts: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-    """The part of each row of `parts` [n, k] in which their running sum passes the level [n], and what is left of the level there."""
+    """The part of each row of `parts` [n, m] in which their running sum passes the level [n, k], and what is left of the level there."""
     reach = parts.cumsum(1)
     # Kept below the whole, which rounding might reach: the part found is then never an empty one.
-    level = torch.minimum(level, torch.nextafter(reach[:, -1], torch.zeros_like(level)))[:, None]
+    level = torch.minimum(level, torch.nextafter(reach[:, -1:], torch.zeros_like(reach[:, -1:])))
     found = torch.searchsorted(reach, level, right=True)
-    return found[:, 0], (level - (reach - parts).gather(1, found))[:, 0].clamp_min(0)
+    return found, (level - (reach - parts).gather(1, found)).clamp_min(0)
 
 
 def select(state: Any, rows: Tensor) -> Any:
@@ -192,6 +198,85 @@ def _features(speaker: Any, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor
     x = x[:, : longest(real(x))]
     there = real(x)
     return speaker.hidden(speaker.embed(before(x)), y)[there], x[there]
+
+
+def _drawn(speaker: Any, h: Tensor, noise: Tensor, choice: Choice) -> Tensor:
+    """Tokens of features [n, d] at noise [n] or [n, k], some rows at a time, so that their logits stay in the processor's cache."""
+    parts = [choose(speaker.read(a), u, choice) for a, u in zip(h.split(ROWS), noise.split(ROWS), strict=True)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+@torch.no_grad()
+def complete(speaker: Any, x: Tensor, noise: Tensor, y: Tensor | None = None, *, choice: Choice = Choice()) -> Tensor:
+    """Every beginning of sentences x int64 [n, L] gone on with k times: int64 [k, L, n, L], for noise uniform [n, k, L, L].
+
+    At [j, t, i] is the sentence i, kept up to and with token t, and what the speaker says after it at the noise [i, j, t]; only PAD where nothing is
+    left to say: at a sentence's last token, behind it, and at t = L − 1. The state along each sentence is computed once, and what has
+    begun at different tokens goes on together: a step of the speaker is one batch of all that is open.
+    """
+    n, k, length = noise.shape[:3]
+    out = torch.zeros(k, length, n, length, dtype=torch.int64, device=x.device)
+    flat = out.view(-1, length)
+    goes_on = real(x) & (x != END)
+    trunk, branch = torch.arange(n, device=x.device), x.new_zeros(0)
+    state, last = speaker.begin(n, y), torch.zeros_like(x[:, 0])
+    copies = torch.arange(k, device=x.device)
+    for t in range(length):
+        h, state = speaker.step(speaker.embed(last), state)
+        old, fresh, drawn = len(trunk), x.new_zeros(0), x.new_zeros(0)
+        if len(branch):
+            origin, cut_at, copy = branch % n, branch // n % length, branch // (n * length)
+            said = _drawn(speaker, h[old:], noise[origin, copy, cut_at, t], choice)
+            flat[branch, t] = said
+        else:
+            said = x.new_zeros(0)
+        if t:  # what begins here: sentences kept up to token t − 1
+            drawn = _drawn(speaker, h[:old], noise[trunk, :, t - 1, t], choice).flatten()
+            fresh = ((copies * length + t - 1) * n + trunk[:, None]).flatten()
+            flat[fresh, :t] = x[trunk, :t].repeat_interleave(k, 0)
+            flat[fresh, t] = drawn
+        if t == length - 1:
+            break
+        stays = goes_on[trunk, t]
+        parents = torch.arange(old, device=x.device)
+        rows = torch.cat([parents, parents.repeat_interleave(k) if t else fresh, old + torch.arange(len(branch), device=x.device)])
+        last = torch.cat([x[trunk, t], drawn, said])
+        kept = torch.cat([stays, torch.cat([drawn, said]) != END])
+        trunk, branch = trunk[stays], torch.cat([fresh, branch])[kept[old:]]
+        if not len(trunk) and not len(branch):
+            break
+        state, last = select(state, rows[kept]), last[kept]
+    return out
+
+
+def token_logits(speaker: Any, x: Tensor, y: Tensor | None = None) -> Tensor:
+    """Logits [tokens, V] at the real tokens of sentences int64 [n, L], in the mask's order: none at padding, and no step behind the longest."""
+    logits: Tensor = speaker.read(_features(speaker, x, y)[0])
+    return logits
+
+
+def told(logits: Tensor, x: Tensor) -> Tensor:
+    """log π(x_t | x_<t) [n, L] of sentences from their `token_logits`, for those who need these as well."""
+    return spread(-F.cross_entropy(logits.float(), x[real(x)], reduction="none"), real(x))
+
+
+def spread(each: Tensor, mask: Tensor) -> Tensor:
+    """Figures of the real tokens [tokens], in the mask's order, as [n, L] with 0 at padding."""
+    return torch.zeros(mask.shape, dtype=each.dtype, device=mask.device).masked_scatter(mask, each)
+
+
+@contextmanager
+def steady(player: nn.Module) -> Iterator[None]:
+    """Within the block the player does not drop units: it says, scores and is scored as itself."""
+    # Recurrent layers of these players drop nothing themselves, and on a GPU they have a gradient in training mode alone.
+    changed = [m for m in player.modules() if m.training and not isinstance(m, nn.RNNBase)]
+    for module in changed:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.training = True
 
 
 @torch.no_grad()

@@ -10,8 +10,10 @@ gradient and reaches nothing. The estimators share one chain, each link a tensor
 | rewards   | `dense_rewards` (a critic's logit a token), `final_reward` (one number a sequence)             |
 | returns   | `returns` (reward to go, discounted), `rollout_rewards` (completions of every prefix)          |
 | baseline  | `MovingBaseline` (saved state), `leave_one_out`, `critic_advantages` with `critic_loss`        |
+| scale     | `Moments` (saved state): mean and deviation of rewards, to whiten them                         |
 | weights   | `importance_weights` (MaliGAN) stand in place of advantages                                    |
-| loss      | `reinforce`, `ppo`, `taylor`, `muprop`; `imitation` of what `best_of` chose                     |
+| loss      | `reinforce`, `ppo`, `taylor`, `muprop`; `imitation` of what `best_of` chose; `cooperative`      |
+| more      | `surprise`: the speaker's entropy, a bonus                                                     |
 
 `relaxed` draws soft or straight-through tokens instead, through which a critic's gradient flows. Randomness is always passed in (`p.rand`), never
 drawn here. Temperatures and weights that change with time are schedules (`agon.schedule`), read by the game. Which is unbiased, and how much each
@@ -152,6 +154,40 @@ class MovingBaseline(nn.Module):
             buffer.mul_(self.decay).add_(more.to(buffer.dtype) / len(mask), alpha=1 - self.decay)
 
 
+class Moments(nn.Module):
+    """The mean and the deviation of rewards so far, a prop like `MovingBaseline`: sums of figures, of squares and of counts, each linear in the samples.
+
+    With decay 0 they are those of the last batch whole, whatever microbatches or ranks it was cut into: a batch is whitened exactly by taking it in,
+    in a `Turn(step=…)`, before the turn that learns from it.
+    """
+
+    sums: Tensor
+
+    def __init__(self, decay: float = 0.0) -> None:
+        super().__init__()
+        self.decay = decay
+        self.register_buffer("sums", torch.zeros(3))  # of 1, r and r²
+
+    @torch.no_grad()
+    def update(self, rewards: Tensor) -> None:
+        """Take in rewards [n]."""
+        r = _wide(rewards)
+        now = torch.stack([torch.ones_like(r), r, r.square()]).mean(1)
+        self.sums.mul_(self.decay).add_(now.to(self.sums.dtype), alpha=1 - self.decay)
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean so far []; zero where nothing was seen."""
+        return self.sums[1] / self.sums[0].clamp_min(1e-12)
+
+    def whitened(self, rewards: Tensor) -> Tensor:
+        """(r − mean)/deviation of rewards of any shape; 0 while they have all been alike, and as they are before any was seen."""
+        if not bool(self.sums[0]):
+            return _wide(rewards)
+        spread = (self.sums[2] / self.sums[0].clamp_min(1e-12) - self.mean.square()).clamp_min(0).sqrt()
+        return torch.where(spread > 1e-6, (_wide(rewards) - self.mean) / spread.clamp_min(1e-6), torch.zeros_like(_wide(rewards)))
+
+
 def leave_one_out(returns: Tensor, mask: Tensor, group: int | None = None) -> Tensor:
     """For every sample the mean return of the others at the same position, [n, L] (Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline for free!").
 
@@ -183,15 +219,23 @@ def critic_loss(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
     return 0.5 * error.square().sum(1).mean()
 
 
-def importance_weights(logits: Tensor) -> Tensor:
-    """r_i / mean(r), r = D/(1 − D) = exp(logit), of a critic's logits [n]: [n] ≥ 0 with mean 1 (MaliGAN, arXiv:1702.07983, sec. 3.1).
+def importance_weights(logits: Tensor, mean: Tensor | None = None) -> Tensor:
+    """r_i / mean(r), r = D/(1 − D) = exp(logit), of a critic's logits [n]: [n] ≥ 0 (MaliGAN, arXiv:1702.07983, sec. 3.1).
 
     At the optimal critic r is p_data/p_G, and `reinforce` of these weights follows the likelihood of the data, up to O(1/n) from the mean. The
-    paper's baseline b, rising to 1, is subtracted by the game. The mean couples the samples of a batch.
+    paper's baseline b, rising to 1, is subtracted by the game. Without `mean` it is that of these samples, which couples them; with it, an
+    E[r] [] known already (a prop's), they are apart, and logits beyond ±20 are cut.
     """
     if logits.dim() != 1:
         raise InputError(f"logits has shape {list(logits.shape)}; expected [n], one a sequence.")
+    if mean is not None:
+        return odds(logits) / mean.clamp_min(1e-12)
     return _wide(logits).detach().softmax(0) * len(logits)
+
+
+def odds(logits: Tensor) -> Tensor:
+    """D/(1 − D) = exp(logit) of logits cut to ±20, without gradient: how many times likelier the data are, at the optimal critic."""
+    return _wide(logits).detach().clamp(-20, 20).exp()
 
 
 # Losses.
@@ -264,6 +308,23 @@ def muprop(logits: Tensor, tokens: Tensor, advantages: Tensor, slopes: Tensor, e
     expected = (log_policy.exp() * lean).sum(1)
     left = _at_real("advantages", _per_token("advantages", advantages, mask), mask) - lean.gather(1, drawn)[:, 0] + expected
     return -(left.detach() * log_policy.gather(1, drawn)[:, 0] + expected).sum() / len(mask)
+
+
+def cooperative(logits: Tensor, mediator: Tensor, samples: int) -> Tensor:
+    """mean_i Σ_t Σ_v π(v)(log π(v) − log M(v)) at the real tokens of n own samples: CoT's generator (arXiv:1804.03782).
+
+    logits, mediator [tokens, V]: of the speaker and of the mediator M at those tokens (`decoding.token_logits`); samples: n. Every word is weighed by
+    its probability instead of one being drawn, so that the choice of a word has no variance left. That the speaker also chooses
+    which beginnings it meets has no gradient here: at each of them it is drawn towards M.
+    """
+    own, other = _wide(logits).log_softmax(1), _wide(mediator).detach().log_softmax(1)
+    return (own.exp() * (own - other)).sum() / samples
+
+
+def surprise(logits: Tensor, samples: int) -> Tensor:
+    """mean_i Σ_t H(π(·|y_<t)) ≥ 0 of logits [tokens, V] at the real tokens of n samples, in nats a sequence: subtracted from a loss, a bonus for variety."""
+    log_policy = _wide(logits).log_softmax(1)
+    return -(log_policy.exp() * log_policy).sum() / samples
 
 
 def best_of(candidates: Tensor, scores: Tensor) -> Tensor:

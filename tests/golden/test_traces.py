@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,14 +19,19 @@ from agon.game import Game
 from agon.games.autoencoder import Autoencoder
 from agon.games.brcsgan import BRCSGAN
 from agon.games.catgan import CatGAN
+from agon.games.cot import CoT
 from agon.games.flow import Flow
 from agon.games.gan import GAN
 from agon.games.latent_text import LatentText
 from agon.games.likelihood import Likelihood
+from agon.games.maligan import MaliGAN
 from agon.games.r3gan import R3GAN
 from agon.games.relgan import RelGAN
 from agon.games.residual import Residual
 from agon.games.scratchgan import ScratchGAN
+from agon.games.selfgan import SelfGAN
+from agon.games.seqgan import SeqGAN
+from agon.games.textgail import TextGAIL
 from agon.games.vae import VAE
 from agon.games.vaegan import VAEGAN
 from agon.losses import Relativistic
@@ -55,6 +61,8 @@ GREY, POINTS = Image(channels=1, height=16, width=16), Vector(dim=2)
 SCHEDULED = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=160), span=40), betas=(0.0, Cosine(start=0.9, end=0.99, span=160)))
 MEMORY, RISE = Memory(head_width=4, embed=6), Exponential(start=1.0, end=100.0, span=80)
 SEVERAL = MultiCritic(views=2, embed=3, filters=4, widths=(1, 2), features=5, dropout=0.0)
+TELLER, READER = Recurrent(width=8, embed=6), ConvCritic(embed=6, filters=4, widths=(1, 2), dropout=0.0)
+SOON: dict[str, Any] = {"pretrain": 4, "critic_pretrain": 4}
 CASES: dict[str, tuple[Game, Space]] = {
     "gan": (GAN(net=MLP(width=16, depth=2)), POINTS),
     "dcgan": (GAN(z_dim=100, net=ConvNet(width=8)), GREY),
@@ -85,6 +93,11 @@ CASES: dict[str, tuple[Game, Space]] = {
         ),
         WORDS,
     ),
+    "seqgan": (SeqGAN(net=TELLER, judge_net=READER, n_critic=2, rollouts=2, **SOON), WORDS),
+    "maligan": (MaliGAN(net=TELLER, judge_net=READER, **SOON), WORDS),
+    "cot": (CoT(net=TELLER, mediator_net=TELLER), WORDS),
+    "textgail": (TextGAIL(net=TELLER, judge_net=READER, parts=2, **SOON), WORDS),
+    "selfgan": (SelfGAN(net=TELLER, judge_net=READER, **SOON), WORDS),
     "flow-points": (Flow(net=FlatVelocity(width=16)), POINTS),
     "brcsgan": (
         BRCSGAN(

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from agon.decoding import Choice
 from agon.games.brcsgan import BRCSGAN
+from agon.games.cot import CoT
 from agon.games.likelihood import Likelihood
+from agon.games.maligan import MaliGAN
 from agon.games.residual import Residual
 from agon.games.scratchgan import ScratchGAN
+from agon.games.selfgan import SelfGAN
+from agon.games.seqgan import SeqGAN
+from agon.games.textgail import TextGAIL
 from agon.networks.text.conv import ConvCritic
 from agon.networks.text.pair import PairCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
@@ -24,6 +30,10 @@ FULL = Tokens(length=5, vocabulary=9, ends=False)
 PAIRS = Tokens(length=7, vocabulary=12, source=Tokens(length=5, vocabulary=12))
 RNN, FORMER = Recurrent(width=8, embed=6), Transformer(width=8, heads=2, dropout=0.0)
 TRANSLATES = BRCSGAN(net=FORMER, judge_net=PairCritic(width=8, heads=2, dropout=0.0), choice=Choice(temperature=1.0))
+CNN = ConvCritic(embed=6, filters=4, widths=(1, 2), dropout=0.0)
+JUDGE = TransformerCritic(width=8, heads=2, dropout=0.0)
+SOON: dict[str, Any] = {"pretrain": 1, "critic_pretrain": 1}
+NOW: dict[str, Any] = {"pretrain": 0, "critic_pretrain": 0}  # the law of halves looks at the first round
 EACH = RecurrentCritic(width=8, embed=6, dropout=0.0)
 
 CASES = {
@@ -40,6 +50,17 @@ CASES = {
     "brcsgan, dense": (replace(TRANSLATES, estimator="dense", reward="rouge", net=replace(RNN, copy=True)), PAIRS),
     "brcsgan, best": (replace(TRANSLATES, estimator="best", share=0.5, judged_from=1, rewarded_from=2), PAIRS),
     "brcsgan, no adversary": (replace(TRANSLATES, adversary=False), PAIRS),
+    "seqgan": (SeqGAN(net=RNN, judge_net=CNN, n_critic=2, rollouts=2, entropy=0.01, **SOON), PLAIN),
+    "seqgan, classes, one reward": (SeqGAN(net=RNN, judge_net=CNN, n_critic=1, rollouts=0, **NOW), CLASSES),
+    "seqgan, transformer": (SeqGAN(net=FORMER, judge_net=JUDGE, n_critic=1, rollouts=2, **NOW), FULL),
+    "maligan": (MaliGAN(net=RNN, judge_net=CNN, **SOON), PLAIN),
+    "maligan, classes": (MaliGAN(net=RNN, judge_net=CNN, **NOW), CLASSES),
+    "cot": (CoT(net=RNN, mediator_net=RNN), PLAIN),
+    "cot, classes": (CoT(net=RNN, mediator_net=replace(RNN, cell="gru"), n_mediator=2, forcing=0.1), CLASSES),
+    "textgail": (TextGAIL(net=RNN, judge_net=JUDGE, parts=2, **SOON), PLAIN),
+    "textgail, classes": (TextGAIL(net=FORMER, judge_net=CNN, parts=2, **NOW), CLASSES),
+    "selfgan": (SelfGAN(net=RNN, judge_net=CNN, **SOON), PLAIN),
+    "selfgan, classes": (SelfGAN(net=RNN, judge_net=CNN, candidates=2, **NOW), CLASSES),
 }
 
 
@@ -55,3 +76,5 @@ def test_spaces(space: Tokens) -> None:
 
 def test_two_ranks() -> None:
     check_ranks([CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"]])
+    names = ("likelihood", "scratchgan", "seqgan", "maligan", "cot", "textgail", "selfgan")
+    check_ranks([CASES[name] for name in names], rounds=3)

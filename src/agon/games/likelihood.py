@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from agon.decoding import Choice, beam, log_probs, speak
+from agon.decoding import Choice, beam, log_probs, speak, steady
 from agon.estimators import imitation
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.networks.text import Speaker
@@ -48,14 +48,25 @@ class Likelihood(Game):
         return [Turn(self.speaker, "G")]
 
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
-        x = given["x"]
-        return {"nll": imitation(log_probs(p.G, x, label_of(given)), real(x))}
+        return nll(p, given)
 
     def sample(self, p: Players, n: int, *, z: Tensor | None = None, given: Batch | None = None) -> Tensor:
         return said(p, n, self.choice, given)
 
     def log_likelihood(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
         return log_probs(p.G, x, label_of(given))
+
+
+def nll(p: Players, given: Batch) -> Terms:
+    """The speaker G's likelihood of the batch: the pre-training of many games."""
+    x = given["x"]
+    return {"nll": imitation(log_probs(p.G, x, label_of(given)), real(x))}
+
+
+def drawn(p: Players, given: Batch) -> Tensor:
+    """As many sentences of G as the batch has, for its conditions: drawn from G's own distribution, without dropout."""
+    with steady(p.G):
+        return speak(p.G, p.rand(len(given["x"]), p.G.length), label_of(given))  # type: ignore[arg-type]
 
 
 def said(p: Players, n: int, choice: Choice, given: Batch | None) -> Tensor:
