@@ -18,7 +18,7 @@ app.add_typer(data_app, name="data")
 @data_app.command("check", context_settings=Extra)
 def data_check(
     context: typer.Context,
-    path: Annotated[str, typer.Argument(metavar="PATH", help="Folder, zip, video, idx, npz, parquet, hf:NAME or an embedded set.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Folder, zip, text, video, idx, npz, parquet, hf:NAME or an embedded set.")],
     out: Annotated[
         Path | None, typer.Option(help="Write a preview here: a grid or, of clips, a contact sheet (.png), or playing clips (.mp4 .gif).")
     ] = None,
