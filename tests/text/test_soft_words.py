@@ -122,8 +122,8 @@ def test_a_small_language_is_learnt_without_likelihood(estimator: str) -> None:
         return float(log_probs(engine.players.G, WORDS.long()).sum(1).exp().sum())
 
     first = share()
-    for _ in range(150):
-        engine.round([Batch(x=WORDS[torch.randint(3, (64,), generator=generator)])])
+    for _ in range(120):
+        engine.round([Batch(x=WORDS[torch.randint(3, (32,), generator=generator)])])
     last = share()
     assert first < 0.1
     assert last > 0.6
