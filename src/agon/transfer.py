@@ -18,7 +18,7 @@ from agon.directory import RunDirectory, read_state, write_state
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
-from agon.spaces import Space
+from agon.spaces import Space, Tokens
 
 FILE = "start.safetensors"
 
@@ -109,6 +109,13 @@ def _check_space(old: dict[str, Any], space: Space, path: Path | str) -> None:
             f"'{path}' was trained on {old.get('kind')} data, this is {space.describe()}; weights are taken between alike only."
         )
     if old.get("kind") == "vector":
+        return
+    if isinstance(space, Tokens):
+        if (old.get("tokenizer", ""), old["vocabulary"]) != (space.tokenizer, space.vocabulary):
+            raise InputError(
+                f"'{path}' has other tokens than this run: a token's number would stand for another word. Give the data, --tokenizer and "
+                "--vocabulary that it was trained with."
+            )
         return
     channels, height, width = space.shape
     if (old["height"], old["width"]) != (height, width):

@@ -144,3 +144,18 @@ def test_recipes_play(name: str, tmp_path: Path) -> None:
     assert {turn.name for turn in run.game.turns()} >= (
         {"autoencode", "generator"} if name in ("arae", "tilgan") else {"likelihood", "speaker"}
     )
+
+
+def test_a_game_goes_on_from_a_likelihood_run(tmp_path: Path) -> None:
+    settings = {"rounds": 2, "batch": 8, "score_every": 0, "tensorboard": False, "metrics": []}
+    data = Data(path="arithmetic", limit=64)
+    agon.fit("likelihood", data=data, out=tmp_path / "first", **settings)
+    agon.fit(
+        "gsgan", data=data, out=tmp_path / "second", start=tmp_path / "first", **settings, **{"game.pretrain": 0, "game.optim.G.lr": 0}
+    )
+    first, begun = (agon.load(tmp_path / name, weights="raw").players.G for name in ("first", "second"))
+    pairs = zip(first.parameters(), begun.parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+    (tmp_path / "other.txt").write_text("\n".join(f"{a} {b} {c}" for a in "abcd" for b in "efgh" for c in "ijkl"))
+    with pytest.raises(InputError, match="other tokens than this run"):
+        agon.fit("gsgan", data=str(tmp_path / "other.txt"), out=tmp_path / "third", start=tmp_path / "first", **settings)
