@@ -56,6 +56,9 @@ def curve(
         say("run", curves.row(place))
         say("gap", f"BLEU-4 at equal self-BLEU-4: {found}")
         content |= {"run": place.to_json(), "likelihood": str(likelihood), "gap": found.to_json()}
+        if own.run.data.path in ("oracle", "arithmetic"):
+            sides = [trained.evaluate(["oracle", "nll"], num_samples=count, seed=seed) for trained in (own, other)]
+            say("gate", curves.verdict(*sides) or "passed: nothing speaks for a collapse beside likelihood")
     say("protocol", told)
     try:
         atomic_write(run / "curve.json", json.dumps(content, indent=1))

@@ -1,0 +1,281 @@
+r"""Text games at equal processor time in one table, beside real sentences and the temperature curve of likelihood training.
+
+    python benchmarks/text.py run --set coco=$AGON_DATA/text_coco --set oracle=oracle --recipes likelihood scratchgan \
+        --seeds 0 1 2 --cpu-seconds 600 --out runs/text
+    python benchmarks/text.py table
+
+`run` does what is missing, one row (set, recipe, seed) after the other, one thread, and writes each to benchmarks/results/text/SET-RECIPE-SEED.json; it may
+be stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs and sets their number so that the
+recipe's schedules span the budget. Training alone counts. Final averaged weights are scored, by as many samples as there are held-out sentences, at most
+--num-samples. `table` prints Markdown. Of text with a known likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against
+collapse instead of BLEU, beside published figures. The gap is BLEU-4 above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start
+with the recipe likelihood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import math
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agon import curve
+from agon.data import Data, open_data
+from agon.directory import RunDirectory
+from agon.metrics import Score
+from agon.reproduce import commit, processor, spend
+from agon.run import play, prepare
+from agon.trained import load
+
+RESULTS = Path(__file__).parent / "results" / "text"
+BASE = "likelihood"
+PROBE = (5, 20)  # rounds played before and while the clock runs
+KNOWN = ("oracle", "arithmetic")
+OF_TEXT = ["fd", "nll", "variety", "novelty", "nearest_sentence", "lm", "reverse_lm"]
+OF_KNOWN = ["oracle", "nll", "unique", "valid"]
+# Nats a token at length 20 on the published oracle, another draw of weights than ours, with entropy 5.747: NLL-oracle and, where it was told, NLL-test.
+# RelGAN (Nie et al. 2019) for the first five and its own; Caccia et al. 2020, arXiv:1811.02549, their released figures, for the rest.
+PUBLISHED = {
+    "MLE (RelGAN's table)": (9.038, None), "SeqGAN (the same)": (8.736, None), "RankGAN (the same)": (8.247, None), "LeakGAN (the same)": (7.038, None),
+    "RelGAN (the same)": (6.680, None), "MLE (Caccia et al.)": (9.400, 7.610), "CoT (the same)": (9.595, 7.565), "SeqGAN (the same, theirs)": (9.617, 9.215),
+    "LeakGAN (the same, theirs)": (10.59, 11.27), "RL-GAN chosen by NLL-oracle: collapsed": (7.196, 20.15),
+}  # fmt: skip
+ENTROPY = 5.747
+
+
+def settings(seed: int, rounds: int) -> dict[str, Any]:
+    """What every row shares."""
+    every = max(1, rounds // 20)
+    return {
+        "seed": seed, "threads": 1, "device": "cpu", "tensorboard": False, "score_every": 0, "metrics": [], "rounds": rounds, "tick": every,
+        "save_every": every,
+    }  # fmt: skip
+
+
+def planned(name: str, data: Data, recipe: str, cpu_seconds: float, results: Path) -> int:
+    """Rounds that take so many processor seconds, or those of another seed, so that seeds differ in nothing else."""
+    for path in sorted(results.glob(f"{name}-{recipe}-[0-9]*.json")):
+        found = json.loads(path.read_text())
+        if found["budget"] == cpu_seconds:
+            return int(found["planned_rounds"])
+    with tempfile.TemporaryDirectory() as folder:
+        low, high = PROBE
+        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=settings(0, high) | {"tick": low})
+        play(directory)
+        ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
+    return max(20, round(cpu_seconds * (high - low) / (ticks[high] - ticks[low])))
+
+
+def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespace) -> None:
+    """Train and score one row, unless its figures are there."""
+    target = options.results / f"{name}-{recipe}-{seed}.json"
+    if target.is_file():
+        return
+    directory, data = RunDirectory(options.out / f"{name}-{recipe}-{seed}"), Data(path=path)
+    if not directory.is_run():
+        rounds = planned(name, data, recipe, options.cpu_seconds, options.results)
+        prepare(data, out=directory.path, recipe=recipe, settings=settings(seed, rounds), command="benchmarks/text.py")
+        directory.write("run.json", {**directory.run(), "planned_rounds": rounds})
+    spend(directory, options.cpu_seconds)
+    result = figures(directory, name, recipe, seed, options)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(result, indent=1) + "\n")
+    for score in result["scores"].values():
+        print(score["text"], flush=True)
+
+
+def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """Score a trained row."""
+    trained, data_set = load(directory.path), open_data(Data(path=directory.run()["data"]["path"]))
+    count = min(options.num_samples, len(data_set.held))
+    known = data_set.card["path"] in KNOWN
+    began = time.process_time()
+    trained.sample_stored(min(1_000, count), seed=1)
+    sampling = min(1_000, count) / (time.process_time() - began)
+    scores = trained.evaluate(
+        OF_KNOWN if known else OF_TEXT, num_samples=count, seed=0, left_out=lambda names, why: print(f"left out {names}: {why}", flush=True)
+    )  # fmt: skip
+    ticks = [r for r in directory.events() if r["kind"] == "tick"]
+    spent = ticks[-1]["cpu_seconds"]
+    result = {
+        "set": name, "path": data_set.card["path"], "recipe": recipe, "seed": seed, "budget": options.cpu_seconds, "num_samples": count,
+        "batch": trained.run.batch, "rounds": trained.round, "planned_rounds": trained.content.get("planned_rounds"), "sentences": trained.seen,
+        "cpu_seconds": spent, "sentences_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling,
+        "memory_mb": max(t["memory_mb"] for t in ticks), "scores": {s.name: s.to_json() | {"text": str(s)} for s in scores},
+        "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()}, "content_hash": trained.content["content_hash"],
+        "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
+    }  # fmt: skip
+    if not known:
+        result["protocol"] = curve.protocol(data_set, count, 0)
+        result["place"] = curve.place_of(trained, num_samples=count, data_set=data_set).to_json()
+        result["human"] = curve.human(data_set, count).to_json()
+        if recipe == BASE:
+            points = curve.curve(trained, options.temperatures, num_samples=count, data_set=data_set)
+            result["curve"] = [p.to_json() for p in points if p.temperature is not None]
+    return result
+
+
+# -- the tables -----------------------------------------------------------------------------------------------------------------------
+
+
+def rows_of(name: str, results: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a set by recipe, likelihood first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(results.glob("*.json")):
+        row = json.loads(path.read_text())
+        if row["set"] == name:
+            found.setdefault(row["recipe"], []).append(row)
+    return dict(sorted(found.items(), key=lambda item: (item[0] != BASE, item[0])))
+
+
+def over_seeds(values: list[float | None], form: str = ".3f") -> str:
+    """Mean ± sd."""
+    there = [v for v in values if v is not None and not math.isnan(v)]
+    if not there:
+        return "–"
+    spread = f" ± {statistics.stdev(there):{form}}" if len(there) > 1 and all(map(math.isfinite, there)) else ""
+    return f"{statistics.mean(there):{form}}{spread}"
+
+
+def score(rows: list[dict[str, Any]], name: str, form: str = ".3f") -> str:
+    """A score over seeds."""
+    return over_seeds([row["scores"][name]["value"] for row in rows if name in row["scores"]], form)
+
+
+def gap_of(row: dict[str, Any], likely: list[dict[str, Any]]) -> curve.Gap | None:
+    """Above the curve of the likelihood row of the same seed and protocol, if it is there."""
+    mate = next((r for r in likely if r["seed"] == row["seed"] and r["protocol"] == row["protocol"]), None)
+    if mate is None or row["recipe"] == BASE:
+        return None
+    return curve.gap(curve.Point.from_json(row["place"]), [curve.Point.from_json(p) for p in mate["curve"]])
+
+
+def of_orders(points: list[dict[str, Any]], name: str) -> str:
+    """BLEU-2 to 5 over seeds."""
+    return " ".join(f"{statistics.mean(p[name][n] for p in points):.3f}" for n in ("2", "3", "4", "5"))
+
+
+def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The table of a set of sentences."""
+    likely = found.get(BASE, [])
+    lines = [
+        "| | seeds | BLEU-2 … 5 | self-BLEU-2 … 5 | unique | NLL-test | LM / reverse LM | FD | novel sentences | BLEU-4 above the likelihood curve "
+        "| CPU-s | sentences/CPU-s | samples/CPU-s |",
+        "|---" * 13 + "|",
+    ]
+    first = next(iter(found.values()))[0]
+
+    def floor(which: str) -> str:
+        value = first["scores"].get(which, {}).get("floor")
+        return "–" if value is None else f"{value:.3f}"
+
+    human = first["human"]
+    lines.append(
+        f"| real sentences | | {of_orders([human], 'bleu')} | {of_orders([human], 'self_bleu')} | {human['unique']:.3f} | – "
+        f"| {floor('lm')} / {floor('reverse_lm')} | {floor('fd')} | {floor('novel_sentences')} | | | | |"
+    )
+    for recipe, rows in found.items():
+        gaps = [gap for row in rows if (gap := gap_of(row, likely)) is not None]
+        values = [gap.value for gap in gaps if not gap.why]
+        told = "–" if not gaps else str(gaps[0]) if len(gaps) == 1 or not values else over_seeds(values, "+.3f")
+        outside = f"; {len(gaps) - len(values)} outside the curve" if values and len(values) < len(gaps) else ""
+        speeds = " | ".join(
+            f"{statistics.mean(row[key] for row in rows):,.0f}"
+            for key in ("cpu_seconds", "sentences_per_cpu_second", "samples_per_cpu_second")
+        )
+        places = [row["place"] for row in rows]
+        lines.append(
+            f"| {recipe} | {len(rows)} | {of_orders(places, 'bleu')} | {of_orders(places, 'self_bleu')} | {over_seeds([p['unique'] for p in places])} "
+            f"| {score(rows, 'nll_test')} | {score(rows, 'lm')} / {score(rows, 'reverse_lm')} | {score(rows, 'fd', '.3g')} | {score(rows, 'novel_sentences')} "
+            f"| {told}{outside} | {speeds} |"
+        )
+    for place in range(len(likely[0]["curve"]) if likely else 0):
+        points = [row["curve"][place] for row in likely if len(row["curve"]) > place]
+        lines.append(
+            f"| likelihood at temperature {points[0]['temperature']:g} | {len(points)} | {of_orders(points, 'bleu')} | {of_orders(points, 'self_bleu')} "
+            f"| {over_seeds([p['unique'] for p in points])} | | | | | | | | |"
+        )
+    return [
+        *lines,
+        "",
+        f"{first['protocol']} · {first['machine']}, one thread, {first['date']}. Real sentences: training ones, and held-out ones for FD, LM and novelty.",
+    ]
+
+
+def known_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """The table of a language whose likelihood is known."""
+    lines = [
+        "| | seeds | NLL-oracle | NLL-test | entropy of G | KL(G‖P) | KL(P‖G) | JS, a sentence | unique | gate | CPU-s | sentences/CPU-s |",
+        "|---" * 12 + "|",
+    ]
+    first = next(iter(found.values()))[0]
+    entropy = f"{first['scores']['nll_oracle']['floor']:.3f}" if first["scores"]["nll_oracle"]["floor"] is not None else "–"
+    lines.append(f"| the oracle itself | | {entropy} | {entropy} | {entropy} | 0 | 0 | 0 | | | | |")
+    names = ("nll_oracle", "nll_test", "generator_entropy", "kl_model_oracle", "kl_oracle_model", "js_oracle", "unique")
+    for recipe, rows in found.items():
+        speeds = " | ".join(f"{statistics.mean(row[key] for row in rows):,.0f}" for key in ("cpu_seconds", "sentences_per_cpu_second"))
+        figures = " | ".join(score(rows, which) for which in names)
+        lines.append(f"| {recipe} | {len(rows)} | {figures} | {gate(rows, found.get(BASE, []))} | {speeds} |")
+    if first["path"] == "oracle":
+        for who, (nll_oracle, nll_test) in PUBLISHED.items():
+            kl = "–" if nll_test is None else f"{nll_test - ENTROPY:.3f}"
+            lines.append(
+                f"| *{who}* | | {nll_oracle:.3f} | {'–' if nll_test is None else f'{nll_test:.3f}'} | – | – | {kl} | – | – | | | |"
+            )
+        lines += [
+            "",
+            f"Rows in italics are published, on another draw of the oracle (entropy {ENTROPY}); KL(P‖G) there is NLL-test − {ENTROPY}.",
+        ]
+    return [*lines, "", f"Nats a token; {first['num_samples']:,} sentences a side · {first['machine']}, one thread, {first['date']}."]
+
+
+def gate(rows: list[dict[str, Any]], likely: list[dict[str, Any]]) -> str:
+    """How many seeds pass beside the likelihood row of the same seed."""
+    said = []
+    for row in rows:
+        mate = next((r for r in likely if r["seed"] == row["seed"]), None)
+        if mate is None or row["recipe"] == BASE or "nll_test" not in row["scores"]:
+            continue
+        said.append(curve.verdict(*([Score.from_json(s) for s in side["scores"].values()] for side in (row, mate))))
+    return "–" if not said else "passed" if not any(said) else f"collapsed in {sum(map(bool, said))} of {len(said)}"
+
+
+def main() -> None:
+    """Run what is missing, or print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run")
+    run.add_argument("--set", dest="sets", action="append", required=True, help="NAME=PATH")
+    run.add_argument("--recipes", nargs="+", required=True)
+    run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    run.add_argument("--cpu-seconds", type=float, default=600)
+    run.add_argument("--num-samples", type=int, default=10_000)
+    run.add_argument("--temperatures", type=float, nargs="+", default=list(curve.TEMPERATURES))
+    run.add_argument("--out", type=Path, required=True)
+    for verb in (run, verbs.add_parser("table")):
+        verb.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    if options.verb == "table":
+        for name in sorted({json.loads(path.read_text())["set"] for path in options.results.glob("*.json")}):
+            found = rows_of(name, options.results)
+            known = next(iter(found.values()))[0]["path"] in KNOWN
+            print(f"\n### {name}\n")
+            print("\n".join(known_table(found) if known else text_table(found)))
+        return
+    torch.set_num_threads(1)
+    for seed in options.seeds:
+        for recipe in sorted(options.recipes, key=lambda recipe: recipe != BASE):
+            for entry in options.sets:
+                name, _, path = entry.partition("=")
+                one(name, path, recipe, seed, options)
+
+
+if __name__ == "__main__":
+    main()
