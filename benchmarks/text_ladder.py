@@ -1,6 +1,7 @@
 """Which score of token sequences sees which fault: the numbers behind the tables of docs/text-metrics.md.
 
     python benchmarks/text_ladder.py [FIGURES.json]            the ladder, on $AGON_DATA/text_coco
+    python benchmarks/text_ladder.py --models                  the ladder by Fréchet distance and by language models of n-grams
     python benchmarks/text_ladder.py --rows [FOLDER]           human rows, and rows of FOLDER/*.txt (a sentence a line, tokens by spaces)
 
 The ladder: for each of three seeds the 10,000 training captions are cut in two by chance: 5,000 are the training text, the other 5,000 stand for a
@@ -19,12 +20,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from nltk.tokenize import NLTKWordTokenizer
+from torch import Tensor
 
 from agon.metrics import ngrams
+from agon.metrics.encoder import SentenceEncoder, count
+from agon.metrics.frechet import frechet_distance
+from agon.metrics.kneser_ney import nats_a_token
+from agon.metrics.moments import Moments
+from agon.spaces.tokens import END, FIRST, PAD
 
 Text = list[list[str]]
 NEAREST = 500  # samples whose nearest training sentence is looked for: it takes as long as all the rest together
+MODELS = ("fd", "lm", "reverse_lm")
 SHOWN = ("bleu2", "bleu4", "self_bleu2", "self_bleu4", "unique", "distinct2", "novelty4", "length", "nearest", "copies")
 
 
@@ -43,6 +52,33 @@ def figures(samples: Text, training: Text, references: Text) -> dict[str, float]
     found |= {f"novelty{n}": v for n, v in ngrams.novelty(samples, training).items()}
     found |= {"unique": ngrams.unique_share(samples), "length": ngrams.lengths(samples)["mean"]}
     return found | {"nearest": float(np.mean(near)), "copies": float(np.mean(near == 0))}
+
+
+def model_figures(samples: Text, training: Text, references: Text) -> Callable[[Text], dict[str, float]]:
+    """A function to the Fréchet distance to the training text, and nats a token under a language model of it, and the other way round."""
+    code = {
+        word: FIRST + k
+        for k, word in enumerate(sorted({word for text in (training, samples, references) for sentence in text for word in sentence}))
+    }
+    longest = 1 + max(len(s) for text in (training, samples, references) for s in text)
+
+    def packed(text: Text) -> Tensor:
+        rows = [[*(code[word] for word in s), END] for s in text]
+        return torch.tensor([row + [PAD] * (longest - len(row)) for row in rows])
+
+    x, real, vocabulary = packed(training), packed(references).numpy(), FIRST + len(code)
+    encoder = SentenceEncoder(count(x, vocabulary), "", 0)
+    known = Moments.of(encoder(x).features)
+
+    def figures(text: Text) -> dict[str, float]:
+        y = packed(text)
+        seen = Moments.of(encoder(y).features)
+        return {
+            "fd": frechet_distance(seen.mean, seen.cov, known.mean, known.cov), "lm": nats_a_token(x.numpy(), y.numpy(), vocabulary)[0],
+            "reverse_lm": nats_a_token(y.numpy(), real, vocabulary)[0],
+        }  # fmt: skip
+
+    return figures
 
 
 def rungs(samples: Text, training: Text, rng: np.random.Generator) -> dict[str, Text]:
@@ -65,16 +101,17 @@ def rungs(samples: Text, training: Text, rng: np.random.Generator) -> dict[str, 
     return made
 
 
-def ladder(seeds: int) -> dict[str, list[dict[str, float]]]:
-    """Figures of every rung, one for each seed."""
+def ladder(seeds: int, models: bool = False) -> dict[str, list[dict[str, float]]]:
+    """Figures of every rung, one for each seed; models: those of `model_figures` instead."""
     everything, references = captions("image"), captions("test")
     found: dict[str, list[dict[str, float]]] = {}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(everything))
         training, samples = ([everything[k] for k in half] for half in np.array_split(order, 2))
+        measured = model_figures(samples, training, references) if models else lambda text, t=training: figures(text, t, references)
         for name, damaged in rungs(samples, training, rng).items():
-            found.setdefault(name, []).append(figures(damaged, training, references))
+            found.setdefault(name, []).append(measured(damaged))
     return found
 
 
@@ -118,13 +155,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("json", nargs="?", type=Path)
     parser.add_argument("--rows", nargs="?", const=None, default=False, type=Path)
+    parser.add_argument("--models", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     asked = parser.parse_args()
     if asked.rows is not False:
         print_rows(asked.rows)
         return
-    found = ladder(asked.seeds)
-    print_table(found, SHOWN)
+    torch.set_num_threads(1)
+    found = ladder(asked.seeds, asked.models)
+    print_table(found, MODELS if asked.models else SHOWN)
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=1), "utf-8")
 

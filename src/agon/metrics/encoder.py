@@ -10,8 +10,8 @@
 The last factor shrinks what was seen a few times: without it held-out sentences of COCO captions lie three times as far from the training text, because
 the encoder knows that text's own pairs by heart.
 No gradient and no chance is in it: a corpus has one encoder, and the stamp has its hash. Figures compare on one corpus and tokeniser only, never with the
-FED of papers, which is taken in the Universal Sentence Encoder (Cífka et al. 2018, arXiv:1810.12686; de Masson d'Autume et al. 2019). Every block
-counts by its own variance on the training text. Words that a rare sentence turns on weigh little; fluent nonsense whose neighbours fit is not seen.
+FED of papers, which is taken in the Universal Sentence Encoder (de Masson d'Autume et al. 2019, arXiv:1905.09922). Every block counts by its own variance on
+the training text. Words that a rare sentence turns on weigh little; fluent nonsense whose neighbours fit is not seen.
 """
 
 from __future__ import annotations
