@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from agon.data import Data, DataSet, open_data
 from agon.metrics import Score, evaluate, make_extractor, registry
-from agon.report.faults import CLIP_FAULTS, CLIP_SIGHT, FAULTS, SIGHT, UNMEASURED, advice, blind_to, seen_by
+from agon.report.faults import CLIP_FAULTS, CLIP_SIGHT, FAULTS, SIGHT, TEXT_FAULTS, TEXT_SIGHT, UNMEASURED, advice, blind_to, seen_by
 
 ASKED = ["fd", "fd_inf", "kid", "is", "prdc", "classes", "memorisation", "classwise", "class_accuracy"]
 N = 450
@@ -130,11 +130,14 @@ def test_the_first_rung_is_the_floor(climbed: dict[str, list[dict[str, Score]]])
 
 def test_every_figure_has_its_row_and_every_fault_someone_who_sees_it() -> None:
     outputs = {name for family in registry.families().values() for name in family.outputs}
-    assert outputs == {*SIGHT, *CLIP_SIGHT, *UNMEASURED}, "a new metric says in report/faults.py what it sees"
+    assert outputs == {*SIGHT, *CLIP_SIGHT, *TEXT_SIGHT, *UNMEASURED}, "a new metric says in report/faults.py what it sees"
     for fault in FAULTS:
         assert seen_by(fault, SIGHT), fault
     for fault in CLIP_FAULTS:
         assert set(registry.expand([advice(fault, clips=True)])) & set(seen_by(fault, CLIP_SIGHT, clips=True)), fault
+    for fault in TEXT_FAULTS:
+        assert set(registry.expand([advice(fault, text=True)])) & set(seen_by(fault, TEXT_SIGHT, text=True)), fault
+    assert "copies" in blind_to("fd", text=True)
     assert "reversed" in blind_to("fd", clips=True)
     assert "memorised copies" in blind_to("fd")
     assert seen_by("memorised copies", ["fd", "precision", "authenticity"]) == ("authenticity",)
@@ -156,6 +159,16 @@ def test_the_documentation_shows_the_table_of_clips() -> None:
     assert lines[0][1:] == list(CLIP_FAULTS)
     rows = {cells[0]: cells[1:] for cells in lines[2:]}
     assert rows == {name: list(sight.values()) for name, sight in CLIP_SIGHT.items()}
+
+
+def test_the_documentation_shows_the_table_of_text() -> None:
+    """docs/text-metrics.md likewise."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "text-metrics.md").read_text("utf-8")
+    rows = [[cell.strip("` ") for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.count("|") == len(TEXT_FAULTS) + 2]
+    place = rows.index(["", *TEXT_FAULTS])
+    assert {row[0]: row[1:] for row in rows[place + 2 : place + 2 + len(TEXT_SIGHT)]} == {
+        n: list(s.values()) for n, s in TEXT_SIGHT.items()
+    }
 
 
 def test_few_samples_keep_the_order(tmp_path: Path) -> None:

@@ -39,7 +39,22 @@ _CLIP_ROWS: dict[str, str] = {
 CLIP_SIGHT: dict[str, dict[str, Sight]] = {
     name: {fault: _WORDS[letter] for fault, letter in zip(CLIP_FAULTS, letters, strict=True)} for name, letters in _CLIP_ROWS.items()
 }
-UNMEASURED = ("fvd",)  # no weights were at hand
+# The same for text, measured on COCO captions (tests/metrics/test_sentence_scores.py). "safest only": the likeliest alone are said.
+TEXT_FAULTS = ("words dropped", "shuffled", "duplicates", "safest only", "copies")
+_TEXT_ROWS: dict[str, str] = {
+    "fd": "ssssb", **dict.fromkeys(("bleu2", "bleu3", "bleu4", "bleu5"), "ssbbb"),
+    **dict.fromkeys(("self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"), "bbggb"),
+    **dict.fromkeys(("unique", "distinct1", "distinct2", "distinct3", "unigram_entropy"), "bbssb"),
+    **dict.fromkeys(("novel2", "novel3", "novel4", "novel5"), "bbbss"), "novel_sentences": "bbbbs", "nearest_sentence": "bbbss",
+    "lm": "ssbbb", "reverse_lm": "ssssb",
+}  # fmt: skip
+TEXT_SIGHT: dict[str, dict[str, Sight]] = {
+    name: {fault: _WORDS[letter] for fault, letter in zip(TEXT_FAULTS, letters, strict=True)} for name, letters in _TEXT_ROWS.items()
+}
+# No weights were at hand; or asked of a generator's likelihood or a known language, which damaged samples do not have.
+UNMEASURED = (
+    "fvd", "nll_test", "perplexity", "generator_entropy", "nll_oracle", "kl_model_oracle", "kl_oracle_model", "js_oracle", "valid",
+)  # fmt: skip
 # The first that a run of this kind can take is named to whoever lacks one.
 _ADVICE = {
     "blur": "fd", "noise": "fd", "missing modes": "recall", "duplicates": "coverage", "memorised copies": "memorisation",
@@ -47,24 +62,28 @@ _ADVICE = {
     "missing colours": "recall", "copies": "memorisation",
 }  # fmt: skip
 _CLIP_ADVICE = {"blur": "motion", "noise": "motion"}
+_TEXT_ADVICE = {"words dropped": "fd", "shuffled": "fd", "duplicates": "variety", "safest only": "variety", "copies": "novelty"}
 
 
-def faults(*, clips: bool = False) -> tuple[str, ...]:
-    """The faults of pictures, or of clips."""
-    return CLIP_FAULTS if clips else FAULTS
+def faults(*, clips: bool = False, text: bool = False) -> tuple[str, ...]:
+    """The faults of pictures, of clips, or of text."""
+    return TEXT_FAULTS if text else CLIP_FAULTS if clips else FAULTS
 
 
-def blind_to(name: str, *, clips: bool = False) -> tuple[str, ...]:
+def _table(clips: bool, text: bool) -> dict[str, dict[str, Sight]]:
+    return TEXT_SIGHT if text else CLIP_SIGHT if clips else SIGHT
+
+
+def blind_to(name: str, *, clips: bool = False, text: bool = False) -> tuple[str, ...]:
     """Faults that a score does not see; () for a score that is not in the table."""
-    return tuple(fault for fault, sight in (CLIP_SIGHT if clips else SIGHT).get(name, {}).items() if sight == "blind")
+    return tuple(fault for fault, sight in _table(clips, text).get(name, {}).items() if sight == "blind")
 
 
-def seen_by(fault: str, among: Iterable[str], *, clips: bool = False) -> tuple[str, ...]:
+def seen_by(fault: str, among: Iterable[str], *, clips: bool = False, text: bool = False) -> tuple[str, ...]:
     """Those of the scores that see a fault, in their order."""
-    table = CLIP_SIGHT if clips else SIGHT
-    return tuple(name for name in among if table.get(name, {}).get(fault) == "sees")
+    return tuple(name for name in among if _table(clips, text).get(name, {}).get(fault) == "sees")
 
 
-def advice(fault: str, *, clips: bool = False) -> str:
+def advice(fault: str, *, clips: bool = False, text: bool = False) -> str:
     """A metric of `agon eval -m` that sees a fault."""
-    return (_CLIP_ADVICE if clips else {}).get(fault, _ADVICE[fault])
+    return (_TEXT_ADVICE if text else _CLIP_ADVICE if clips else {}).get(fault) or _ADVICE[fault]

@@ -50,6 +50,30 @@ SCORES = {
     "temporal_consistency": ("Temporal consistency", "how much of a frame is made of pieces of the one before"),
     "nearest_clip": ("Nearest clip", "median difference to the nearest training clip; compare with real clips"),
     "clip_copies": ("Copied clips", "share of samples nearer to a training clip than 99 % of held-out ones"),
+    **{f"bleu{n}": (f"BLEU-{n}", f"runs of up to {n} words shared with held-out sentences; says nothing of variety") for n in (2, 3, 4, 5)},
+    **{
+        f"self_bleu{n}": (f"Self-BLEU-{n}", f"runs of up to {n} words shared with other samples; compare with real text")
+        for n in (2, 3, 4, 5)
+    },
+    "unique": ("Different sentences", "share of samples that are not said twice"),
+    **{f"distinct{n}": (f"Distinct-{n}", f"different runs of {n} words over all; compare with real text") for n in (1, 2, 3)},
+    "unigram_entropy": ("Entropy of words", "of the frequencies of words, nats; compare with real text"),
+    **{
+        f"novel{n}": (f"Novel {n}-grams", f"share of runs of {n} words that the training text lacks; compare with real text")
+        for n in (2, 3, 4, 5)
+    },
+    "novel_sentences": ("Novel sentences", "share of samples that are no training sentence"),
+    "nearest_sentence": ("Nearest sentence", "mean edit distance to the nearest training sentence; compare with real text"),
+    "nll_test": ("NLL on held-out text", "nats a token under the generator"),
+    "perplexity": ("Perplexity", "on held-out text, under the generator"),
+    "generator_entropy": ("Generator's entropy", "nats a token of what it says itself"),
+    "lm": ("LM score", "nats a token of samples under a model of the training text; says nothing of variety"),
+    "reverse_lm": ("Reverse LM score", "nats a token of held-out text under a model of the samples"),
+    "nll_oracle": ("NLL-oracle", "nats a token of samples under the oracle; says nothing of coverage"),
+    "kl_model_oracle": ("KL(G‖P)", "nats a token: what is said, the oracle could have said"),
+    "kl_oracle_model": ("KL(P‖G)", "nats a token: what the oracle says, could have been said"),
+    "js_oracle": ("Jensen–Shannon", "from the oracle, nats a sentence, at most 0.69"),
+    "valid": ("Grammatical", "share of samples that the grammar can say"),
 }
 
 

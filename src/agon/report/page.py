@@ -177,13 +177,14 @@ def _between(row: Mapping[str, Any]) -> Markup | None:
 def _blindness(journal: Journal) -> Markup | None:
     """What the scores of this run do not see, and who would."""
     names = list(dict.fromkeys(score.name for score in journal.scores))
-    clips = mapping(journal.run.get("space")).get("kind") == "video"
+    kind = mapping(journal.run.get("space")).get("kind")
+    of: dict[str, bool] = {"clips": kind == "video", "text": kind == "tokens"}
     rows = [
         [fault, ", ".join(blind), ", ".join(SCORES[name][0] for name in seeing)
-         or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault, clips=clips)}"]
-        for fault in faults(clips=clips)
-        if (blind := [SCORES[name][0] for name in names if fault in blind_to(name, clips=clips)])
-        and (seeing := seen_by(fault, names, clips=clips)) is not None
+         or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault, **of)}"]
+        for fault in faults(**of)
+        if (blind := [SCORES[name][0] for name in names if fault in blind_to(name, **of)])
+        and (seeing := seen_by(fault, names, **of)) is not None
     ]  # fmt: skip
     if not rows:
         return None
