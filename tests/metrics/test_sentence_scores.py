@@ -314,7 +314,8 @@ def test_each_score_sees_what_the_table_says(fault: str, captions: tuple[DataSet
         elif sight[fault] == "gross":
             assert merit[-1] < merit[0], (name, merit)
         else:
-            assert merit[-1] > merit[0] - 0.1 * abs(merit[0]), (name, merit)
+            # The last rung has a few dozen different sentences, so a mean over them is uncertain by about a tenth.
+            assert merit[-1] > merit[0] - 0.2 * abs(merit[0]), (name, merit)
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ _TEXT_ROWS: dict[str, str] = {
     "fd": "ssssb", **dict.fromkeys(("bleu2", "bleu3", "bleu4", "bleu5"), "ssbbb"),
     **dict.fromkeys(("self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"), "bbggb"),
     **dict.fromkeys(("unique", "distinct1", "distinct2", "distinct3", "unigram_entropy"), "bbssb"),
-    **dict.fromkeys(("novel2", "novel3", "novel4", "novel5"), "bbbss"), "novel_sentences": "bbbbs", "nearest_sentence": "bbbss",
+    **dict.fromkeys(("novel2", "novel3", "novel4", "novel5"), "bbbss"), "novel_sentences": "bbbss", "nearest_sentence": "bbbss",
     "lm": "ssbbb", "reverse_lm": "ssssb",
 }  # fmt: skip
 TEXT_SIGHT: dict[str, dict[str, Sight]] = {
