@@ -223,7 +223,10 @@ class Scene:
             began, first = time.perf_counter(), self._extractor is None
             if self._extractor is None and self.run.metrics:
                 self._extractor = open_extractor(self.run, self.data_set, device=self.engine.device, say=self.show.note)
-            scores = take_scores(self.run, self.data_set, self.engine.players.ema, self.content, self._extractor, say=self.show.note)
+            scores = take_scores(
+                self.run, self.data_set, self.engine.players.ema, self.content, self._extractor, say=self.show.note,
+                left_out=lambda names, why: self.show.note("left out", f"{names}: {why}"),
+            )  # fmt: skip
             self.budget.spent += 0.0 if first else time.perf_counter() - began
             clock = self.engine.clock
             for score in scores:

@@ -76,6 +76,13 @@ def test_eval_at_the_command_line(run: RunDirectory, capsys: pytest.CaptureFixtu
     assert "is not for text" in text
 
 
+def test_a_run_that_speaks_colder_goes_on_without_its_likelihood(tmp_path: Path) -> None:
+    settings = SMALL | {"rounds": 1, "game.choice.temperature": 0.5}
+    directory, _ = prepare(Data(path="arithmetic", limit=300), out=tmp_path / "x", recipe="likelihood", settings=settings)
+    assert play(directory).end == "done"
+    assert {row["name"] for row in directory.scores()} == {"fd", "bleu4", "self_bleu4", "unique"}
+
+
 def test_no_best_by_bleu(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--metrics begins with 'bleu4'"):
         prepare(Data(path="arithmetic", limit=300), out=tmp_path / "x", recipe="likelihood", settings=SMALL | {"metrics": ["bleu4", "fd"]})
