@@ -79,6 +79,23 @@ def made_from(
         return speak(speaker, noise.to(p.device), y, choice=choice).cpu()
 
 
+def translator(game: Game, p: Players, space: Space) -> Callable[[Tensor], list[str]] | None:
+    """What makes texts of sources int64 [n, S], for scores; None for a game that makes none."""
+    choice = getattr(game, "choice", None)
+    if not isinstance(space, Tokens) or space.source is None or not isinstance(choice, Choice):
+        return None
+
+    def translate(y: Tensor) -> list[str]:
+        order, made = real(y).sum(1).argsort(stable=True), [""] * len(y)
+        for part in order.split(BATCH):
+            x = made_from(game, p, y[part], choice=choice, seeds=[mix(0, k) for k in part.tolist()])
+            for k, text in zip(part.tolist(), space.decode(x), strict=True):
+                made[k] = text
+        return made
+
+    return translate
+
+
 def checked(game: Game, p: Players, space: Space, choice: Choice | None, rerank: bool) -> Choice:
     """How tokens are chosen. Raises InputError where no text is made of another, or nobody judges."""
     own = getattr(game, "choice", None)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from agon import firsts
+from agon.applied import translator
 from agon.conditions import Conditions
 from agon.data import DataSet
 from agon.decoding import Choice
@@ -64,7 +65,7 @@ def take_scores(
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
         probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
-        left_out=left_out, likelihood=open_likelihood(run.game, p, space),
+        left_out=left_out, likelihood=open_likelihood(run.game, p, space), translate=translator(run.game, p, space),
     )  # fmt: skip
 
 

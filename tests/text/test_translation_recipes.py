@@ -43,6 +43,9 @@ def test_a_recipe_from_file_to_text(recipe: str, pairs: Path, tmp_path: Path, ca
     assert "critic/mismatch" in events and "speaker/reinforce" in events
     status, told = printed(capsys, "sample", tmp_path / "run", "--text", "a dog runs 3 .", "-n", 2)
     assert status == 0 and len(told.splitlines()) == 2
+    scored = {"translation": ("translation", "corpus_bleu", "nrefs:1"), "summary": ("rouge", "rougeL", "stemmed")}[recipe]
+    status, told = printed(capsys, "eval", tmp_path / "run", "-m", scored[0])
+    assert status == 0 and f"{scored[1]} " in told and scored[2] in told and "[" in told, told
     (tmp_path / "in.txt").write_text("a dog runs 3 .\n\na cat sleeps 4 .\n", "utf-8")
     assert typed("apply", tmp_path / "run", tmp_path / "in.txt", "--rerank", "--out", tmp_path / "out.txt") == 0
     assert (tmp_path / "out.txt").read_text("utf-8").count("\n") == 3

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agon.errors import InputError
 from agon.metrics.cache import Say, digest, read_tensors, write_tensors
 from agon.metrics.contract import VERSION, Extractor, Probe
 from agon.metrics.features import default_cache
@@ -24,6 +25,7 @@ ROWS = 10_000  # real samples that neighbourhoods and kernels see
 TRAINING_ROWS = 60_000  # training samples among which copies are looked for
 _SUBSET_SEED = 0
 Likelihood = Callable[[Tensor, "Tensor | None"], Tensor]
+Translate = Callable[[Tensor], list[str]]  # sources [n, S] -> the text made of each
 
 
 @dataclass
@@ -38,7 +40,7 @@ class Reference:
 class Setting:
     """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes,
     `conditioned`: with a condition of any kind. `likelihood`: (stored samples, conditions or None) -> log probability [n, L] of each part under
-    the generator, None where it has none. `floor`: the samples to come are real ones."""
+    the generator, None where it has none. `floor`: the samples to come are real ones. `translate`: what the generator makes of sources."""
 
     data_set: Any
     extractor: Extractor
@@ -52,6 +54,8 @@ class Setting:
     conditioned: bool = False
     likelihood: Likelihood | None = None
     floor: bool = False
+    translate: Translate | None = None
+    _made: dict[int, tuple[list[str], list[str], list[str]]] = field(default_factory=dict, repr=False)
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -79,6 +83,24 @@ class Setting:
     def held(self) -> Tensor:
         """Features float32 [m, d] of at most ROWS held-out samples; [0, d] without any."""
         return self._kept("held", self.data_set.held.x, ROWS)
+
+    def need_translations(self, metric: str) -> None:
+        """Raises InputError where no text is made of another, or none is held out to compare with."""
+        if self.translate is None:
+            raise InputError(f"metric '{metric}' compares texts made of held-out sources with their targets; there are no sources here.")
+        if not len(self.data_set.held):
+            raise InputError(f"metric '{metric}' is taken on held-out pairs, and none are held back; train with --holdout 0.1.")
+
+    def translations(self, most: int) -> tuple[list[str], list[str], list[str]]:
+        """(what the generator makes of held-out sources, the real targets, the sources as text) of at most `most` pairs; made once."""
+        if most not in self._made:
+            held, space = self.data_set.held, self.data_set.space
+            index = subset(len(held), min(most, len(held)), _SUBSET_SEED)
+            assert self.translate is not None and held.y is not None
+            sources = held.y[index].long()
+            told = [held.captions[k] for k in index.tolist()] if held.captions else space.decode(held.x[index])
+            self._made[most] = (self.translate(sources), told, space.source.decode(sources))
+        return self._made[most]
 
     def measured(self, name: str, part: str, measure: Callable[[Tensor], Tensor], limit: int) -> Tensor:
         """`measure` (stored samples [n, ...] -> rows [n, d]) of at most `limit` samples of the "train" or "held" split, float32 [m, d].

@@ -12,6 +12,7 @@ from agon.recipes import Recipe, Situation, Suggestion
 from agon.schedule import Cosine, Warmup
 from agon.spaces import Tokens
 
+METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
 LEAST_ROUNDS = 200
 JUDGED, REWARDED = 0.6, 0.7  # share of the rounds after which the critic learns, and its rewards count
 
@@ -37,7 +38,7 @@ def _suggested(situation: Situation, game: BRCSGAN, rounds: int, batch: int, **r
         "judged_from": f"{game.judged_from:,}: the critic learns once likelihood has done most",
         "rewarded_from": f"{game.rewarded_from:,}: a critic that knows nothing yet rewards nothing",
     }
-    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=(), reasons={**more, **reasons})
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS[game.reward], reasons={**more, **reasons})
 
 
 def translation(situation: Situation) -> Suggestion:
