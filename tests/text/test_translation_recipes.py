@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 from test_pairs_of_text import ENGLISH, GERMAN
+from torch import Tensor
 
+from agon.data import Data, open_data
+from agon.errors import InputError
+from agon.metrics.corpus_bleu import CorpusBLEU
+from agon.metrics.rouge import Rouge, lead, rouge
+from agon.metrics.setting import Setting
 from commandline import printed, typed
 
 
@@ -54,3 +60,36 @@ def test_a_recipe_from_file_to_text(recipe: str, pairs: Path, tmp_path: Path, ca
 def test_pairs_are_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, told = printed(capsys, "train", "arithmetic", "--limit", 50, "--recipe", "translation", "--out", tmp_path / "run")
     assert status == 2 and "makes a text from another" in told
+
+
+class Parrot:
+    """A generator that says what it is told to, whatever the source."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+
+    def __call__(self, y: Tensor) -> list[str]:
+        return self.texts[: len(y)]
+
+
+def test_scores_are_those_of_the_packages(pairs: Path, tmp_path: Path) -> None:
+    import sacrebleu
+
+    data_set = open_data(Data(path=str(pairs), source="en", target="de", shared=True))
+    targets = data_set.held.captions
+    assert targets is not None
+    said = [text.replace("Hund", "Kater") for text in targets]
+    setting = Setting(data_set, None, 0, tmp_path, translate=Parrot(said))  # type: ignore[arg-type]
+    bleu, found = CorpusBLEU(setting, 10_000), rouge(targets, targets)
+    assert bleu.compute() == pytest.approx(
+        {"corpus_bleu": sacrebleu.corpus_bleu(said, [targets]).score, "chrf": sacrebleu.corpus_chrf(said, [targets]).score}
+    )
+    low, high = bleu.intervals()["corpus_bleu"]
+    assert low < bleu.compute()["corpus_bleu"] + 1e-6 and high > low and "nrefs:1" in bleu.settings()
+    assert bleu.detail()["corpus_bleu of copying"] < bleu.compute()["corpus_bleu"]
+    assert (found == 100).all()
+    summed = Rouge(setting, 10_000)
+    assert summed.compute()["rouge1"] < 100 and lead("One. Two. Three.") == "One."
+    for make in (CorpusBLEU, Rouge):
+        with pytest.raises(InputError, match="no sources here"):
+            make(Setting(data_set, None, 0, tmp_path), 10)  # type: ignore[arg-type]

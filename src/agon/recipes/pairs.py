@@ -14,7 +14,7 @@ from agon.spaces import Tokens
 
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
 LEAST_ROUNDS = 200
-JUDGED, REWARDED = 0.6, 0.7  # share of the rounds after which the critic learns, and its rewards count
+JUDGED, REWARDED = 0.75, 0.8  # share of the rounds after which the critic learns, and its rewards count
 
 
 def _planned(situation: Situation, name: str, batch: int, epochs: float) -> tuple[int, int, float]:
@@ -55,7 +55,7 @@ def translation(situation: Situation) -> Suggestion:
 
 def summary(situation: Situation) -> Suggestion:
     """Likelihood with copying, then self-critical ROUGE-L and a critic of pairs as rewards (arXiv:1612.00563, arXiv:1705.04304)."""
-    rounds, batch, seen = _planned(situation, "summary", 16, 30)
+    rounds, batch, seen = _planned(situation, "summary", 16, 12)
     space = situation.space
     assert isinstance(space, Tokens) and space.source is not None
     copy = space.source.tokenizer == space.tokenizer and space.source.vocabulary == space.vocabulary

@@ -1,0 +1,189 @@
+"""Translation and summaries: the adversary on and off at equal processor time, beside copying, word for word, and the first sentence.
+
+    python benchmarks/translation.py run --set multi30k --adversary on --cpu-seconds 1200 --seed 0
+    python benchmarks/translation.py table
+
+The sets are folders of AGON_DATA: multi30k_en_de (train, val and test_2016_flickr as .en.gz and .de.gz) and scitldr (train, dev and test as .jsonl.gz).
+A run trains on the training pairs for that many CPU-seconds and is scored on the test file alone, its texts found by a beam of 4: BLEU and chrF with
+sacreBLEU's signature, ROUGE with stemming. Rows go to --out, by default benchmarks/translation.jsonl; `table` prints them by setting, with the
+spread over seeds. The number of rounds, on which the learning rate's fall depends, is chosen from --pace, pairs a CPU-second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import re
+import statistics
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+SETS = {
+    "multi30k": ("multi30k_en_de", "en", "de", "translation"),
+    "scitldr": ("scitldr", "source", "target", "summary"),
+}
+# Pairs a CPU-second of one core, over the whole plan of a recipe; a guess is enough: too high, and time is over before the plan is.
+PACE = {("multi30k", "on"): 65.0, ("multi30k", "off"): 160.0, ("scitldr", "on"): 3.0, ("scitldr", "off"): 7.0}
+BEAM = 4
+
+
+def lines(path: Path) -> list[str]:
+    """Lines of a gzipped file."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file]
+
+
+def read_pairs(folder: Path, name: str, part: str) -> tuple[list[str], list[str]]:
+    """(sources, targets) of "train" or "test", a line each."""
+    if name == "multi30k":
+        stem = {"train": "train", "test": "test_2016_flickr"}[part]
+        return lines(folder / f"{stem}.en.gz"), lines(folder / f"{stem}.de.gz")
+    rows = [json.loads(line) for line in lines(folder / f"{part}.jsonl.gz")]
+    return [" ".join(" ".join(row["source"]).split()) for row in rows], [" ".join(row["target"][0].split()) for row in rows]
+
+
+def word_for_word(sources: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
+    """For each word of the sources the word of the targets that goes with it most (Dice coefficient of their sentences)."""
+    words = re.compile(r"\w+")
+    together: dict[str, Counter[str]] = defaultdict(Counter)
+    here, there = Counter[str](), Counter[str]()
+    for source, target in zip(sources, targets, strict=True):
+        a, b = set(words.findall(source.lower())), set(words.findall(target))
+        here.update(a)
+        there.update(b)
+        for word in a:
+            together[word].update(b)
+    return {word: max(found, key=lambda other: 2 * found[other] / (here[word] + there[other])) for word, found in together.items() if found}
+
+
+def put(text: str, words: dict[str, str]) -> str:
+    """A text word for word; what is unknown stays."""
+    return re.sub(r"\w+", lambda found: words.get(found.group().lower(), found.group()), text)
+
+
+def scores(made: Sequence[str], targets: Sequence[str], name: str) -> dict[str, Any]:
+    """BLEU, its 95 % interval and signature, chrF; or ROUGE-1, -2 and -L."""
+    if name == "multi30k":
+        from sacrebleu.metrics import BLEU, CHRF
+
+        bleu, chrf = BLEU(), CHRF()
+        found: Any = bleu.corpus_score(list(made), [list(targets)], n_bootstrap=1000)
+        return {
+            "BLEU": found.score, "interval": found._ci, "chrF": chrf.corpus_score(list(made), [list(targets)]).score, "signature": str(bleu.get_signature()),
+        }  # fmt: skip
+    from agon.metrics.rouge import NAMES, rouge
+
+    return dict(zip(NAMES, rouge(made, targets).mean(0).tolist(), strict=True)) | {"signature": "rouge_score F1, stemmed"}
+
+
+def baselines(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """What needs no training."""
+    sources, targets = read_pairs(folder, name, "test")
+    found = {"copy": scores(sources, targets, name)}
+    if name == "multi30k":
+        words = word_for_word(*read_pairs(folder, name, "train"))
+        found["word for word"] = scores([put(text, words) for text in sources], targets, name)
+    else:
+        from agon.metrics.rouge import lead
+
+        found["lead"] = scores([lead(text) for text in sources], targets, name)
+    return found
+
+
+def run(choice: argparse.Namespace) -> dict[str, Any]:
+    """Train, translate the test file, score."""
+    import torch
+
+    from agon.data import Data
+    from agon.run import play, prepare
+    from agon.trained import load
+
+    torch.set_num_threads(1)
+    place, source, target, recipe = SETS[choice.set]
+    folder = Path(os.environ["AGON_DATA"]) / place
+    pace = choice.pace or PACE[choice.set, choice.adversary]
+    batch = choice.batch or {"translation": 64, "summary": 16}[recipe]
+    rounds = choice.rounds or max(20, round(choice.cpu_seconds * pace / batch))
+    settings: dict[str, Any] = {
+        "rounds": rounds, "batch": batch, "seed": choice.seed, "device": "cpu", "game.adversary": choice.adversary == "on", "metrics": [],
+        **dict(pair.split("=", 1) for pair in choice.setting),
+    }  # fmt: skip
+    out = choice.run or Path(tempfile.mkdtemp(prefix="agon-translation-")) / "run"
+    directory, data_set = prepare(Data(path=str(folder), source=source, target=target), out=out, recipe=recipe, settings=settings)
+    outcome = play(directory, data_set, cpu_budget=choice.cpu_seconds)
+    trained = load(out)
+    sources, targets = read_pairs(folder, choice.set, "test")
+    row = {
+        "set": choice.set, "adversary": choice.adversary, "seed": choice.seed, "cpu_seconds": choice.cpu_seconds, "rounds": outcome.round,
+        "planned": rounds, "batch": batch, "settings": choice.setting, "time": time.strftime("%Y-%m-%d"), "machine": os.uname().machine,
+    }  # fmt: skip
+    sources, targets = sources[: choice.limit], targets[: choice.limit]
+    made = list(trained.apply(sources, beam=BEAM))
+    row |= {"how": f"beam {BEAM}", "examples": made[:5], **scores(made, targets, choice.set)}
+    if choice.adversary == "on":
+        chosen = list(trained.apply(sources, beam=BEAM, rerank=True))
+        row["reranked"] = scores(chosen, targets, choice.set)
+    return row
+
+
+def table(path: Path) -> None:
+    """Every setting's mean and spread over seeds, behind the baselines."""
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    for name, (place, *_) in SETS.items():
+        folder = Path(os.environ["AGON_DATA"]) / place
+        if not folder.is_dir():
+            continue
+        keys = ("BLEU", "chrF") if name == "multi30k" else ("rouge1", "rouge2", "rougeL")
+        print(f"\n{name}\n\n| | seeds | CPU-s | " + " | ".join(keys) + " |\n|---|---|---|" + "---|" * len(keys))
+        for label, found in baselines(folder, name).items():
+            print(f"| {label} | | | " + " | ".join(f"{found[key]:.2f}" for key in keys) + " |")
+        groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+        for row in rows:
+            if row["set"] == name:
+                groups[row["adversary"], row["cpu_seconds"], tuple(row["settings"])].append(row)
+                if "reranked" in row:
+                    groups[f"{row['adversary']}, reranked", row["cpu_seconds"], tuple(row["settings"])].append({**row, **row["reranked"]})
+        for (adversary, seconds, changed), found_rows in sorted(groups.items(), key=str):
+            values = [[row[key] for row in found_rows] for key in keys]
+            told = [f"{statistics.mean(v):.2f}" + (f" ± {statistics.stdev(v):.2f}" if len(v) > 1 else "") for v in values]
+            if "interval" in found_rows[0] and len(found_rows) == 1:
+                told[0] += f" (bootstrap ± {found_rows[0]['interval']:.2f})"
+            print(f"| adversary {adversary} {' '.join(changed)} | {len(found_rows)} | {seconds:g} | " + " | ".join(told) + " |")
+        if groups:
+            print(f"\n{next(iter(groups.values()))[0]['signature']}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("run")
+    one.add_argument("--set", choices=SETS, required=True)
+    one.add_argument("--adversary", choices=("on", "off"), default="on")
+    one.add_argument("--cpu-seconds", type=float, default=1200)
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--pace", type=float, help="pairs a CPU-second that the plan counts on")
+    one.add_argument("--rounds", type=int)
+    one.add_argument("--batch", type=int)
+    one.add_argument("--limit", type=int, help="test pairs that are scored; default all")
+    one.add_argument("--setting", action="append", default=[], metavar="game.share=0.5", help="of the run, may be repeated")
+    one.add_argument("--run", type=Path, help="where the run is kept")
+    for verb in (one, verbs.add_parser("table")):
+        verb.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+    choice = parser.parse_args()
+    if choice.verb == "table":
+        table(choice.out)
+        return
+    row = run(choice)
+    with open(choice.out, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    print(json.dumps(row, ensure_ascii=False, indent=1))
+
+
+if __name__ == "__main__":
+    main()
