@@ -204,7 +204,9 @@ def test_captions_and_walks_play(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 SPECIAL = (*CLIPS, "video-text", "mocogan-hd")
-OF_TEXT = {recipe.name for recipe in recipes.table().values() if recipe.build.__module__.startswith("agon.recipes.text")}  # tests/text
+OF_TEXT = {
+    recipe.name for recipe in recipes.table().values() if recipe.build.__module__.startswith(("agon.recipes.text", "agon.recipes.pairs"))
+}  # tests/text
 
 
 @pytest.mark.parametrize("name", [name for name in recipes.table() if name not in SPECIAL and name not in OF_TEXT])

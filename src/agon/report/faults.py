@@ -51,9 +51,10 @@ _TEXT_ROWS: dict[str, str] = {
 TEXT_SIGHT: dict[str, dict[str, Sight]] = {
     name: {fault: _WORDS[letter] for fault, letter in zip(TEXT_FAULTS, letters, strict=True)} for name, letters in _TEXT_ROWS.items()
 }
-# No weights were at hand; or asked of a generator's likelihood or a known language, which damaged samples do not have.
+# No weights were at hand; or asked of a generator's likelihood or a known language, or of outputs for given sources, which damaged samples are not.
 UNMEASURED = (
     "fvd", "nll_test", "perplexity", "generator_entropy", "nll_oracle", "kl_model_oracle", "kl_oracle_model", "js_oracle", "valid",
+    "corpus_bleu", "chrf", "rouge1", "rouge2", "rougeL",
 )  # fmt: skip
 # The first that a run of this kind can take is named to whoever lacks one.
 _ADVICE = {
