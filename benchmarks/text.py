@@ -105,7 +105,7 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
     ticks = [r for r in directory.events() if r["kind"] == "tick"]
     spent = ticks[-1]["cpu_seconds"]
     result = {
-        "set": name, "path": data_set.card["path"], "recipe": recipe, "seed": seed, "budget": options.cpu_seconds, "num_samples": count,
+        "set": name, "path": Path(data_set.card["path"]).name, "recipe": recipe, "seed": seed, "budget": options.cpu_seconds, "num_samples": count,
         "batch": trained.run.batch, "rounds": trained.round, "planned_rounds": trained.content.get("planned_rounds"), "sentences": trained.seen,
         "cpu_seconds": spent, "sentences_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling,
         "memory_mb": max(t["memory_mb"] for t in ticks), "scores": {s.name: s.to_json() | {"text": str(s)} for s in scores},
