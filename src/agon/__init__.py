@@ -8,7 +8,13 @@ The public words load on first use, so that `import agon` does not wait for torc
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# OpenMP's threads spin while they wait; on a machine that is not idle each barrier then costs a time slice (text: 8 times slower, pictures 4).
+# Shorter spinning costs 4 % on an idle one (docs/log.md). Read once, when torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
     from agon.data import Data

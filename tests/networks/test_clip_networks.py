@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,14 @@ def test_things_are_placed_by_whole_pixels_and_between_them() -> None:
     assert float(half[0, 0, 0, 8, 0, 8]) == pytest.approx(1, abs=1e-4)
     where = torch.randn(1, 2, 1, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(place, (torch.randn(1, 1, 5, 2, 4, dtype=torch.float64, requires_grad=True), where))
+
+
+def test_captions_are_heard_as_loud_as_the_latent_and_classes_a_tenth() -> None:
+    """Unless said otherwise: a loud class makes one picture of all its clips, a quiet caption leaves looks to chance (docs/log.md)."""
+    for net in ("gru", "timeformer", "stylegan-v"):
+        assert GENERATORS[net].generator(6, WORDS).decode.loudness.tolist() == [1.0] * 10
+        assert GENERATORS[net].generator(6, SPACE).decode.loudness.tolist() == pytest.approx([1.0] * 6 + [0.1] * 4)
+    assert replace(GENERATORS["gru"], loud=0.5).generator(6, WORDS).decode.loudness[-1] == 0.5
 
 
 def test_what_a_clip_keeps_does_not_change_along_it() -> None:

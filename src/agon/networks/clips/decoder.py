@@ -72,7 +72,9 @@ class FrameDecoder(nn.Module):
         scaled_normal_(self.places.weight)
         nn.init.zeros_(self.places.bias)
         if loud is None:
-            loud = 1.0 if space.words else 0.1
+            loud = (
+                1.0 if space.words else 0.1
+            )  # captions tell looks, classes of clips are ways of moving; the other way round both fail (docs/log.md)
         self.register_buffer("loudness", torch.cat([torch.ones(style - told), torch.full((told,), loud)]), persistent=False)
 
     def forward(self, code: Tensor, style: Tensor, skips: Sequence[Tensor] = (), *, count: int = 1) -> Tensor:

@@ -30,9 +30,7 @@ class GRUMotion:
 
     widths: tuple[int, ...] = (128, 64, 32)  # of the decoder, from the smallest grid up to the half-size one; then halved each time
     things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
-    loud: float = (
-        0.1  # part of the condition that what a clip keeps is told: for a class that is a way of moving; 1.0 for captions of looks
-    )
+    loud: float | None = None  # part of the condition that what a clip keeps is told; None: 1.0 of captions, 0.1 of all else
     motion: int = 64  # width of the recurrent state
     noise: int = 16  # fresh noise a frame
     label_dim: int = 32  # size of the condition's embedding

@@ -49,9 +49,7 @@ class StyleGANV:
     decoder: Literal["lean", "modulated"] = "lean"
     widths: tuple[int, ...] = (128, 64, 32)  # of the lean decoder
     things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
-    loud: float = (
-        0.1  # part of the condition that what a clip keeps is told: for a class that is a way of moving; 1.0 for captions of looks
-    )
+    loud: float | None = None  # part of the condition that what a clip keeps is told; None: 1.0 of captions, 0.1 of all else
     style: StyleGAN2 = field(default_factory=StyleGAN2)  # of the modulated one
     label_dim: int = 32  # size of the condition's embedding
     kind: Literal["stylegan-v"] = "stylegan-v"

@@ -29,9 +29,7 @@ class Timeformer:
 
     widths: tuple[int, ...] = (128, 64, 32)  # of the decoder, from the smallest grid up to the half-size one; then halved each time
     things: int = 2  # pictures that a clip keeps and moves over its ground; 0: whole frames are drawn anew
-    loud: float = (
-        0.1  # part of the condition that what a clip keeps is told: for a class that is a way of moving; 1.0 for captions of looks
-    )
+    loud: float | None = None  # part of the condition that what a clip keeps is told; None: 1.0 of captions, 0.1 of all else
     motion: int = 64  # width of a token
     depth: int = 2  # blocks
     heads: int = 4
