@@ -12,7 +12,7 @@ from torch import Tensor
 from agon.errors import InputError
 from agon.languages.grammar import SYMBOLS, Arithmetic
 from agon.languages.tiny import Tiny
-from agon.metrics.divergences import Divergences, collapsed, divergences, entropy
+from agon.metrics.divergences import Divergences, Estimate, collapsed, divergences, entropy
 
 
 def exact(oracle: Tiny, model: Tiny) -> dict[str, float]:
@@ -84,6 +84,17 @@ def test_a_collapsed_model_does_not_pass() -> None:
     assert collapsed(honest, likelihood) is None
     assert collapsed(likelihood, record) is None  # a worse NLL_oracle claims nothing
     assert collapsed(likelihood, likelihood) is None
+
+
+def test_one_impossible_sentence_does_not_let_a_collapsed_model_pass() -> None:
+    """An infinite NLL_oracle says nothing of the rest: the entropy stands for it, so a narrow model is named and a wide one is not."""
+    oracle = Tiny(5, 3)
+    likelihood = divergences(oracle, sharpened(oracle, 0.8), 4_000)
+    impossible = Estimate(math.inf, math.nan)
+    narrow = dataclasses.replace(divergences(oracle, sharpened(oracle, 8), 4_000), nll_oracle=impossible)
+    wide = dataclasses.replace(divergences(oracle, sharpened(oracle, 0.7), 4_000), nll_oracle=impossible)
+    assert "outside the oracle's language" in (collapsed(narrow, likelihood) or "")
+    assert collapsed(wide, likelihood) is None
 
 
 def test_what_cannot_be_said_is_infinitely_far() -> None:

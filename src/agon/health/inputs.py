@@ -5,6 +5,8 @@ from __future__ import annotations
 from agon.health import remedies
 from agon.health.contract import Check, History, Patient, Sign, recent
 
+REPEATED = 0.8  # share of training samples that repeat earlier ones; short sentences repeat half the time and are no fault
+
 
 def wrong_scale(history: History, patient: Patient) -> Sign | None:
     """Values out of the range that players are made for, or hardly any contrast."""
@@ -18,7 +20,7 @@ def wrong_scale(history: History, patient: Patient) -> Sign | None:
         evidence = f"values from {low:.3g} to {high:.3g}"
     elif facts.get("bounded") and low > -0.02 and high > 0.5:
         evidence = f"values from {low:.3g} to {high:.3g}: the lower half of the range is empty"
-    elif spread < 0.02 and facts.get("identical", 0.0) < 0.5:
+    elif spread < 0.02 and facts.get("identical", 0.0) < REPEATED:
         evidence = f"standard deviation over samples {spread:.3g}, values from {low:.3g} to {high:.3g}"
     if not evidence:
         return None
@@ -33,12 +35,12 @@ def wrong_scale(history: History, patient: Patient) -> Sign | None:
 def identical(history: History, patient: Patient) -> Sign | None:
     """Most training samples are copies of others."""
     share = patient.facts.get("identical", 0.0)
-    if share < 0.5:
+    if share < REPEATED:
         return None
     return Sign(
         "identical samples",
         "Most training samples are copies of one another; there is next to nothing to learn from.",
-        f"{share:.0%} of up to 2,000 training samples have an exact copy among them",
+        f"{share:.0%} of up to 2,000 training samples repeat another one exactly",
         remedies.some(remedies.look(patient)),
     )
 

@@ -51,7 +51,7 @@ class Reference:
     """What the data look like to the doctor, measured once when a run starts or goes on.
 
     facts: "low", "high": ends of the values; "spread": root mean square over dimensions of the samples' standard deviation; "saturation":
-    share of values at the ends of the range; "identical": share of training samples with an equal one; "nearest": median distance of a
+    share of values at the ends of the range; "identical": share of training samples that repeat an earlier one; "nearest": median distance of a
     sample to its nearest among as many; "labels told": share of the "looked at" held-out samples whose nearest training sample has their class, and
     "labels chance": the same by chance; "held copies": share of held-out samples whose nearest training sample is at less than half the
     distance of the second; "held remote": their median distance to it; "classes": effective number of classes the nearest neighbours give the
@@ -93,7 +93,7 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
         "saturation": (x.abs() > 0.999).float().mean().item(), "nearest": nearest(inner).median().item(), "samples": float(len(train)),
     }  # fmt: skip
     apart = torch.cdist(training, training)
-    facts["identical"] = (nearest(apart) <= 1e-3 * training.norm(dim=1).mean()).float().mean().item() if len(training) > 1 else 0.0
+    facts["identical"] = (apart <= 1e-3 * training.norm(dim=1).mean()).triu(1).any(0).float().mean().item()
     unseen = None
     if len(held):
         unseen = _some(held, space, count, device)

@@ -104,18 +104,27 @@ def collapsed(model: Divergences, likelihood: Divergences, errors: float = 2.0) 
     """Why this model's NLL_oracle is no progress over plain likelihood training on the same oracle; None if nothing speaks against it.
 
     It is collapsed if its NLL_oracle is better and its KL(P‖G) worse, the latter by more than `errors` standard errors of the difference. An
-    infinite KL(P‖G) is worse than any finite one.
+    infinite KL(P‖G) is worse than any finite one. One sentence outside the oracle's language makes NLL_oracle infinite and tells nothing of the rest;
+    then an entropy lower by more than the same margin stands for it.
     """
-    better = model.nll_oracle.value < likelihood.nll_oracle.value
+    if math.isinf(model.nll_oracle.value):
+        better = _above(likelihood.entropy, model.entropy, errors)
+    else:
+        better = model.nll_oracle.value < likelihood.nll_oracle.value
     ours, theirs = model.kl_oracle_model, likelihood.kl_oracle_model
-    margin = errors * math.hypot(*(0.0 if math.isnan(e.error) else e.error for e in (ours, theirs)))
-    if not better or not ours.value - theirs.value > margin:
+    if not better or not _above(ours, theirs, errors):
         return None
+    said = "(some sentences are outside the oracle's language) against" if math.isinf(model.nll_oracle.value) else "is better than"
     return (
-        f"collapsed: NLL_oracle {model.nll_oracle.value:.3f} is better than likelihood's {likelihood.nll_oracle.value:.3f}, but KL(P‖G) is "
+        f"collapsed: NLL_oracle {model.nll_oracle.value:.3f} {said} likelihood's {likelihood.nll_oracle.value:.3f}, but KL(P‖G) is "
         f"{ours.value:.3f} against {theirs.value:.3f}, and the entropy {model.entropy.value:.3f} against {likelihood.entropy.value:.3f}: "
         "the model says fewer things. Choose by both divergences."
     )
+
+
+def _above(a: Estimate, b: Estimate, errors: float) -> bool:
+    """Whether a is larger by more than so many standard errors of the difference."""
+    return a.value - b.value > errors * math.hypot(*(0.0 if math.isnan(e.error) else e.error for e in (a, b)))
 
 
 def _check(n: int) -> None:
