@@ -1,4 +1,8 @@
-"""From a run to files others can use: safetensors with game.json, and ONNX checked against PyTorch. Never a pickle."""
+"""From a run to files others can use: safetensors with game.json, and ONNX checked against PyTorch. Never a pickle.
+
+Of text the generator is a function from the tokens said so far to the logits of the next: logits[:, t] are of token t given those before it, whatever
+stands at t and behind. Games that speak from a code have a second file, `speaker`, whose condition y is what `generator` makes of z.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,8 @@ from agon.clips import makes_clips, parted
 from agon.errors import InputError
 from agon.records import atomic_path, atomic_write, write_safetensors
 from agon.sampling import needs_first
-from agon.spaces import Video
+from agon.spaces import Tokens, Video
+from agon.spaces.tokens import FIRST
 from agon.trained import Trained, load
 
 TOLERANCE = 1e-4  # largest difference allowed between ONNX Runtime and PyTorch, in the range [-1, 1]
@@ -32,32 +37,54 @@ def export_run(
     if "G" not in trained.players:
         raise InputError(f"'{path}' has no player 'G' to export; it has {', '.join(trained.players)}.")
     folder = out or path / "export"
-    generator = trained.players.G
-    tensors = {k: v.detach().contiguous() for k, v in generator.state_dict().items()}
+    written: list[tuple[Path, str]] = []
     try:
-        write_safetensors(folder / "generator.safetensors", tensors, {"format": "pt"})
+        for name, part in _parts(trained).items():
+            tensors = {k: v.detach().contiguous() for k, v in part.state_dict().items()}
+            write_safetensors(folder / f"{name}.safetensors", tensors, {"format": "pt"})
+            count = sum(v.numel() for v in tensors.values())
+            written.append((folder / f"{name}.safetensors", f"{count:,} numbers, {trained.weights} weights of round {trained.round:,}"))
         atomic_write(folder / "game.json", json.dumps(_card(trained), indent=1, ensure_ascii=False) + "\n")
+        written.append((folder / "game.json", "how to rebuild and call it"))
+        for name, tokeniser in _tokenisers(trained).items():
+            atomic_write(folder / name, tokeniser)
+            written.append((folder / name, "between text and tokens, of the library 'tokenizers'"))
     except OSError as error:
         raise InputError(f"cannot write to '{folder}': {error.strerror or error}. Choose another --out.") from None
-    count = sum(v.numel() for v in tensors.values())
-    written = [
-        (folder / "generator.safetensors", f"{count:,} numbers, {trained.weights} weights of round {trained.round:,}"),
-        (folder / "game.json", "how to rebuild and call it"),
-    ]
     if onnx:
-        difference = export_onnx(trained, folder / "generator.onnx")
-        written.append((folder / "generator.onnx", f"max abs difference to PyTorch {difference:.2g}, limit {TOLERANCE:g}"))
+        for name in _parts(trained):
+            difference = export_onnx(trained, folder / f"{name}.onnx", name)
+            written.append((folder / f"{name}.onnx", f"max abs difference to PyTorch {difference:.2g}, limit {TOLERANCE:g}"))
     return written
 
 
+def _parts(trained: Trained) -> dict[str, nn.Module]:
+    """The networks that samples need, by the name of their file."""
+    return {file: trained.players[name] for name, file in (("G", "generator"), ("S", "speaker")) if name in trained.players}
+
+
+def _tokenisers(trained: Trained) -> dict[str, str]:
+    """Files of tokenisers and their content; none where tokens have no text."""
+    if not isinstance(trained.space, Tokens):
+        return {}
+    source = trained.space.source
+    told = {"tokenizer.json": trained.space.tokenizer, "source-tokenizer.json": source.tokenizer if source else ""}
+    return {name: content for name, content in told.items() if content}
+
+
 def _card(trained: Trained) -> dict[str, Any]:
-    content = trained.content
-    z = trained.game.latents(trained.players, 1)
+    content, space = trained.content, trained.space
+    given = {part: _inputs(trained, 1, part) for part in _parts(trained)}
+    z = given["generator"].get("z")
+    shapes = {
+        part: {name: [str(v.dtype).removeprefix("torch."), "n", *v.shape[1:]] for name, v in inputs.items()} for part, inputs in given.items()
+    }  # fmt: skip
+    said = {"logits": [*space.shape, space.vocabulary]} if isinstance(space, Tokens) else {"shape": list(space.shape), "range": [-1, 1]}
     return {
-        "format": 1, "game": content["game"], "space": content["space"], "round": trained.round, "seen": trained.seen,
-        "weights": trained.weights, "latent": {"shape": list(z.shape[1:]), "distribution": _distribution(trained)},
-        "inputs": {name: [str(value.dtype).removeprefix("torch."), "n", *value.shape[1:]] for name, value in _inputs(trained, 1).items()},
-        "output": {"shape": list(trained.space.shape), "range": [-1, 1]}, "classes": list(trained.space.classes), "condition": _condition(trained),
+        "format": 1, "game": content["game"], "space": content["space"], "round": trained.round, "seen": trained.seen, "weights": trained.weights,
+        "latent": None if z is None else {"shape": list(z.shape[1:]), "distribution": _distribution(trained)},
+        **{"inputs" if part == "generator" else f"inputs of {part}": told for part, told in shapes.items()},
+        "output": said, "classes": list(space.classes), "condition": _condition(trained),
         "content_hash": content["content_hash"], "environment": content["environment"],
     }  # fmt: skip
 
@@ -74,6 +101,8 @@ def _condition(trained: Trained) -> dict[str, Any] | None:
             "kind": "numbers", "names": list(space.numbers), "mean": list(known.mean), "sd": list(known.sd),
             "y": "float32 [n, k], (value - mean) / sd",
         }  # fmt: skip
+    if isinstance(space, Tokens) and space.source is not None:
+        return {"kind": "source", "tokenizer": "source-tokenizer.json", "y": "int64 [n, S], its tokens and an end (1), padded with 0"}
     if space.words:
         return {"kind": "captions", "names": list(space.words), "y": "int64 [n, L], a word's place in names plus 1, padded with 0"}
     return None
@@ -97,10 +126,12 @@ class _Call(nn.Module):
         return self.generator(*given.values(), **more)
 
 
-def _inputs(trained: Trained, n: int) -> dict[str, Tensor]:
-    """The generator's inputs for n samples, by name."""
+def _inputs(trained: Trained, n: int, part: str = "generator") -> dict[str, Tensor]:
+    """The inputs of a part for n samples, by name."""
     game, p = trained.game, trained.players
-    latents, y = game.latents(p, n).cpu(), trained.conditions.draw(n)
+    if isinstance(trained.space, Tokens) and (part == "speaker" or "S" not in p):
+        return _read(trained, n)
+    latents, y = game.latents(p, n).cpu(), None if isinstance(trained.space, Tokens) else trained.conditions.draw(n)
     if isinstance(trained.space, Video) and makes_clips(game, p, trained.space):
         z, e = parted(game, p, latents, trained.space.frames)
         given = {"z": z, "e": e}
@@ -110,15 +141,33 @@ def _inputs(trained: Trained, n: int) -> dict[str, Tensor]:
     return given | ({"first": trained.space.normalise(firsts.kept(trained.directory, n))} if needs_first(game) else {})
 
 
-def export_onnx(trained: Trained, path: Path) -> float:
-    """Write the generator as ONNX with a dynamic batch; return the largest difference to PyTorch. Raises InputError above 1e-4."""
+def _read(trained: Trained, n: int) -> dict[str, Tensor]:
+    """Sentences of random tokens, and what they are said of: a condition, a source or a code."""
+    game, p, space = trained.game, trained.players, trained.space
+    assert isinstance(space, Tokens)
+    dice = torch.Generator().manual_seed(n)
+    given = {"tokens": torch.randint(FIRST, space.vocabulary, (n, *space.shape), generator=dice)}
+    if "S" in p:
+        return given | {"y": p.G(game.latents(p, n)).cpu()}
+    if space.source is not None:
+        return given | {"y": torch.randint(FIRST, space.source.vocabulary, (n, *space.source.shape), generator=dice)}
+    y = trained.conditions.draw(n)
+    return given if y is None else given | {"y": y}
+
+
+def export_onnx(trained: Trained, path: Path, part: str = "generator") -> float:
+    """Write a part, by default the generator, as ONNX with a dynamic batch; return the largest difference to PyTorch. Raises InputError above 1e-4."""
     try:
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"ONNX export needs {error.name}; install it with: pip install 'agon-gan[export]'") from None
-    given = _inputs(trained, 4)
-    call = _Call(trained.players.G, tuple(given)).eval()
+    if isinstance(trained.space, Tokens) and trained.space.source is not None:
+        raise InputError(
+            "a generator that reads a source of any length cannot be written as ONNX; leave out --onnx: the safetensors are whole."
+        )
+    given = _inputs(trained, 4, part)
+    call = _Call(_parts(trained)[part], tuple(given)).eval()
     batch = torch.export.Dim("batch", min=1, max=65536)
     shapes = tuple({0: batch} for _ in given)
     # The exporter prints its progress; what matters is checked below.
@@ -138,7 +187,7 @@ def export_onnx(trained: Trained, path: Path) -> float:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for n in (1, 7):
-        given = _inputs(trained, n)
+        given = _inputs(trained, n, part)
         with torch.no_grad():
             expected = call(*given.values())
         try:

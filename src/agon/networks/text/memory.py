@@ -82,7 +82,7 @@ class _Speaker(nn.Module):
         return take.sigmoid() * h.tanh() + (keep + 1).sigmoid() * memory
 
     def hidden(self, told: Tensor, y: Tensor | None = None) -> Tensor:
-        label, memory = self.begin(len(told), y)
+        label, memory = self.begin(told.shape[0], y)
         states = []
         for word in self._taken(told, label).unbind(1):
             memory = self._next(word, memory)

@@ -126,7 +126,7 @@ class _Speaker(nn.Module):
         return self.join(self.embed.weight.new_zeros(n, 0), y)
 
     def hidden(self, told: Tensor, y: Tensor | None = None) -> Tensor:
-        return self._run(told, self.begin(len(told), y))[0]
+        return self._run(told, self.begin(told.shape[0], y))[0]
 
     def begin(self, n: int, y: Tensor | None = None) -> State:
         zeros = self.embed.weight.new_zeros(n, self.layers, self.width)

@@ -149,7 +149,8 @@ class _Speaker(nn.Module):
     def hidden(self, told: Tensor, y: Tensor | None = None) -> Tensor:
         memory, there = self.memory(y)
         h = self.drop(
-            self.scale * (told + self.place[: told.shape[1]].to(told.dtype)) + self._label(len(told), y if self.encode is None else None)
+            self.scale * (told + self.place[: told.shape[1]].to(told.dtype))
+            + self._label(told.shape[0], y if self.encode is None else None)
         )
         for k, block in enumerate(self.blocks):
             h = block(h, causal=True, memory=memory[k] if memory else None, there=there)
