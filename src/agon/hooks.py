@@ -24,7 +24,7 @@ from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
 from agon.metrics import Extractor, Score
 from agon.nearby import FILE as NEAR
-from agon.nearby import Nearby
+from agon.nearby import Nearby, look
 from agon.records import atomic_path, truncate_after
 from agon.sampling import draw, needs_first
 from agon.scoring import Budget, open_extractor, take_scores
@@ -177,6 +177,8 @@ class Scene:
         if isinstance(space, Tokens):
             self._nearby = self._nearby or Nearby(self.data_set, space, self.directory.path / "samples")
             self._nearby.write(self.engine.clock.round, x)
+            if space.source is not None and labels is not None and "G" in self.engine.players.ema:
+                look(self.engine.players.ema.G, space, self.directory.path / "samples", self.engine.clock.round, x, labels)
         beside = self.directory.path / "samples" / f"real{space.suffixes[0]}"
         if not beside.exists():
             index = torch.linspace(0, len(train) - 1, min(n, len(train))).long()

@@ -2,12 +2,16 @@
 
 samples/near.jsonl holds a row a tick, {"round", "near": [[edits over the length of the longer, training sentence], …]} in the order of the
 tick's lines, and first a row of held-out sentences, {"held": [[sentence, edits, training sentence], …], "among", "of"}: how near real ones are.
+Where a source is attended to, samples/attention.json has for some pairs of the newest tick the pieces of both sides, and for each said piece the
+shares of its attention, {"round", "pairs": [{"source": […], "said": […], "looks": [[…], …]}, …]}.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +19,11 @@ from torch import Tensor
 
 from agon.data import DataSet
 from agon.metrics.ngrams import nearest
-from agon.records import append_jsonl, read_jsonl
+from agon.records import append_jsonl, atomic_write, read_jsonl
 from agon.spaces import Tokens
 
-FILE = "near.jsonl"
+FILE, ATTENTION = "near.jsonl", "attention.json"
+LOOKED, PIECES = 4, 40  # pairs, and tokens of either side, whose attention is shown
 KEPT = 2_000_000  # tokens of training sentences that are looked among, at most; of larger corpora sentences spread evenly
 WITNESSES = 32  # held-out sentences
 
@@ -59,6 +64,22 @@ class Nearby:
 
     def _lines(self, x: Tensor) -> list[str]:
         return self.space.lines(x)
+
+
+def look(speaker: Any, space: Tokens, folder: Path, round: int, x: Tensor, source: Tensor) -> None:
+    """Write where a speaker looked in its sources int [n, S] for what it said, int [n, L]; only one that `looks`."""
+    if not hasattr(speaker, "looks") or space.source is None:
+        return
+    device = next(speaker.parameters()).device
+    x, source = (t[:LOOKED].long().to(device) for t in (x, source))
+    with torch.no_grad():
+        shares = speaker.looks(x, source).float().cpu()
+    pairs = []
+    for row, (said, read) in enumerate(zip(space.pieces(x.cpu()), space.source.pieces(source.cpu()), strict=True)):
+        said, read = said[:PIECES], read[:PIECES]
+        looks = [[float(f"{share:.3f}") for share in place] for place in shares[row, : len(said), : len(read)].tolist()]
+        pairs.append({"source": read, "said": said, "looks": looks})
+    atomic_write(folder / ATTENTION, json.dumps({"round": round, "pairs": pairs}, ensure_ascii=False) + "\n")
 
 
 def _said(row: np.ndarray) -> list[int]:

@@ -46,45 +46,52 @@ def _suggest(
     return Suggestion(game=game, rounds=rounds, batch=size, metrics=METRICS + likely, reasons=reasons)
 
 
-def _small(situation: Situation) -> Recurrent:
-    return Recurrent(width=256, embed=128, dropout=0.5, tied=True)
+def speaker_of(space: Tokens, dropout: float) -> Recurrent:
+    """The speaker of likelihood and of the games after it. Languages of one length are endless streams, of which nothing is learnt by heart."""
+    return Recurrent(width=256, embed=128, dropout=dropout, tied=True) if space.ends else Recurrent(width=64, embed=64)
+
+
+def rate_of(space: Tokens) -> float:
+    """The learning rate that likelihood begins with (docs/log.md)."""
+    return 2e-3 if space.ends else 1e-2
 
 
 def likelihood(situation: Situation) -> Suggestion:
     """Next-token prediction, the baseline that no text GAN may be shown without (arXiv:1811.02549)."""
-    _space(situation, "likelihood")
+    space = _space(situation, "likelihood")
     batch = situation.batch or 64
     epochs = EPOCHS if situation.rounds is None else situation.rounds * batch / situation.count
     span = epochs * situation.count
-    adam = Adam(lr=Cosine(start=2e-3, end=1e-4, span=span), betas=(0.9, 0.999), clip=5.0)
-    game = Likelihood(net=_small(situation), optim={"G": adam}, ema={"G": Average(half_life=5_000)})
+    adam = Adam(lr=Cosine(start=rate_of(space), end=rate_of(space) / 20, span=span), betas=(0.9, 0.999), clip=5.0)
+    net = speaker_of(space, 0.5)
+    game = Likelihood(net=net, optim={"G": adam}, ema={"G": Average(half_life=5_000)})
     return _suggest(
         situation,
         game,
         64,
         EPOCHS,
-        {"net": "rnn: one LSTM of 256, tied embeddings"},
+        {"net": f"rnn: one LSTM of {net.width}"},
     )
 
 
 def scratchgan(situation: Situation) -> Suggestion:
     """REINFORCE with a reward a token, no pre-training (arXiv:1905.09922); its networks narrower, its batch smaller."""
-    _space(situation, "scratchgan")
-    game = ScratchGAN(net=Recurrent(width=256, embed=128, tied=True), judge_net=RecurrentCritic(width=256))
+    space = _space(situation, "scratchgan")
+    game = ScratchGAN(net=speaker_of(space, 0.0), judge_net=RecurrentCritic(width=256))
     return _suggest(situation, game, 64, 200, {"batch": "64: the paper's is 512"})
 
 
 def residual(situation: Situation) -> Suggestion:
     """Likelihood, and a critic that chooses among candidates (arXiv:2004.11714)."""
-    _space(situation, "residual")
+    space = _space(situation, "residual")
     batch = situation.batch or 64
     epochs = 2 * EPOCHS if situation.rounds is None else situation.rounds * batch / situation.count
     span = epochs * situation.count
     half = round(span / batch / 2)
     game = Residual(
-        net=_small(situation), judge_net=ConvCritic(dropout=0.5), critic_start=half,
+        net=speaker_of(space, 0.5), judge_net=ConvCritic(dropout=0.5), critic_start=half,
         optim={
-            "G": Adam(lr=Cosine(start=2e-3, end=1e-4, span=span / 2), betas=(0.9, 0.999), clip=5.0),
+            "G": Adam(lr=Cosine(start=rate_of(space), end=rate_of(space) / 20, span=span / 2), betas=(0.9, 0.999), clip=5.0),
             "D": Adam(lr=1e-3, betas=(0.9, 0.999), clip=5.0),
         },
         ema={"G": Average(half_life=5_000), "D": Average(half_life=5_000)},

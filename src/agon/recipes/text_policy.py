@@ -15,21 +15,15 @@ from agon.games.selfgan import SelfGAN
 from agon.games.seqgan import SeqGAN
 from agon.games.textgail import TextGAIL
 from agon.networks.text.conv import ConvCritic
-from agon.networks.text.recurrent import Recurrent, RecurrentCritic
+from agon.networks.text.recurrent import RecurrentCritic
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.recipes.text import _space, _suggest
+from agon.recipes.text import _space, _suggest, rate_of, speaker_of
 from agon.schedule import Cosine, Linear
-from agon.spaces import Tokens
 
 SHARE = 0.6  # of the rounds, before the critic learns
 CRITIC = 0.1  # of the rounds, in which it learns alone
 BATCH = 64
-
-
-def _net(space: Tokens) -> Recurrent:
-    """The speaker of `likelihood`; for languages of one length, which are the bed of SeqGAN, the one that the field takes there."""
-    return Recurrent(width=256, embed=128, dropout=0.3, tied=True) if space.ends else Recurrent(width=32, embed=32)
 
 
 def _phases(situation: Situation, epochs: float, plays: int) -> tuple[int, int, int]:
@@ -40,9 +34,10 @@ def _phases(situation: Situation, epochs: float, plays: int) -> tuple[int, int, 
 
 
 def _adams(situation: Situation, pretraining: int, plays: int, *, then: float, critic: float = 1e-3) -> dict[str, Adam]:
-    """The speaker's rate falls from 3e-3 to `then` during likelihood and stays there; the critic's is constant."""
+    """The speaker's rate falls to `then` during likelihood and stays there; the critic's is constant."""
     span = max(1, pretraining * plays) * (situation.batch or BATCH)
-    speaker = Adam(lr=Cosine(start=3e-3, end=then, span=span), betas=(0.9, 0.999), clip=5.0)
+    start = max(3e-3, rate_of(_space(situation, "text")))
+    speaker = Adam(lr=Cosine(start=start, end=then, span=span), betas=(0.9, 0.999), clip=5.0)
     return {"G": speaker, "D": Adam(lr=critic, betas=(0.5, 0.999), clip=5.0)}
 
 
@@ -64,7 +59,7 @@ def seqgan(situation: Situation) -> Suggestion:
     rounds, first, then = _phases(situation, epochs, plays)
     rollouts = 16 if space.length <= 20 else 4
     game = SeqGAN(
-        net=_net(space), judge_net=ConvCritic(), pretrain=first, critic_pretrain=then, n_critic=plays, rollouts=rollouts,
+        net=speaker_of(space, 0.3), judge_net=ConvCritic(), pretrain=first, critic_pretrain=then, n_critic=plays, rollouts=rollouts,
         optim=_adams(situation, first, plays, then=1e-4),
     )  # fmt: skip
     reasons = {
@@ -82,7 +77,7 @@ def maligan(situation: Situation) -> Suggestion:
     plays, epochs = 2, 40
     rounds, first, then = _phases(situation, epochs, plays)
     game = MaliGAN(
-        net=_net(space), pretrain=first, critic_pretrain=then, n_critic=plays, optim=_adams(situation, first, plays, then=1e-4),
+        net=speaker_of(space, 0.3), pretrain=first, critic_pretrain=then, n_critic=plays, optim=_adams(situation, first, plays, then=1e-4),
         baseline=Linear(start=0.0, end=1.0, span=rounds * plays * (situation.batch or BATCH)),
     )  # fmt: skip
     return _told(situation, game, epochs, rounds, plays, {"pretrain": f"{first:,} rounds of likelihood, then {then:,} of the critic alone"})
@@ -93,7 +88,7 @@ def cot(situation: Situation) -> Suggestion:
     space = _space(situation, "cot")
     epochs = 30 if situation.rounds is None else situation.rounds * (situation.batch or BATCH) / situation.count
     lr = Cosine(start=5e-3, end=5e-4, span=epochs * situation.count)
-    adam, net = Adam(lr=lr, betas=(0.9, 0.999), clip=5.0), _net(space)
+    adam, net = Adam(lr=lr, betas=(0.9, 0.999), clip=5.0), speaker_of(space, 0.3)
     game = CoT(net=replace(net, dropout=0.0), mediator_net=net, optim={"G": adam, "M": adam}, ema={"G": Average(half_life=5_000)})
     return _suggest(situation, game, BATCH, epochs, {"net": "rnn: the speaker and the mediator alike, the latter with dropout"})
 
@@ -104,7 +99,7 @@ def textgail(situation: Situation) -> Suggestion:
     plays, epochs = 4, 40
     rounds, first, then = _phases(situation, epochs, plays)
     game = TextGAIL(
-        net=_net(space), judge_net=RecurrentCritic(width=128), pretrain=first, critic_pretrain=then, parts=plays,
+        net=speaker_of(space, 0.3), judge_net=RecurrentCritic(width=128), pretrain=first, critic_pretrain=then, parts=plays,
         demos=Linear(start=0.6, end=0.0, span=rounds * plays * (situation.batch or BATCH)),
         optim=_adams(situation, first, plays, then=1e-4, critic=5e-4),
     )  # fmt: skip
@@ -116,7 +111,7 @@ def selfgan(situation: Situation) -> Suggestion:
     space = _space(situation, "selfgan")
     plays, epochs = 1, 40
     rounds, first, then = _phases(situation, epochs, plays)
-    game = SelfGAN(net=_net(space), pretrain=first, critic_pretrain=then, optim=_adams(situation, first, plays, then=3e-4))
+    game = SelfGAN(net=speaker_of(space, 0.3), pretrain=first, critic_pretrain=then, optim=_adams(situation, first, plays, then=3e-4))
     return _told(situation, game, epochs, rounds, plays, {"pretrain": f"{first:,} rounds of likelihood, then {then:,} of the critic alone"})
 
 

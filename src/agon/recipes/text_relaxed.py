@@ -15,7 +15,7 @@ from agon.networks.text.reader import Reader
 from agon.networks.text.recurrent import Recurrent
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.recipes.text import METRICS, _space
+from agon.recipes.text import METRICS, _space, speaker_of
 from agon.schedule import Cosine, Exponential
 
 BATCH = 64
@@ -56,9 +56,9 @@ def relgan(situation: Situation) -> Suggestion:
 
 def gsgan(situation: Situation) -> Suggestion:
     """The plain Gumbel-softmax GAN: an LSTM, logistic loss (Kusner & Hernández-Lobato 2016, arXiv:1611.04051)."""
-    _space(situation, "gsgan")
+    net = speaker_of(_space(situation, "gsgan"), 0.3)
     game = RelGAN(judge_net=MultiCritic(views=8, embed=8), loss=Logistic())
-    return _soft(situation, game, Recurrent(width=256, embed=128, dropout=0.3, tied=True), {"net": "rnn: one LSTM of 256, tied embeddings"})
+    return _soft(situation, game, net, {"net": f"rnn: one LSTM of {net.width}"})
 
 
 def catgan(situation: Situation) -> Suggestion:
@@ -94,9 +94,9 @@ def tilgan(situation: Situation) -> Suggestion:
 
 def taylorgan(situation: Situation) -> Suggestion:
     """REINFORCE whose reward the critic's slope spreads to neighbouring words (arXiv:2011.13527), after likelihood."""
-    _space(situation, "taylorgan")
+    net = speaker_of(_space(situation, "taylorgan"), 0.3)
     game = RelGAN(judge_net=MultiCritic(views=8, embed=8), estimator="taylor", loss=Logistic())
-    return _soft(situation, game, Recurrent(width=256, embed=128, dropout=0.3, tied=True), {"net": "rnn: one LSTM of 256, tied embeddings"})
+    return _soft(situation, game, net, {"net": f"rnn: one LSTM of {net.width}"})
 
 
 RECIPES = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agon.errors import InputError
+from agon.report.attention import attention_section
 from agon.report.card import ROWS, data_section, short
 from agon.report.clips import clips_section
 from agon.report.curves import panels, score_panels
@@ -81,6 +82,7 @@ def _page(journal: Journal, samples: Path, now: float) -> str:
     sections = [
         _scores_section(journal, scored, planes),
         text_section(journal, said) if text else _samples_section(journal, pictures),
+        *([looked] if (looked := attention_section(samples)) is not None else []),
         _health_section(journal),
         _curves_section(drawn, stride),
         _settings_section(journal.run),

@@ -16,6 +16,7 @@ Its module has
     step(told [n, e], state)            (features [n, d], the next state); a state is never changed in place
     reorder(state, rows int64 [n])      the state of other sentences of the same conditions, for beams; left out, everything is gathered
     forward(tokens [n, L], y)           logits [n, L, V], those at t from the tokens before t alone
+    looks(tokens [n, L], y)             where it looked in the source at each token, [n, L, S]; of those that attend to one
 
 y is the condition as everywhere (`layers.labels`), or source sentences int64 [n, source.length] (`takes_source`).
 

@@ -158,13 +158,25 @@ class _Speaker(nn.Module):
         """Features [n, T, d] of states [n, T, width] that have looked at the source."""
         if memory is None:
             return self.drop(h)
-        states, keys, mask, tokens = memory
-        attention = torch.where(mask[:, None], h @ keys.transpose(1, 2) * self.width**-0.5, NEVER).softmax(2)
+        states, _, _, tokens = memory
+        attention = self._shares(h, memory)
         h = self.drop(self.mix(torch.cat([h, attention @ states], 2)).tanh())
         if self.gate is None:
             return h
         # Numbers of tokens are exact in 32 bits; of fewer they would not be.
         return torch.cat([h.float(), self.gate(h).float(), attention.float(), tokens[:, None].expand_as(attention).float()], 2)
+
+    def _shares(self, h: Tensor, memory: Any) -> Tensor:
+        """How states [n, T, width] share their attention among the places of the source, [n, T, S]."""
+        _, keys, mask, _ = memory
+        return torch.where(mask[:, None], h @ keys.transpose(1, 2) * self.width**-0.5, NEVER).softmax(2)
+
+    def looks(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """Where it looked in the source at each token: shares [n, L, S] that sum to 1."""
+        label, kept, memory = self.begin(tokens.shape[0], y)
+        given: Any = [s.transpose(0, 1).contiguous() for s in kept]
+        h, _ = self.rnn(self._told(self.embed(before(tokens)), label), tuple(given) if self.states == 2 else given[0])
+        return self._shares(h, memory)
 
     def forward(self, tokens: Tensor, y: Tensor | None = None) -> Tensor:
         return self.read(self.hidden(self.embed(before(tokens)), y))

@@ -52,6 +52,12 @@ class Attention(nn.Module):
         k, v = self.offer(memory).chunk(2, 2)
         return k.unflatten(2, (self.heads, -1)), v.unflatten(2, (self.heads, -1))
 
+    def shares(self, x: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """How places of x share their attention among those that `keys` are of: [n, L, T], the mean of the heads."""
+        q, k = self.ask(x).unflatten(2, (self.heads, -1)).transpose(1, 2), keys.transpose(1, 2)
+        found = (q @ k.transpose(2, 3) * q.shape[-1] ** -0.5).masked_fill(~mask, -torch.inf).softmax(3)
+        return found.mean(1)
+
     def forward(self, x: Tensor, keys: Tensor, values: Tensor, *, mask: Tensor | None = None, causal: bool = False) -> Tensor:
         q = self.ask(x).unflatten(2, (self.heads, -1)).transpose(1, 2)
         seen = F.scaled_dot_product_attention(
@@ -179,6 +185,18 @@ class _Speaker(nn.Module):
         """The state of other sentences of the same sources."""
         label, past, memory, there = state
         return (label, [(keys[rows], values[rows]) for keys, values in past], memory, there)
+
+    def looks(self, tokens: Tensor, y: Tensor) -> Tensor:
+        """Where its last layer looked in the source at each token: shares [n, L, S] that sum to 1."""
+        caught: list[Any] = []
+        other: Any = self.blocks[-1].other
+        hook = other.register_forward_pre_hook(lambda _, given, named: caught.append((*given, named["mask"])), with_kwargs=True)
+        try:
+            self.hidden(self.embed(before(tokens)), y)
+        finally:
+            hook.remove()
+        x, keys, _, mask = caught[0]
+        return other.shares(x, keys, mask)
 
     def forward(self, tokens: Tensor, y: Tensor | None = None) -> Tensor:
         return self.read(self.hidden(self.embed(before(tokens)), y))
