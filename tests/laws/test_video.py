@@ -54,6 +54,7 @@ CASES: dict[str, tuple[VideoGAN, Space]] = {
     "dual, tags, hinge": (small(judges=(FRAMES, MOTION), loss=Hinge(), mismatch=0.5), TAGS),
     "numbers, odd size, lazily": (small(penalties=(R1(every=3),), loss=Logistic()), NUMBERS),
     "captions, mismatch": (small(mismatch=1.0), WORDS),
+    "captions, mismatch by a word": (small(judges=(FRAMES, Motion(widths=(8, 8), frames=3)), mismatch=1.0, one_word=0.5), WORDS),
     "captions, concat": (small(head="concat", mismatch=1.0), WORDS),
     "auxiliary": (small(head="auxiliary", judges=(SPARSE, FRAMES, MOTION)), CLASSES),
     "first frame": (small(first_frame=True), PLAIN),
@@ -182,6 +183,23 @@ def test_a_wrong_condition_is_never_the_right_one() -> None:
     wrong, equal = game._other(p, captions)
     assert wrong.tolist() == [[3, 0], [1, 2], [1, 2], [1, 2], [4, 4]]
     assert equal.tolist() == [False, False, True, True, True]
+
+
+def test_a_wrong_caption_may_differ_by_one_word() -> None:
+    """It is the neighbour's word at a place where both have one and differ; without such a place the whole caption is the neighbour's."""
+    game = small(mismatch=1.0, one_word=1.0)
+    p = Players(game.players(WORDS))
+    captions = torch.tensor([[1, 2, 3], [4, 2, 5], [1, 2, 0], [1, 2, 3], [4, 4, 4], [4, 4, 4]]).repeat(50, 1)
+    wrong, equal = game._other(p, captions)
+    told = {tuple(row) for row in wrong[::6].tolist()}
+    assert told == {(4, 2, 3), (1, 2, 5)}, "each place in turn"
+    assert {tuple(row) for row in wrong[2::6].tolist()} == {(1, 2, 3)}, "only the length differs"
+    assert equal.view(-1, 6).tolist() == [[False, False, False, False, True, True]] * 50
+    half, _ = small(mismatch=1.0, one_word=0.5)._other(p, captions)
+    share = ((half != captions).sum(1)[::6] == 1).float().mean()
+    assert 0.25 < float(share) < 0.75
+    tags = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert game._other(p, tags)[0].tolist() == [[0.0, 1.0], [1.0, 0.0]], "of captions alone"
 
 
 def test_mismatched_pairs_teach_the_condition() -> None:

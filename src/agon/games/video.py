@@ -6,6 +6,7 @@ et al. 2019, arXiv:1907.06571 (spatial and temporal critic); Skorokhodov et al. 
 
   sum over critics of the loss of real against generated clips, each critic looking at its own view   -> critic, generator "adv"
   Reed et al. 2016 (matching-aware)  real clips with another sample's condition are fakes             -> critic "mismatch" (arXiv:1605.05396)
+  (ours) `one_word`                  so are captions with a single word of another's: whole ones differ in what is easily seen already
   penalties                          on each critic's view                                            -> `agon.penalties`
   the first frame is given           it is copied, and redrawn                                        -> generator "first"
 
@@ -66,6 +67,7 @@ class VideoGAN(Game):
     aux: Value = 1.0  # weight of the guessed condition in both players' loss, with head="auxiliary"
     aux_fake: Value = 1.0  # its weight on fakes in the critic's loss, in parts of `aux`
     mismatch: Value = 0.0  # weight of real clips with another sample's condition, as fakes
+    one_word: float = 0.0  # share of these whose caption differs from the right one by a single word of the other sample's
     first_frame: bool = False  # clips go on from a given first frame
     redraw: Value = 1.0  # weight of the L1 distance of the generator's own first frame to the given one
     n_critic: int = 1  # plays of the critics in a round, each on fresh data
@@ -262,8 +264,15 @@ class VideoGAN(Game):
             panel: Any = p.D
             count: int = panel.count
             return (y + 1 + p.randint(count - 1, len(y))) % count, torch.zeros_like(y, dtype=torch.bool)
-        neighbour = (torch.arange(len(y), device=y.device) ^ 1).clamp_max(len(y) - 1)
-        wrong = y[neighbour]
+        rows = torch.arange(len(y), device=y.device)
+        wrong = y[(rows ^ 1).clamp_max(len(y) - 1)]
+        if self.one_word and not y.is_floating_point():
+            differs = (wrong != y) & (wrong > 0) & (y > 0)
+            place = torch.where(differs, p.rand(*y.shape), -1.0).argmax(1)
+            swapped = y.clone()
+            swapped[rows, place] = wrong[rows, place]
+            near = differs.any(1) & (p.rand(len(y)) < self.one_word)
+            wrong = torch.where(near[:, None], swapped, wrong)
         return wrong, (wrong == y).all(1)
 
     def _tells(self, p: Players, name: str) -> bool:
