@@ -65,7 +65,7 @@ def _default(
     )  # fmt: skip
     reasons = {
         "net": f"{game.net.kind}: one content code, a motion code a frame; a ground, things moved over it and a lean decoder of the frames that are looked at",
-        "judges": f"{', '.join(judge.kind for judge in judges)}: three frames at full size, four at half size; whole clips at full size cost four times as much",
+        "judges": f"{', '.join(judge.kind for judge in judges)}: three frames at full size, four at half; whole clips cost four times as much",
         "penalties.0.gamma": f"{gamma:.3g} falling to {gamma / 10:.3g}: 1 at 32×32, in proportion to the pixels, here {situation.pixels:,}",
         "batch": "asked for" if situation.batch else f"{batch}: the batch our sweep was made with",
         "rounds": why,
