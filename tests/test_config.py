@@ -7,8 +7,12 @@ import pytest
 from agon.config import choose_kinds, decode, encode, override, read
 from agon.errors import InputError, suggest
 from agon.games.r3gan import R3GAN
+from agon.games.video import VideoGAN
+from agon.networks.clips.frames import Frames
+from agon.networks.clips.sparse import Sparse
 from agon.networks.mlp import MLP
 from agon.networks.r3 import R3Lean, R3Paper
+from agon.networks.sngan import SNResNet
 from agon.optim import Adam
 from agon.schedule import Cosine, Exponential, Warmup
 
@@ -67,6 +71,15 @@ def test_a_part_is_chosen_by_its_kind_and_then_set() -> None:
 def test_an_unknown_kind_is_named_with_a_suggestion() -> None:
     with pytest.raises(InputError, match="'r3-leen' is unknown; expected one of .*r3-lean.*Did you mean 'r3-lean'"):
         choose_kinds(R3GAN, encode(R3GAN()), {"net": "r3-leen"})
+
+
+def test_a_part_inside_a_list_is_chosen_by_its_kind() -> None:
+    data, rest = choose_kinds(VideoGAN, encode(VideoGAN()), {"judges": "sparse,frames", "judges.1.net": "sngan", "judges.1.frames": "2"})
+    game = decode(VideoGAN, override(data, rest))
+    assert game.judges == (Sparse(), Frames(frames=2, net=SNResNet()))
+    data, rest = choose_kinds(VideoGAN, encode(VideoGAN()), {"judges.2.net": "sngan"})
+    with pytest.raises(InputError, match=r"judges has 0, 1"):
+        override(data, rest)
 
 
 def test_lists_of_parts_are_addressed_by_position() -> None:

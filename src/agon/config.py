@@ -84,7 +84,7 @@ def choose_kinds(kind: type[T], data: dict[str, Any], assignments: Mapping[str, 
         value, place = read(given), data
         *parents, last = name.split(".")
         for key in parents:
-            place = place.get(key) if isinstance(place, dict) else None
+            place = _inside(place, key)
         if not isinstance(place, dict) or last not in place or not isinstance(value, str):
             rest[name] = value
             continue
@@ -101,10 +101,17 @@ def choose_kinds(kind: type[T], data: dict[str, Any], assignments: Mapping[str, 
         changed = json.loads(json.dumps(data))
         place = changed
         for key in parents:
-            place = place[key]
+            place = _inside(place, key)
         place[last] = chosen
         data = encode(decode(kind, changed))
     return data, rest
+
+
+def _inside(place: Any, key: str) -> Any:
+    """What stands under a name, or at a position of a list; None where there is nothing."""
+    if isinstance(place, list):
+        return place[int(key)] if key.isdigit() and int(key) < len(place) else None
+    return place.get(key) if isinstance(place, dict) else None
 
 
 def _parts(kind: type[Any], parents: list[str], last: str) -> bool:
