@@ -49,7 +49,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     say = say or (lambda choice, reason: None)
     if data.path in SPOKEN:
         _refuse_picture_words(data)
-        if data.path == "sentences":
+        if data.path in ("sentences", "headlines"):
             return open_text(data, say, cache)
         _refuse_text_words(data)
         language = open_language(data)

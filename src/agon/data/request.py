@@ -8,9 +8,21 @@ from typing import Literal
 
 from agon.errors import InputError, suggest
 
-EMBEDDED = ("digits", "shapes", "ring", "grid", "spirals", "moving-shapes", "moving-digits", "sentences", "arithmetic", "oracle")
+EMBEDDED = (
+    "digits",
+    "shapes",
+    "ring",
+    "grid",
+    "spirals",
+    "moving-shapes",
+    "moving-digits",
+    "sentences",
+    "headlines",
+    "arithmetic",
+    "oracle",
+)
 MOVING = ("moving-shapes", "moving-digits")  # those of EMBEDDED that are clips
-SPOKEN = ("sentences", "arithmetic", "oracle")  # and those that are text
+SPOKEN = ("sentences", "headlines", "arithmetic", "oracle")  # and those that are text
 SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000

@@ -23,6 +23,7 @@ from agon.data import tokenisers
 from agon.data.corpus import MOST_CLASSES, Corpus, identity, read_corpus
 from agon.data.described import check_balance, describe_labels
 from agon.data.entry import Arrays, default_cache
+from agon.data.headlines import headlines
 from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few
@@ -55,7 +56,7 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     """Read, split, learn a tokeniser, encode. Raises InputError when the corpus cannot be used."""
     folder = cache if cache is not None else default_cache()
     _refuse(data)
-    corpus = sentences(folder) if data.path == "sentences" else read_corpus(data)
+    corpus = sentences(folder) if data.path == "sentences" else headlines() if data.path == "headlines" else read_corpus(data)
     read = len(corpus)
     reasons = {"data": f"{corpus.path}: {corpus.kind}, {read:,} sentences" + (f" of '{corpus.text_name}'" if corpus.text_name else "")}
     say("data", reasons["data"])
@@ -122,8 +123,8 @@ def _refuse(data: Data) -> None:
     """Words of the request that mean nothing for text. Raises InputError."""
     if data.condition not in ("auto", "classes"):
         raise InputError(f"condition={data.condition} is for pictures and clips; sentences have classes, or a source: leave it out.")
-    if data.path == "sentences" and (data.text or data.columns or data.source):
-        raise InputError("text, columns, source and target name columns, and 'sentences' has none; leave them out.")
+    if data.path in ("sentences", "headlines") and (data.text or data.columns or data.source or data.target):
+        raise InputError(f"text, columns, source and target name columns, and '{data.path}' has none; leave them out.")
 
 
 def _unknown(x: Tensor) -> float:
