@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from agon.data.corpus import Corpus
 
-TRAIN, HELD, SEED = 10_000, 1_000, 20170414  # reports; the seed never changes, so the set never does
+TRAIN, HELD, SEED = 4_000, 1_000, 20170414  # reports; the seed never changes, so the set never does
 FIRST = (
     "anna", "boris", "clara", "david", "elena", "felix", "greta", "hugo", "irene", "jonas", "karin", "lukas", "maria", "nils", "olga", "peter", "rosa", "simon",
     "tanja", "viktor",
@@ -64,6 +64,11 @@ SAID = (
 )
 
 
+def with_article(word: str) -> str:
+    """A tower, an orchard."""
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
 def draw(dice: random.Random) -> tuple[str, str]:
     """(report, headline)."""
 
@@ -75,16 +80,16 @@ def draw(dice: random.Random) -> tuple[str, str]:
     other, elsewhere = f"{one(FIRST)} {one(LAST)}", one(tuple(p for p in PLACES if p != place))
     when = f"{one(WHEN)} " if dice.random() < 0.5 else ""
     news = [
-        f"{when}the {one(ROLES)} {name} {deed} a {one(KINDS)} {thing} .",
+        f"{when}the {one(ROLES)} {name} {deed} {with_article(one(KINDS))} {thing} .",
         f"this happened in {place} , not in {elsewhere} ." if dice.random() < 0.5 else f"all of it took place in {place} .",
     ]
-    beside = [f"{one(DAYS)} .", f"{one(SAID)} .", f"{other} from {elsewhere} watched a {one(THINGS)} ."]
+    beside = [f"{one(DAYS)} .", f"{one(SAID)} .", f"{other} from {elsewhere} watched {with_article(one(THINGS))} ."]
     kept = [sentence for sentence in beside if dice.random() < 0.75] or beside[:1]
     sentences = news + kept
     for k in range(len(sentences) - 1, 0, -1):  # `shuffle` may change between versions of Python
         j = int(dice.random() * (k + 1))
         sentences[k], sentences[j] = sentences[j], sentences[k]
-    return " ".join(sentences), f"{name} {DEEDS[deed]} a {thing} in {place}"
+    return " ".join(sentences), f"{name} {DEEDS[deed]} {with_article(thing)} in {place}"
 
 
 def headline(report: str) -> str:
@@ -95,7 +100,7 @@ def headline(report: str) -> str:
             if word in DEEDS and k >= 3 and words[k - 3] in ROLES and words[-1] in THINGS:
                 where = next((s[s.index("in") + 1] for s in sentences if s[:2] in (["this", "happened"], ["all", "of"])), None)
                 if where is not None:
-                    return f"{words[k - 2]} {words[k - 1]} {DEEDS[word]} a {words[-1]} in {where}"
+                    return f"{words[k - 2]} {words[k - 1]} {DEEDS[word]} {with_article(words[-1])} in {where}"
     raise ValueError(f"no report: {report[:80]}")
 
 

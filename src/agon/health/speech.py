@@ -59,13 +59,15 @@ def reading(x: Tensor, space: Tokens) -> Vitals:
 def speech_of(game: Game, p: Players, space: Tokens, fake: Tensor, seen: Batch, held: Batch | None, books: Library) -> Vitals:
     """Vitals of a moment. fake [n, L]: samples asked for with the conditions of the first n sentences of `seen`, which are trained on.
 
-    "sample/…", "real/…": see `reading`; "sample/copied": share of samples that are training sentences word for word. "G/nats own": −log G a
-    token of its own sentences, which is its entropy, so only where it samples from its own distribution; "G/nats train", "G/nats held": of
-    sentences trained on and held out, KL(data ‖ G) but for a constant. "G/labels": nats a token that a wrong condition costs held-out ones.
+    "sample/…", "real/…": see `reading`; "sample/copied": share of samples that are training sentences word for word, where they have no source.
+    "G/nats own": −log G a token of its own sentences, which is its entropy, so only where it samples from its own distribution; "G/nats train",
+    "G/nats held": of sentences trained on and held out, KL(data ‖ G) but for a constant. "G/labels": nats a token that a wrong condition costs
+    held-out ones.
     """
     vitals = {f"sample/{name}": figure for name, figure in reading(fake, space).items()}
     vitals |= {f"real/{name}": figure for name, figure in reading(seen["x"][: len(fake)], space).items()}
-    vitals["sample/copied"] = _share(row in books.known for row in _rows(fake))
+    if space.source is None:  # of a source that was trained on the right answer is a training sentence
+        vitals["sample/copied"] = _share(row in books.known for row in _rows(fake))
     n = JUDGED // 2
     train = _nats(game, p, seen["x"][:n], seen)
     if train is None:
