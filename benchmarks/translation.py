@@ -6,7 +6,7 @@
 The sets are folders of AGON_DATA: multi30k_en_de (train, val and test_2016_flickr as .en.gz and .de.gz) and scitldr (train, dev and test as .jsonl.gz); and
 the embedded headlines, whose held-out reports are the test and whose optimum is ROUGE 100.
 A run trains on the training pairs for that many CPU-seconds and is scored on the test file alone, its texts found by a beam of 4: BLEU and chrF with
-sacreBLEU's signature, ROUGE with stemming. Rows go to --out, by default benchmarks/translation.jsonl; `table` prints them by setting, with the
+sacreBLEU's signature, ROUGE with stemming. Rows go to --out, by default benchmarks/results/translation.jsonl; `table` prints them by setting, with the
 spread over seeds. The number of rounds, on which the learning rate's fall depends, is chosen from --pace, pairs a CPU-second.
 """
 
@@ -191,7 +191,7 @@ def main() -> None:
     one.add_argument("--setting", action="append", default=[], metavar="game.share=0.5", help="of the run, may be repeated")
     one.add_argument("--run", type=Path, help="where the run is kept")
     for verb in (one, verbs.add_parser("table")):
-        verb.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".jsonl"))
+        verb.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "translation.jsonl")
     choice = parser.parse_args()
     if choice.verb == "table":
         table(choice.out)
