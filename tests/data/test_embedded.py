@@ -23,6 +23,7 @@ FROZEN = {
     "spirals": "b2ffcc0fe6b711cc",
     "moving-shapes": "ff1124f0270d19d3",
     "moving-digits": "972a29c2873b4729",
+    "headlines": "51da118749b0cbbd",
     "arithmetic": "64c3bf279d3b1dd6",
 }
 FREE = ("sentences", "oracle")  # as the version of Python has them, and as its floating point draws them
