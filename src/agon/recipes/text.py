@@ -53,7 +53,7 @@ def speaker_of(space: Tokens, dropout: float) -> Recurrent:
 
 def rate_of(space: Tokens) -> float:
     """The learning rate that likelihood begins with (docs/log.md)."""
-    return 2e-3 if space.ends else 1e-2
+    return 5e-3 if space.ends else 1e-2
 
 
 def likelihood(situation: Situation) -> Suggestion:
