@@ -148,11 +148,16 @@ class _Speaker(nn.Module):
         return (label, [s[rows] for s in kept], memory)
 
     def _run(self, told: Tensor, state: State) -> tuple[Tensor, State]:
+        h, now = self._states(told, state)
+        return self._attended(h, now[2]), now
+
+    def _states(self, told: Tensor, state: State) -> tuple[Tensor, State]:
+        """States [n, T, width] before they look at the source, and the next state."""
         label, kept, memory = state
         given: Any = [s.transpose(0, 1).contiguous() for s in kept]
         h, now = self.rnn(self._told(told, label), tuple(given) if self.states == 2 else given[0])
         now = now if self.states == 2 else (now,)
-        return self._attended(h, memory), (label, [s.transpose(0, 1) for s in now], memory)
+        return h, (label, [s.transpose(0, 1) for s in now], memory)
 
     def _attended(self, h: Tensor, memory: Any) -> Tensor:
         """Features [n, T, d] of states [n, T, width] that have looked at the source."""
@@ -173,9 +178,7 @@ class _Speaker(nn.Module):
 
     def looks(self, tokens: Tensor, y: Tensor) -> Tensor:
         """Where it looked in the source at each token: shares [n, L, S] that sum to 1."""
-        label, kept, memory = self.begin(tokens.shape[0], y)
-        given: Any = [s.transpose(0, 1).contiguous() for s in kept]
-        h, _ = self.rnn(self._told(self.embed(before(tokens)), label), tuple(given) if self.states == 2 else given[0])
+        h, (_, _, memory) = self._states(self.embed(before(tokens)), self.begin(tokens.shape[0], y))
         return self._shares(h, memory)
 
     def forward(self, tokens: Tensor, y: Tensor | None = None) -> Tensor:
