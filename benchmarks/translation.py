@@ -4,7 +4,8 @@
     python benchmarks/translation.py table
 
 The sets are folders of AGON_DATA: multi30k_en_de (train, val and test_2016_flickr as .en.gz and .de.gz) and scitldr (train, dev and test as .jsonl.gz); and
-the embedded headlines, whose held-out reports are the test and whose optimum is ROUGE 100.
+the embedded headlines, whose held-out reports are the test and whose optimum is ROUGE 100. "unpaired" is multi30k with the English of one half of the training
+pairs, drawn with seed 0, and the German of the other half, so that no sentence's translation is there; its adversary is the critic of languages.
 A run trains on the training pairs for that many CPU-seconds and is scored on the test file alone, its texts found by a beam of 4: BLEU and chrF with
 sacreBLEU's signature, ROUGE with stemming. Rows go to --out, by default benchmarks/results/translation.jsonl; `table` prints them by setting, with the
 spread over seeds. The number of rounds, on which the learning rate's fall depends, is chosen from --pace, pairs a CPU-second.
@@ -16,6 +17,7 @@ import argparse
 import gzip
 import json
 import os
+import random
 import re
 import statistics
 import tempfile
@@ -27,13 +29,17 @@ from typing import Any
 
 SETS = {
     "multi30k": ("multi30k_en_de", "en", "de", "translation"),
+    "unpaired": ("multi30k_en_de", "en", "de", "translation-unpaired"),
     "scitldr": ("scitldr", "source", "target", "summary"),
     "headlines": ("", None, None, "summary"),
 }
+BILINGUAL = ("multi30k", "unpaired")
 # Pairs a CPU-second of one core, over the whole plan of a recipe; a guess is enough: too high, and time is over before the plan is.
 PACE = {
     ("multi30k", "on"): 65.0,
     ("multi30k", "off"): 160.0,
+    ("unpaired", "on"): 25.0,
+    ("unpaired", "off"): 30.0,
     ("scitldr", "on"): 3.0,
     ("scitldr", "off"): 7.0,
     ("headlines", "on"): 60.0,
@@ -58,11 +64,38 @@ def read_pairs(folder: Path, name: str, part: str) -> tuple[list[str], list[str]
             (a, b) for a, b, held in zip(corpus.sources or [], corpus.texts, corpus.held or [], strict=True) if held == (part == "test")
         ]
         return [a for a, _ in pairs], [b for _, b in pairs]
-    if name == "multi30k":
+    if name in BILINGUAL:
         stem = {"train": "train", "test": "test_2016_flickr"}[part]
         return lines(folder / f"{stem}.en.gz"), lines(folder / f"{stem}.de.gz")
     rows = [json.loads(line) for line in lines(folder / f"{part}.jsonl.gz")]
     return [" ".join(" ".join(row["source"]).split()) for row in rows], [" ".join(row["target"][0].split()) for row in rows]
+
+
+def unpaired(folder: Path, into: Path) -> Path:
+    """Write the sources of one half of the training pairs and the targets of the other, and the validation pairs."""
+    sources, targets = read_pairs(folder, "multi30k", "train")
+    order = list(range(len(sources)))
+    random.Random(0).shuffle(order)
+    half = len(order) // 2
+    sides = {"train.en": [sources[k] for k in order[:half]], "train.de": [targets[k] for k in order[half:]]}
+    sides |= {f"val.{language}": lines(folder / f"val.{language}.gz") for language in ("en", "de")}
+    into.mkdir(parents=True, exist_ok=True)
+    for name, side in sides.items():
+        (into / name).write_text("".join(line + "\n" for line in side), "utf-8")
+    return into
+
+
+def by_dictionary(trained: Any, sources: Sequence[str]) -> list[str]:
+    """Sources word for word by the dictionary that a run without pairs began with; unknown words are left out."""
+    import torch
+
+    from agon.games.umt import by_word
+    from agon.spaces.tokens import END, UNKNOWN
+
+    space = trained.space
+    y, _ = space.source.whole(sources)
+    rows = [[token for token in row if token != UNKNOWN] for row in by_word(trained.players.G, y, 1).tolist()]
+    return [space.decode(torch.tensor([row or [END]]))[0] for row in rows]
 
 
 def word_for_word(sources: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
@@ -86,7 +119,7 @@ def put(text: str, words: dict[str, str]) -> str:
 
 def scores(made: Sequence[str], targets: Sequence[str], name: str) -> dict[str, Any]:
     """BLEU, its 95 % interval and signature, chrF; or ROUGE-1, -2 and -L."""
-    if name == "multi30k":
+    if name in BILINGUAL:
         from sacrebleu.metrics import BLEU, CHRF
 
         bleu, chrf = BLEU(), CHRF()
@@ -103,7 +136,7 @@ def baselines(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     """What needs no training."""
     sources, targets = read_pairs(folder, name, "test")
     found = {"copy": scores(sources, targets, name)}
-    if name == "multi30k":
+    if name in BILINGUAL:
         words = word_for_word(*read_pairs(folder, name, "train"))
         found["word for word"] = scores([put(text, words) for text in sources], targets, name)
     else:
@@ -125,14 +158,18 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     place, source, target, recipe = SETS[choice.set]
     folder = Path(os.environ["AGON_DATA"]) / place if place else Path("headlines")
     pace = choice.pace or PACE[choice.set, choice.adversary]
-    batch = choice.batch or {"translation": 64, "summary": 16}[recipe]
+    batch = choice.batch or {"summary": 16}.get(recipe, 64)
     rounds = choice.rounds or max(20, round(choice.cpu_seconds * pace / batch))
     settings: dict[str, Any] = {
         "rounds": rounds, "batch": batch, "seed": choice.seed, "device": "cpu", "game.adversary": choice.adversary == "on", "metrics": [],
         **dict(pair.split("=", 1) for pair in choice.setting),
     }  # fmt: skip
     out = choice.run or Path(tempfile.mkdtemp(prefix="agon-translation-")) / "run"
-    directory, data_set = prepare(Data(path=str(folder), source=source, target=target), out=out, recipe=recipe, settings=settings)
+    apart = choice.set == "unpaired"
+    data = Data(
+        path=str(unpaired(folder, out.with_name(out.name + "-data")) if apart else folder), source=source, target=target, unpaired=apart
+    )
+    directory, data_set = prepare(data, out=out, recipe=recipe, settings=settings)
     outcome = play(directory, data_set, cpu_budget=choice.cpu_seconds)
     trained = load(out)
     sources, targets = read_pairs(folder, choice.set, "test")
@@ -143,7 +180,9 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     sources, targets = sources[: choice.limit], targets[: choice.limit]
     made = list(trained.apply(sources, beam=BEAM))
     row |= {"how": f"beam {BEAM}", "examples": made[:5], **scores(made, targets, choice.set)}
-    if choice.adversary == "on":
+    if apart:
+        row["by dictionary"] = scores(by_dictionary(trained, sources), targets, choice.set)
+    elif choice.adversary == "on":
         chosen = list(trained.apply(sources, beam=BEAM, rerank=True))
         row["reranked"] = scores(chosen, targets, choice.set)
     return row
@@ -156,7 +195,7 @@ def table(path: Path) -> None:
         folder = Path(os.environ["AGON_DATA"]) / place if place else Path("headlines")
         if place and not folder.is_dir():
             continue
-        keys = ("BLEU", "chrF") if name == "multi30k" else ("rouge1", "rouge2", "rougeL")
+        keys = ("BLEU", "chrF") if name in BILINGUAL else ("rouge1", "rouge2", "rougeL")
         print(f"\n{name}\n\n| | seeds | CPU-s | " + " | ".join(keys) + " |\n|---|---|---|" + "---|" * len(keys))
         for label, found in baselines(folder, name).items():
             print(f"| {label} | | | " + " | ".join(f"{found[key]:.2f}" for key in keys) + " |")
@@ -164,8 +203,9 @@ def table(path: Path) -> None:
         for row in rows:
             if row["set"] == name:
                 groups[row["adversary"], row["cpu_seconds"], tuple(row["settings"])].append(row)
-                if "reranked" in row:
-                    groups[f"{row['adversary']}, reranked", row["cpu_seconds"], tuple(row["settings"])].append({**row, **row["reranked"]})
+                for more in ("reranked", "by dictionary"):
+                    if more in row:
+                        groups[f"{row['adversary']}, {more}", row["cpu_seconds"], tuple(row["settings"])].append({**row, **row[more]})
         for (adversary, seconds, changed), found_rows in sorted(groups.items(), key=str):
             values = [[row[key] for row in found_rows] for key in keys]
             told = [f"{statistics.mean(v):.2f}" + (f" ± {statistics.stdev(v):.2f}" if len(v) > 1 else "") for v in values]

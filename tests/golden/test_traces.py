@@ -32,6 +32,7 @@ from agon.games.scratchgan import ScratchGAN
 from agon.games.selfgan import SelfGAN
 from agon.games.seqgan import SeqGAN
 from agon.games.textgail import TextGAIL
+from agon.games.umt import UMT
 from agon.games.vae import VAE
 from agon.games.vaegan import VAEGAN
 from agon.losses import Relativistic
@@ -107,6 +108,15 @@ CASES: dict[str, tuple[Game, Space]] = {
             rewarded_from=8,
         ),
         Tokens(length=7, vocabulary=12, source=Tokens(length=5, vocabulary=12)),
+    ),
+    "umt": (
+        UMT(net=Transformer(width=8, heads=2, dropout=0.0), adversary=True, by_word_until=8),
+        Tokens(
+            length=7,
+            vocabulary=12,
+            dictionary=(0, 0, 0, *range(3, 12)),
+            source=Tokens(length=5, vocabulary=12, dictionary=(0, 0, 0, *range(3, 12))),
+        ),
     ),
 }
 

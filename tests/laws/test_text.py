@@ -17,6 +17,7 @@ from agon.games.scratchgan import ScratchGAN
 from agon.games.selfgan import SelfGAN
 from agon.games.seqgan import SeqGAN
 from agon.games.textgail import TextGAIL
+from agon.games.umt import UMT
 from agon.networks.text.conv import ConvCritic
 from agon.networks.text.pair import PairCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
@@ -28,6 +29,8 @@ PLAIN = Tokens(length=7, vocabulary=12)
 CLASSES = Tokens(length=7, vocabulary=12, classes=("a", "b"))
 FULL = Tokens(length=5, vocabulary=9, ends=False)
 PAIRS = Tokens(length=7, vocabulary=12, source=Tokens(length=5, vocabulary=12))
+WORDS = (0, 0, 0, *range(3, 10), 0, 0)
+UNPAIRED = replace(PAIRS, dictionary=WORDS, source=Tokens(length=5, vocabulary=12, dictionary=WORDS))
 RNN, FORMER = Recurrent(width=8, embed=6), Transformer(width=8, heads=2, dropout=0.0)
 TRANSLATES = BRCSGAN(net=FORMER, judge_net=PairCritic(width=8, heads=2, dropout=0.0), choice=Choice(temperature=1.0))
 CNN = ConvCritic(embed=6, filters=4, widths=(1, 2), dropout=0.0)
@@ -50,6 +53,8 @@ CASES = {
     "brcsgan, dense": (replace(TRANSLATES, estimator="dense", reward="rouge", net=replace(RNN, copy=True)), PAIRS),
     "brcsgan, best": (replace(TRANSLATES, estimator="best", share=0.5, judged_from=1, rewarded_from=2), PAIRS),
     "brcsgan, no adversary": (replace(TRANSLATES, adversary=False), PAIRS),
+    "umt": (UMT(net=FORMER, by_word_until=1, choice=Choice(temperature=1.0)), UNPAIRED),
+    "umt, adversary": (UMT(net=FORMER, adversary=True, choice=Choice(temperature=1.0)), UNPAIRED),
     "seqgan": (SeqGAN(net=RNN, judge_net=CNN, n_critic=2, rollouts=2, entropy=0.01, **SOON), PLAIN),
     "seqgan, classes, one reward": (SeqGAN(net=RNN, judge_net=CNN, n_critic=1, rollouts=0, **NOW), CLASSES),
     "seqgan, transformer": (SeqGAN(net=FORMER, judge_net=JUDGE, n_critic=1, rollouts=2, **NOW), FULL),
@@ -75,6 +80,6 @@ def test_spaces(space: Tokens) -> None:
 
 
 def test_two_ranks() -> None:
-    check_ranks([CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"]])
+    check_ranks([CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"]])
     names = ("likelihood", "scratchgan", "seqgan", "maligan", "cot", "textgail", "selfgan")
     check_ranks([CASES[name] for name in names], rounds=3)

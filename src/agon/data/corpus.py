@@ -86,7 +86,7 @@ def read_corpus(data: Data) -> Corpus:
     for part in parts:
         before = len(corpus)
         if len(part.files) == 2:
-            _read_parallel(corpus, *part.files)
+            _read_parallel(corpus, *part.files, paired=part.held or not data.unpaired)
         elif part.files[0].suffix in RECORDS | {ARRAY}:
             _read_records(corpus, part.files[0], data)
         else:
@@ -240,10 +240,14 @@ def _read_lines(corpus: Corpus, file: TextFile, label: str | None) -> None:
                 corpus.labels.append(label)
 
 
-def _read_parallel(corpus: Corpus, source: TextFile, target: TextFile) -> None:
-    corpus.kind = "parallel lines"
+def _read_parallel(corpus: Corpus, source: TextFile, target: TextFile, *, paired: bool) -> None:
+    """paired: the n-th lines belong together. Where they do not, the shorter file is read again from its start, so that each has as many."""
+    corpus.kind = "parallel lines" if paired else "lines of two languages"
     (one, hurt_one), (other, hurt_other) = content(source), content(target)
     asked, said = lines(one), lines(other)
+    if not paired and asked and said:
+        most = max(len(asked), len(said))
+        asked, said = ([side[k % len(side)] for k in range(most)] for side in (asked, said))
     if len(asked) != len(said):
         raise InputError(
             f"'{source.name}' has {len(asked):,} lines and '{target.name}' {len(said):,}; expected as many, the n-th of one belonging to the n-th of "

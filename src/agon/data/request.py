@@ -60,6 +60,7 @@ class Data:
     target: str | None = None  # column or file suffix of the text that is made, such as de
     source_length: int | None = None  # most tokens of a source; longer ones are cut
     shared: bool | None = None  # source and target have one tokeniser; None: where most words of a target stand in its source
+    unpaired: bool = False  # lines of source and target do not belong together, but those of a test, val or dev part
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
     group: str | None = (
         None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
@@ -112,6 +113,8 @@ def _check_text(data: Data) -> None:
         raise InputError(f"source_length got {data.source_length}; expected {low} to {high:,} tokens a source")
     if data.target is None and (data.source_length is not None or data.shared is not None):
         raise InputError("source_length and shared are for a text made from another; add --source en --target de, or leave them out")
+    if data.target is None and data.unpaired:
+        raise InputError("unpaired is for two languages; add --source en --target de, or leave it out")
     if (data.source is None) != (data.target is None):
         given, other = ("source", "target") if data.target is None else ("target", "source")
         raise InputError(f"{given} was given without {other}; a text made from another needs both, such as --source en --target de")

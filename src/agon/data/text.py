@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agon.data import tokenisers
+from agon.data import dictionary, tokenisers
 from agon.data.corpus import MOST_CLASSES, Corpus, identity, read_corpus
 from agon.data.described import check_balance, describe_labels
 from agon.data.entry import Arrays, default_cache
@@ -86,6 +86,12 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
         if _shared(sources, texts, data, reasons):
             one = other = _language([*sources, *texts], data, folder, reasons, "")
         else:
+            if (
+                data.unpaired
+                and data.tokenizer == "auto"
+                and "bpe" in (tokenisers.choose(part, lower=data.lower)[0] for part in (texts, sources))
+            ):
+                data = replace(data, tokenizer="bpe")  # words of one and pieces of the other would never be written alike
             other, one = (_language(part, data, folder, reasons, which) for part, which in ((texts, "target "), (sources, "source ")))
         said = _side(corpus.texts, train, other, data.length, MOST_TOKENS, folder, reasons, "target ")
         asked = _side(corpus.sources, train, one, data.source_length, MOST_SOURCE, folder, reasons, "source ", cut=True)
@@ -102,6 +108,8 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
             f"{data.path} has {len(used['train'])} sentences of at most {space.length - 1} tokens to train on, and {long:,} longer ones; "
             "give a larger --length."
         )
+    if data.unpaired and y is not None:
+        space, y = _unpaired(space, said.x, y, used["train"], folder, reasons)
     labels: dict[str, Any] = {"used": False, "kind": None, "origin": "", "classes": []}
     if corpus.labels is not None and data.labels != "ignore":
         space, y, labels = _classes(corpus, space, used, data, reasons)
@@ -117,6 +125,42 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     unknown = {part: _unknown(said.x[used[part]]) for part in used}
     more = {"too_long": long, "unknown_share": unknown["train"], "held_unknown_share": unknown["held"]}
     return _data_set(data, corpus, space, said.x, y, used, labels, reasons, more)
+
+
+def _unpaired(
+    space: Tokens, x: Tensor, y: Tensor, train: np.ndarray, cache: Path, reasons: dict[str, str]
+) -> tuple[Tokens, Tensor]:  # fmt: skip
+    """The space with the dictionary of its two languages, and sources [N, S] of which those to train on stand in another order."""
+    assert space.source is not None
+    sides, names = (x[train], y[train]), (space.names(), space.source.names())
+
+    def learnt() -> Arrays:
+        found = dictionary.learn(sides, names)
+        if found is None:
+            return {"there": np.zeros(0, np.int64), "back": np.zeros(0, np.int64), "told": np.zeros(2, np.int64)}
+        told = np.array([found.anchors, round(1_000 * found.likeness)], np.int64)
+        return {"there": np.array(found.there, np.int64), "back": np.array(found.back, np.int64), "told": told}
+
+    mark = hashlib.sha256(json.dumps([dictionary.RULE, *names]).encode())
+    for side in sides:
+        mark.update(side.numpy().tobytes())
+    found = remembered(cache, mark.hexdigest()[:24], learnt)
+    if not len(found["there"]):
+        raise InputError(
+            "no word is written alike in both languages, so no dictionary can be begun; expected some names, numbers or signs in common: "
+            "write both in one alphabet, or give pairs and leave out --unpaired."
+        )
+    anchors, likeness = (int(k) for k in found["told"])
+    known = [int((found[name] > 0).sum()) for name in ("back", "there")]
+    reasons["dictionary"] = (
+        f"{known[0]:,} tokens of the source and {known[1]:,} of the target, learnt from {anchors:,} written alike; likeness {likeness / 1_000:.3f}"
+    )
+    reasons["unpaired"] = "sources and targets are trained on in orders of their own; those held back are taken to belong together"
+    y = y.clone()
+    order = np.random.default_rng(0).permutation(len(train))
+    y[torch.from_numpy(train)] = y[torch.from_numpy(train[order])]
+    source = replace(space.source, dictionary=tuple(found["back"].tolist()))
+    return replace(space, source=source, dictionary=tuple(found["there"].tolist())), y
 
 
 def _refuse(data: Data) -> None:

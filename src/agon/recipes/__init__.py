@@ -75,6 +75,11 @@ def pick(situation: Situation) -> tuple[str, str]:
             return "video-text", "clips with captions: the default for clips, its critics also shown captions of other clips"
         return "video", "the stable default for clips: few frames decoded, cheap critics, relativistic pair with R1 and R2"
     if isinstance(situation.space, Tokens) and situation.space.source is not None:
+        if situation.space.dictionary:
+            return (
+                "translation-unpaired",
+                "two languages without pairs: denoising and back-translation, begun with a dictionary learnt from them",
+            )
         if situation.space.source.tokenizer == situation.space.tokenizer:
             return (
                 "summary",

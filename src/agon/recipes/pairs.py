@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from agon.errors import InputError
 from agon.games.brcsgan import BRCSGAN
+from agon.games.umt import UMT
 from agon.networks.text.pair import PairCritic
 from agon.networks.text.recurrent import Recurrent
 from agon.networks.text.transformer import Transformer
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.schedule import Cosine, Warmup
+from agon.schedule import Cosine, Linear, Warmup
 from agon.spaces import Tokens
 
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
 LEAST_ROUNDS = 200
+BY_WORD = 0.3  # share of the rounds in which a dictionary translates back
 JUDGED, REWARDED = 0.75, 0.8  # share of the rounds after which the critic learns, and its rewards count
 
 
@@ -69,7 +71,29 @@ def summary(situation: Situation) -> Suggestion:
     return _suggested(situation, game, rounds, batch, net=f"rnn: an LSTM of 256 that reads both ways and attends, {why}")
 
 
+def unpaired(situation: Situation) -> Suggestion:
+    """Denoising and back-translation (arXiv:1804.07755) from a dictionary that is learnt from the same texts, with a small Transformer."""
+    rounds, batch, seen = _planned(situation, "translation-unpaired", 64, 12)
+    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(20_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
+    game = UMT(
+        net=Transformer(width=128, layers=2, dropout=0.1), denoise=Linear(start=1.0, end=0.1, span=seen / 2), by_word_until=round(BY_WORD * rounds),
+        optim={"G": adam, "D": Adam(lr=5e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(10_000.0, seen / 20))},
+    )  # fmt: skip
+    return Suggestion(
+        game=game, rounds=rounds, batch=batch, metrics=METRICS["bleu"],
+        reasons={
+            "batch": "asked for" if situation.batch else f"{batch}: sentences of each language a round",
+            "rounds": "asked for" if situation.rounds else f"{rounds:,}: {seen / situation.count:.3g} times through {situation.count:,} sentences a side",
+            "by_word_until": f"{game.by_word_until:,}: until then the dictionary translates back, then the translator itself",
+            "net": "transformer: two layers of 128 on either side, shared by both languages",
+        },
+    )  # fmt: skip
+
+
 RECIPES = (
     Recipe(name="translation", title="BR-CSGAN: likelihood, then a critic of pairs and BLEU", paper="arXiv:1703.04887", build=translation),
     Recipe(name="summary", title="Likelihood with copying, then ROUGE-L and a critic of pairs", paper="arXiv:1705.04304", build=summary),
+    Recipe(
+        name="translation-unpaired", title="UMT: denoising and back-translation, without pairs", paper="arXiv:1804.07755", build=unpaired
+    ),
 )

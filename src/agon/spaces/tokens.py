@@ -35,6 +35,8 @@ class Tokens(Space):
     A sentence of exactly `length` tokens has no room for its end and is none; with `ends` False (languages of one length) all have that many
     and no end. tokenizer: the JSON of a tokeniser of the library `tokenizers`, by which text becomes tokens and back; "": tokens have no text and
     are shown as numbers. source: what a sentence is made from, for translation and summaries; it is the condition then, y int64 [n, source.length].
+    dictionary: of a language that is learnt beside another without pairs, for each token that of the other which means most like it, 0 where none is
+    known; sources have the one back.
     """
 
     length: int
@@ -42,6 +44,7 @@ class Tokens(Space):
     ends: bool = True
     tokenizer: str = ""
     source: Tokens | None = None
+    dictionary: tuple[int, ...] = ()
     classes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
@@ -155,8 +158,12 @@ class Tokens(Space):
 
     def pieces(self, x: Tensor) -> list[list[str]]:
         """Sentences [n, L] as lists of their tokens' names, without the end."""
-        names = _names(self.tokenizer) if self.tokenizer else [str(k - FIRST) for k in range(self.vocabulary)]
+        names = self.names()
         return [[names[token] for token in row if token not in (PAD, END)] for row in x.long().tolist()]
+
+    def names(self) -> list[str]:
+        """Every token's name, by number."""
+        return _names(self.tokenizer) if self.tokenizer else [str(k - FIRST) for k in range(self.vocabulary)]
 
     def split(self, texts: Sequence[str]) -> list[list[str]]:
         """Texts as the names of their tokens, those that the vocabulary lacks as they are: what `pieces` would give if it knew every word."""

@@ -1,0 +1,140 @@
+"""A dictionary of two languages learnt from texts that are no translations of each other.
+
+Artetxe, Labaka, Agirre 2018, "A robust self-learning method for fully unsupervised cross-lingual mappings of word embeddings", arXiv:1805.06297; begun
+from what is written alike in both (Artetxe et al. 2017, "Learning bilingual word embeddings with (almost) no bilingual data").
+
+  vectors     of each language's tokens: positive pointwise mutual information with the tokens around, contexts smoothed by the power 3/4, in few
+              dimensions (Levy, Goldberg, Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings"); of length 1,
+              their mean taken away, of length 1 again
+  map         W = U V' of the singular value decomposition of X' Y over the pairs believed so far, both sides turned, each axis by the root of its strength
+  pairs       of each token the nearest of the other language, both ways round, by cross-domain similarity (CSLS, Conneau et al. 2018,
+              arXiv:1710.04087) among the `FREQUENT` commonest; each similarity is looked at with a chance that grows from 0.1 to 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from agon.game import mix
+from agon.spaces.tokens import UNKNOWN
+
+WINDOW, DIMENSIONS = 5, 200  # tokens around that count, at one through their distance; and of vectors
+MOST, FREQUENT = 4_000, 1_500  # commonest tokens that get vectors, and that pairs are believed of on the way
+LEAST_USES = 5  # of a token that is looked up
+NEIGHBOURS = 10  # of CSLS
+RULE = 1  # of everything that decides what is found; a new one makes what the cache holds anew
+ROUNDS, CHANCE, GROWTH = 10, 0.1, 1.5  # rounds at each chance of being looked at
+_ALIKE = 4  # letters from which on a word written alike in both is taken for the same
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """For every token of one language that of the other which means most like it, 0 where none is known; how many began it, and how sure it is.
+
+    likeness: the mean of CSLS over the pairs of commonest tokens, to compare dictionaries of like sizes.
+    """
+
+    there: list[int]
+    back: list[int]
+    anchors: int
+    likeness: float
+
+
+def learn(one: Sequence[Tensor], names: tuple[Sequence[str], Sequence[str]], *, seed: int = 0) -> Dictionary | None:
+    """The dictionary of two languages from sentences int [n, L] of each, and the names of their tokens; None where nothing is written alike."""
+    orders, vectors = zip(*(_vectors(x, len(own), mix(seed, k)) for k, (x, own) in enumerate(zip(one, names, strict=True))), strict=True)
+    anchors = _anchors(*([own[k] for k in order] for own, order in zip(names, orders, strict=True)))
+    if not len(anchors):
+        return None
+    dice = torch.Generator().manual_seed(mix(seed, 2))
+    pairs, chance, likeness = anchors, CHANCE, 0.0
+    while True:
+        for _ in range(ROUNDS):
+            x, y = _turned(vectors, pairs)
+            near = _csls(x[:FREQUENT] @ y[:FREQUENT].T)
+            likeness = float(near.max(1).values.mean())
+            seen = torch.where(torch.rand(near.shape, generator=dice) < chance, near, -9.0)
+            pairs = torch.cat([_best(seen), _best(seen.T).flip(1), anchors])
+        if chance == 1:
+            break
+        chance = min(1.0, chance * GROWTH)
+    near = _csls(x @ y.T)
+    there, back = ([0] * len(own) for own in names)
+    for (row, column), into in ((_best(near).T, there), (_best(near.T).T, back)):
+        for a, b in zip(row.tolist(), column.tolist(), strict=True):
+            first, second = (orders[0][a], orders[1][b]) if into is there else (orders[1][a], orders[0][b])
+            into[first] = second
+    return Dictionary(there, back, len(anchors), likeness)
+
+
+def _vectors(x: Tensor, vocabulary: int, seed: int) -> tuple[list[int], Tensor]:
+    """The commonest tokens of sentences [n, L], and their vectors [m, DIMENSIONS] of length 1."""
+    x = x.long()
+    uses = torch.bincount(x.flatten(), minlength=vocabulary)
+    uses[: UNKNOWN + 1] = 0
+    order = uses.argsort(descending=True, stable=True)[:MOST]
+    order = order[uses[order] >= LEAST_USES]
+    size = len(order)
+    place = torch.full((vocabulary,), size)
+    place[order] = torch.arange(size)
+    x = place[x]
+    counts = torch.zeros((size + 1) ** 2)
+    for step in range(1, min(WINDOW, x.shape[1] - 1) + 1):
+        near = (x[:, :-step] * (size + 1) + x[:, step:]).flatten()
+        counts += torch.bincount(near, minlength=len(counts)) / step
+    table = counts.view(size + 1, size + 1)[:size, :size]
+    table = table + table.T
+    context = table.sum(0) ** 0.75
+    expected = table.sum(1, keepdim=True) * (context / context.sum().clamp_min(1e-12))
+    told = (table / expected.clamp_min(1e-12)).clamp_min(1).log()
+    vectors = _few(told, min(DIMENSIONS, size), seed)
+    vectors = F.normalize(vectors, dim=1)
+    return order.tolist(), F.normalize(vectors - vectors.mean(0), dim=1)
+
+
+def _few(table: Tensor, rank: int, seed: int) -> Tensor:
+    """U √S of the largest singular values of a matrix [n, n]: [n, rank], by powers of a random range (Halko et al. 2011, arXiv:0909.4061)."""
+    room = torch.randn(table.shape[1], min(table.shape[0], rank + 20), generator=torch.Generator().manual_seed(seed))
+    for _ in range(6):
+        room = torch.linalg.qr(table @ room).Q
+        room = torch.linalg.qr(table.T @ room).Q
+    left, strength, _ = torch.linalg.svd(table @ room, full_matrices=False)
+    return left[:, :rank] * strength[:rank].sqrt()
+
+
+def _anchors(one: Sequence[str], other: Sequence[str]) -> Tensor:
+    """Pairs int64 [k, 2] of what is written alike: words of `_ALIKE` letters or more, and what is no word."""
+    known: dict[str, int] = {}
+    for place, name in enumerate(other):
+        known.setdefault(name.lower(), place)
+    found = [(place, known[name.lower()]) for place, name in enumerate(one) if name.lower() in known and _tells(name)]
+    return torch.tensor(found, dtype=torch.int64).view(-1, 2)
+
+
+def _tells(name: str) -> bool:
+    letters = name.lstrip("Ġ")  # which stands for the space before a piece of byte-pair encoding
+    return len(letters) >= _ALIKE or not letters.isalpha()
+
+
+def _turned(vectors: Sequence[Tensor], pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Both languages' vectors in one space, of length 1."""
+    x, y = vectors
+    left, strength, right = torch.linalg.svd(x[pairs[:, 0]].T @ y[pairs[:, 1]])
+    root = strength.sqrt()
+    return F.normalize(x @ left[:, : len(root)] * root, dim=1), F.normalize(y @ right[: len(root)].T * root, dim=1)
+
+
+def _csls(near: Tensor) -> Tensor:
+    """Cosines [n, m] less the mean of each side's nearest, so that what is near everything is near nothing."""
+    k = min(NEIGHBOURS, *near.shape)
+    return 2 * near - near.topk(k, 1).values.mean(1)[:, None] - near.topk(k, 0).values.mean(0)[None]
+
+
+def _best(near: Tensor) -> Tensor:
+    """Of each row its best column: pairs int64 [n, 2]."""
+    return torch.stack([torch.arange(len(near)), near.argmax(1)], 1)

@@ -1,0 +1,189 @@
+"""Two languages without pairs: the dictionary learnt from them, the noise, the shared translator, and the way from files to text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agon.data import Data, dictionary, open_data
+from agon.data.entry import default_cache
+from agon.data.spoken import sentences
+from agon.decoding import log_probs
+from agon.errors import InputError
+from agon.game import Batch, Players
+from agon.games.umt import UMT, by_word, voice
+from agon.networks.text.transformer import Transformer
+from agon.schedule import Clock
+from agon.spaces import Tokens
+from agon.spaces.tokens import END, PAD, UNKNOWN, real
+from agon.testing import random_batch
+from commandline import printed
+
+WORDS = (0, 0, 0, *range(11, 2, -1), 0)  # the word k of one is the word 14 − k of the other
+SPACE = Tokens(length=9, vocabulary=13, dictionary=WORDS, source=Tokens(length=7, vocabulary=13, dictionary=WORDS))
+GAME = UMT(net=Transformer(width=16, heads=2, dropout=0.0))
+
+
+def cipher(word: str) -> str:
+    """A word of the second language: long ones and signs are written alike in both, as names are."""
+    return word if len(word) >= 6 or not word.isalpha() else word[::-1] + "o"
+
+
+def enciphered(text: str) -> str:
+    """A sentence of the second language."""
+    return re.sub(r"[^\W\d_]+", lambda found: cipher(found.group()), text)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sentences in plain words, others enciphered, and a few that belong together to be tested on."""
+    folder = tmp_path_factory.mktemp("unpaired")
+    texts = [text.lower() for text in sentences(default_cache()).texts]
+    pairs = texts[:60]
+    for name, lines in (
+        ("train.pl", texts[60:6_000:2]), ("train.ci", map(enciphered, texts[61:5_000:2])), ("test.pl", pairs), ("test.ci", map(enciphered, pairs)),
+    ):  # fmt: skip
+        (folder / name).write_text("".join(line + "\n" for line in lines), "utf-8")
+    return folder
+
+
+def asked(files: Path) -> Data:
+    """These files as people would give them."""
+    return Data(path=str(files), source="pl", target="ci", unpaired=True, tokenizer="word")
+
+
+def test_files_of_other_lengths_and_the_dictionary_found(files: Path, tmp_path: Path) -> None:
+    data_set = open_data(asked(files), cache=tmp_path)
+    space = data_set.space
+    assert isinstance(space, Tokens) and space.source is not None
+    assert len(data_set.held) == 60 and len(data_set.train) > 2_800  # the shorter file begins again
+    names, other = space.source.names(), space.names()
+    # The commonest words come first in a vocabulary; those written alike were given away.
+    found = [(names[k], other[word]) for k, word in enumerate(space.source.dictionary[:100]) if word and cipher(names[k]) != names[k]]
+    right = sum(cipher(a) == b for a, b in found) / len(found)
+    back = [(other[k], names[word]) for k, word in enumerate(space.dictionary[:100]) if word and cipher(names[word]) != names[word]]
+    assert len(found) > 50 and right > 0.7, (len(found), right)
+    assert sum(cipher(b) == a for a, b in back) / len(back) > 0.7
+    assert "written alike" in data_set.reasons["dictionary"] and "order" in data_set.reasons["unpaired"]
+    # What is held back belongs together, what is trained on does not.
+    assert data_set.held.y is not None and data_set.train.y is not None and data_set.train.captions is not None
+    source = space.source
+    known = [sum(cipher(word) in said for word in asked.split()) / len(asked.split())
+             for asked, said in zip(source.decode(data_set.held.y), data_set.held.captions or [], strict=True)]  # fmt: skip
+    strange = [sum(cipher(word) in said for word in asked.split()) / len(asked.split())
+               for asked, said in zip(source.decode(data_set.train.y[:60]), data_set.train.captions[:60], strict=True)]  # fmt: skip
+    assert sum(known) / 60 > 0.6 > 0.4 > sum(strange) / 60
+    again = open_data(asked(files), cache=tmp_path)
+    assert again.content_hash == data_set.content_hash and torch.equal(again.train.y, data_set.train.y) and again.space == space
+
+
+def test_what_unpaired_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, words in (("en", "abc"), ("de", "xyz")):
+        (tmp_path / f"train.{name}").write_text("".join(f"{a * 3} {b * 5} {c * 6}\n" for a in words for b in words for c in words), "utf-8")
+    words = ["train", tmp_path, "--unpaired", "--out", tmp_path / "run"]
+    status, told = printed(capsys, *words, "--source", "en", "--target", "de", "--tokenizer", "word")
+    assert status == 2 and "written alike" in told and "Traceback" not in told
+    status, told = printed(capsys, *words)
+    assert status == 2 and "--source" in told
+    with pytest.raises(InputError, match="two languages"):
+        open_data(Data(path="headlines", unpaired=True))
+    plain = replace(SPACE, dictionary=())
+    assert "--unpaired" in (GAME.why_not(plain) or "") and GAME.why_not(SPACE) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_noise_drops_blanks_and_moves_a_little(seed: int, count: int) -> None:
+    x = random_batch(SPACE, count, seed=seed)["x"].long()
+    players = Players({})
+    torch.manual_seed(seed)
+    quiet = replace(GAME, dropped=0.0, blanked=0.0, moved=0.0).noised(players, x)
+    assert torch.equal(quiet, x)
+    noisy = GAME.noised(players, x)
+    assert noisy.shape == x.shape
+    for one, other in zip(x, noisy, strict=True):
+        long = int(real(other).sum())
+        assert bool(real(other)[:long].all()) and not bool(real(other)[long:].any())  # padding stands at the end alone
+        words = [t for t in other.tolist() if t not in (PAD, END, UNKNOWN)]
+        assert all(words.count(t) <= one.tolist().count(t) for t in words)
+        assert (END in other) == (END in one) and (END not in other or int(other[long - 1]) == END)
+        assert long >= 1
+    moved = replace(GAME, dropped=0.0, blanked=0.0).noised(players, torch.arange(3, 10)[None].repeat(count, 1))
+    assert int((moved - torch.arange(3, 10)).abs().max()) <= GAME.moved
+
+
+def test_word_for_word() -> None:
+    x = torch.tensor([[3, 11, 12, UNKNOWN, END, PAD]])
+    assert by_word(GAME.players(SPACE)["G"], x, 0).tolist() == [[11, 3, UNKNOWN, UNKNOWN, END, PAD]]
+
+
+def test_voices_are_one_translator() -> None:
+    torch.manual_seed(0)
+    speaker: Any = GAME.players(SPACE)["G"]
+    x, y = (random_batch(space, 4, seed=1)["x"].long() for space in (SPACE, SPACE.source))  # type: ignore[arg-type]
+    assert torch.equal(voice(speaker, 1, 0)(x, y), speaker(x, y))
+    assert torch.equal(speaker.encode.embed.weight[3], speaker.embed.weight[WORDS[3]])  # a token begins at the vector of its translation
+    back = voice(speaker, 0, 1)
+    assert back(y, x).shape == (4, 7, 13) and back.length == 7 and speaker.length == 9
+    log_probs(back, y, x).sum().backward()
+    moved = {name for name, p in speaker.named_parameters() if p.grad is not None and float(p.grad.abs().sum()) > 0}
+    assert {"embed.weight", "encode.embed.weight", "read_back.bias", "blocks.0.own.ask.weight", "encode.blocks.0.own.ask.weight"} <= moved
+    assert "read.bias" not in moved
+
+
+def test_own_translations_are_taken_as_given() -> None:
+    """Back-translation passes no slope through what was said, and begins when the dictionary's time is over."""
+    torch.manual_seed(0)
+    game = replace(GAME, by_word_until=2, denoise=0.0)
+    players = Players(game.players(SPACE))
+    batch = Batch(random_batch(SPACE, 4, seed=0))
+    for index in (0, 2):
+        translated = game._translated(players, batch["x"], 0, Clock(round=index, seen=0))
+        assert not translated.requires_grad and translated.dtype == torch.int64
+    assert set(game.speaker(players, batch, Clock(round=2, seen=0))) == {"back"}
+
+
+def test_from_files_to_text(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = [
+        "--game.net.width",
+        16,
+        "--game.net.heads",
+        2,
+        "--rounds",
+        12,
+        "--batch",
+        8,
+        "--tick",
+        6,
+        "--tokenizer",
+        "word",
+        "--limit",
+        300,
+        "--metrics",
+        "[]",
+    ]
+    status, told = printed(capsys, "train", files, "--source", "pl", "--target", "ci", "--unpaired", *small, "--out", tmp_path / "run")
+    assert status == 0 and "translation-unpaired" in told and "dictionary" in told, told
+    assert (
+        "speaker/auto" in (tmp_path / "run" / "events.jsonl").read_text()
+        and "speaker/back" in (tmp_path / "run" / "events.jsonl").read_text()
+    )
+    (tmp_path / "in.txt").write_text("a report .\n\nanother one .\n", "utf-8")
+    status, told = printed(capsys, "apply", tmp_path / "run", tmp_path / "in.txt", "--out", tmp_path / "out.txt")
+    assert status == 0 and (tmp_path / "out.txt").read_text("utf-8").count("\n") == 3
+    status, told = printed(capsys, "eval", tmp_path / "run", "-m", "translation")
+    assert status == 0 and "corpus_bleu" in told
+
+
+def test_nothing_alike_is_nothing_found() -> None:
+    sentences = torch.randint(3, 20, (200, 8))
+    assert (
+        dictionary.learn((sentences, sentences), ([f"a{chr(97 + k)}" for k in range(20)], [f"b{chr(97 + k)}" for k in range(20)])) is None
+    )
