@@ -7,9 +7,9 @@ r"""Text games at equal processor time in one table, beside real sentences and t
 `run` does what is missing, one row (set, recipe, seed) after the other, one thread, and writes each to benchmarks/results/text/SET-RECIPE-SEED.json; it may
 be stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs and sets their number so that the
 recipe's schedules span the budget; likelihood, which learns by heart what it reads too often, stops where its recipe does. Training alone counts.
-Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. Of text with a known likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against
-collapse instead of BLEU, beside published figures. The gap is BLEU-4 above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start
-with the recipe likelihood.
+Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. Of text with a known
+likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against collapse instead of BLEU, beside published figures. The gap is BLEU-4
+above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood.
 """
 
 from __future__ import annotations
