@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from agon import recipes
 from agon.clips import film, parted, swapped
 from agon.engine import Engine
 from agon.errors import InputError
@@ -15,6 +16,7 @@ from agon.games.video import VideoGAN
 from agon.networks.clips import generators
 from agon.sampling import draw, fresh_latents
 from agon.spaces import Video
+from agon.testing import random_batch
 
 SPACE = Video(frames=6, channels=3, height=16, width=16, fps=12.0, classes=("a", "b", "c"))
 KINDS = {kind.kind: kind for kind in generators()}
@@ -65,3 +67,14 @@ def test_any_number_of_clips_can_be_exported(engine: Engine) -> None:
         one = program.module()(z[:1], e[:1], given["y"][:1])
         assert one.shape == (1, *SPACE.shape)
         assert torch.allclose(one, p.G.eval()(z[:1], e[:1], given["y"][:1]), atol=1e-4)
+
+
+@pytest.mark.parametrize(("side", "frames"), [(32, 8), (16, 3)])
+def test_a_gpu_judges_whole_clips_too(side: int, frames: int) -> None:
+    space = Video(frames=frames, channels=3, height=side, width=side, classes=("a", "b"))
+    on = {device: recipes.find("video").build(recipes.Situation(space=space, count=100, device=device)) for device in ("cpu", "cuda")}
+    judges = {device: [judge.kind for judge in found.game.judges] for device, found in on.items()}  # type: ignore[attr-defined]
+    assert judges == {"cpu": ["sparse", "motion"], "cuda": ["sparse", "motion", "clip"]} and on["cuda"].rounds > on["cpu"].rounds
+    engine = Engine(on["cuda"].game, space)
+    engine.round([random_batch(space, 2, seed=k) for k in range(engine.batches_per_round)])
+    assert any("clip" in name for name in engine.stats.flush())
