@@ -38,8 +38,8 @@ BILINGUAL = ("multi30k", "unpaired")
 PACE = {
     ("multi30k", "on"): 65.0,
     ("multi30k", "off"): 160.0,
-    ("unpaired", "on"): 25.0,
-    ("unpaired", "off"): 30.0,
+    ("unpaired", "on"): 32.0,
+    ("unpaired", "off"): 36.0,
     ("scitldr", "on"): 3.0,
     ("scitldr", "off"): 7.0,
     ("headlines", "on"): 60.0,

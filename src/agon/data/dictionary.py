@@ -23,12 +23,12 @@ from torch.nn import functional as F
 from agon.game import mix
 from agon.spaces.tokens import UNKNOWN
 
-WINDOW, DIMENSIONS = 5, 200  # tokens around that count, at one through their distance; and of vectors
-MOST, FREQUENT = 4_000, 1_500  # commonest tokens that get vectors, and that pairs are believed of on the way
+WINDOW, DIMENSIONS = 8, 200  # tokens around that count, at one through their distance; and of vectors
+MOST, FREQUENT = 4_000, 2_500  # commonest tokens that get vectors, and that pairs are believed of on the way
 LEAST_USES = 5  # of a token that is looked up
 NEIGHBOURS = 10  # of CSLS
-RULE = 1  # of everything that decides what is found; a new one makes what the cache holds anew
-ROUNDS, CHANCE, GROWTH = 10, 0.1, 1.5  # rounds at each chance of being looked at
+RULE = 3  # of everything that decides what is found; a new one makes what the cache holds anew
+ROUNDS, CHANCE, GROWTH = 8, 0.1, 1.5  # rounds at each chance of being looked at
 _ALIKE = 4  # letters from which on a word written alike in both is taken for the same
 
 

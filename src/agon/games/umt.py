@@ -3,8 +3,8 @@
 Lample, Conneau, Denoyer, Ranzato 2018, "Unsupervised Machine Translation Using Monolingual Corpora Only", arXiv:1711.00043;
 Lample, Ott, Conneau, Denoyer, Ranzato 2018, "Phrase-Based & Neural Unsupervised Machine Translation", arXiv:1804.07755 (the Transformer, its parts shared).
 
-  denoise     −log π(x | C(x)) in each language, C dropping, blanking and shuffling words                                      -> "auto"
-  translate   −log π(x | M(x)), M(x) the translation that G itself makes of x, and takes as given                            -> "back"
+  denoise     −log π(x | C(x)) in each language, C dropping, blanking and shuffling words; once M is G's own                   -> "auto"
+  translate   −log π(x | C(M(x))), M(x) the translation that G itself makes of x, and takes as given                            -> "back"
               at first M is word for word by the dictionary of the data, with noise
   language    a critic of the encoder's places tells the languages apart, the encoder makes it fail, `adversary` alone        -> "tell", "adv"
 
@@ -56,7 +56,7 @@ class UMT(Game):
     denoise: Value = 1.0  # weight of saying a sentence again
     translate: Value = 1.0  # weight of translating back
     against: Value = 1.0  # weight of the critic
-    by_word_until: int = 0  # first round in which G's own translations are translated back, not those of the dictionary
+    by_word_until: int = 0  # first round in which G's own translations, not the dictionary's, are translated back, and "auto" is played
     choice: Choice = field(default_factory=lambda: Choice(temperature=0.0))  # how tokens are chosen when sampling
     optim: Mapping[str, Adam] = field(
         default_factory=lambda: {"G": Adam(lr=1e-3, betas=(0.9, 0.98), clip=5.0), "D": Adam(lr=5e-4, betas=(0.5, 0.98), clip=5.0)}
@@ -92,7 +92,8 @@ class UMT(Game):
         x, y = sides = given["x"], given["y"]
         noisy = [self.noised(p, side) for side in sides]
         terms: dict[str, Tensor] = {}
-        if weight := at(self.denoise, t):
+        weight = at(self.denoise, t) if t.round >= self.by_word_until else 0.0  # noisy sentences word for word are denoised already
+        if weight:
             terms["auto"] = weight * (self._nll(voice(p.G, 0, 0), x, noisy[0]) + self._nll(voice(p.G, 1, 1), y, noisy[1]))
         there, back = (
             self._nll(voice(p.G, 1, 0), x, self._translated(p, x, 0, t)),
@@ -113,7 +114,7 @@ class UMT(Game):
             return self.noised(p, by_word(p.G, x, k))
         with torch.no_grad(), steady(p.G):
             other = voice(p.G, k, 1 - k)
-            return speak(other, p.rand(len(x), other.length), x, choice=Choice(temperature=0.0))
+            return self.noised(p, speak(other, p.rand(len(x), other.length), x, choice=Choice(temperature=0.0)))
 
     def noised(self, p: Players, x: Tensor) -> Tensor:
         """C(x) of sentences int64 [n, L]: words dropped, but never the first, blanked and moved; the end stays the end."""

@@ -10,12 +10,12 @@ from agon.networks.text.recurrent import Recurrent
 from agon.networks.text.transformer import Transformer
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.schedule import Cosine, Linear, Warmup
+from agon.schedule import Cosine, Warmup
 from agon.spaces import Tokens
 
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
 LEAST_ROUNDS = 200
-BY_WORD = 0.3  # share of the rounds in which a dictionary translates back
+BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
 JUDGED, REWARDED = 0.75, 0.8  # share of the rounds after which the critic learns, and its rewards count
 
 
@@ -76,7 +76,7 @@ def unpaired(situation: Situation) -> Suggestion:
     rounds, batch, seen = _planned(situation, "translation-unpaired", 64, 12)
     adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(20_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     game = UMT(
-        net=Transformer(width=128, layers=2, dropout=0.1), denoise=Linear(start=1.0, end=0.1, span=seen / 2), by_word_until=round(BY_WORD * rounds),
+        net=Transformer(width=128, layers=2, dropout=0.1), by_word_until=round(BY_WORD * rounds),
         optim={"G": adam, "D": Adam(lr=5e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(10_000.0, seen / 20))},
     )  # fmt: skip
     return Suggestion(
