@@ -251,7 +251,7 @@ def _read_parallel(corpus: Corpus, source: TextFile, target: TextFile, *, paired
     if len(asked) != len(said):
         raise InputError(
             f"'{source.name}' has {len(asked):,} lines and '{target.name}' {len(said):,}; expected as many, the n-th of one belonging to the n-th of "
-            "the other. A line that is missing in one of them shifts all that follow."
+            "the other. A line that is missing in one of them shifts all that follow. Two languages whose lines were never pairs: --unpaired."
         )
     corpus.sources = corpus.sources if corpus.sources is not None else []
     for number, pair in enumerate(zip(asked, said, strict=True), 1):
