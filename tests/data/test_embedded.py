@@ -26,16 +26,17 @@ FROZEN = {
     "headlines": "51da118749b0cbbd",
     "arithmetic": "64c3bf279d3b1dd6",
 }
-FREE = ("sentences", "oracle")  # as the version of Python has them, and as its floating point draws them
+FREE = ("sentences", "oracle", "oracle-stream")  # as the version of Python has them, and as its floating point draws them
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_they_open_and_never_change(name):
-    data_set = open_data(Data(path=name))
+    asked = Data(path=name, limit=10_100 if name == "oracle-stream" else None)
+    data_set = open_data(asked)
     assert next(iter(data_set.reasons)) == "data"
     assert len(data_set.held) > 0.05 * len(data_set.train)
     json.dumps(data_set.card)
-    assert data_set.content_hash == open_data(Data(path=name)).content_hash
+    assert data_set.content_hash == open_data(asked).content_hash
     assert name in FREE or data_set.content_hash == FROZEN[name]
 
 

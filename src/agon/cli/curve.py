@@ -28,6 +28,7 @@ def curve(
     import json
 
     from agon import curve as curves
+    from agon.data.request import LANGUAGES
     from agon.errors import InputError
     from agon.records import atomic_write
     from agon.trained import load
@@ -56,7 +57,7 @@ def curve(
         say("run", curves.row(place))
         say("gap", f"BLEU-4 at equal self-BLEU-4: {found}")
         content |= {"run": place.to_json(), "likelihood": str(likelihood), "gap": found.to_json()}
-        if own.run.data.path in ("oracle", "arithmetic"):
+        if own.run.data.path in LANGUAGES:
             sides = [trained.evaluate(["oracle", "nll"], num_samples=count, seed=seed) for trained in (own, other)]
             say("gate", curves.verdict(*sides) or "passed: nothing speaks for a collapse beside likelihood")
     say("protocol", told)

@@ -52,7 +52,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         if data.path in ("sentences", "headlines"):
             return open_text(data, say, cache)
         _refuse_text_words(data)
-        language = open_language(data)
+        language = open_language(data, cache if cache is not None else default_cache())
         for choice, reason in language.reasons.items():
             say(choice, reason)
         return language

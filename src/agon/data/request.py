@@ -20,9 +20,11 @@ EMBEDDED = (
     "headlines",
     "arithmetic",
     "oracle",
+    "oracle-stream",
 )
 MOVING = ("moving-shapes", "moving-digits")  # those of EMBEDDED that are clips
-SPOKEN = ("sentences", "headlines", "arithmetic", "oracle")  # and those that are text
+LANGUAGES = ("arithmetic", "oracle", "oracle-stream")  # whose likelihoods are known
+SPOKEN = ("sentences", "headlines", *LANGUAGES)  # and those that are text
 SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000

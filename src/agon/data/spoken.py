@@ -5,6 +5,7 @@ sentences   what every Python installation says about itself: sentences of `pydo
 arithmetic  expressions of a probabilistic grammar (`agon.languages.grammar`): every sentence's probability and the entropy are known
 oracle      10,000 sentences of 20 words by a random LSTM out of 5,000 words, and 10,000 held out (`agon.languages.lstm`), the bed of
             SeqGAN (Yu et al. 2017, arXiv:1609.05473): a generator's true likelihood can be told. Tokens have no text
+oracle-stream  100,000 sentences of the same oracle: read once or twice in ten minutes, so that nothing is learnt by heart (`oracle` is a test of that too)
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from agon.data import tokenisers
 from agon.data.corpus import Corpus
+from agon.data.entry import Arrays
 from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples, sample_hashes
@@ -31,7 +34,12 @@ from agon.languages.grammar import SYMBOLS, Arithmetic
 from agon.languages.lstm import LSTMOracle
 from agon.spaces.tokens import END, FIRST, PAD, Tokens
 
-SENTENCES, HELD, SEED = 10_000, 10_000, 20170209  # of a language: to train, held out, and the seed of both, which never changes
+SENTENCES, STREAM, HELD, SEED = (
+    10_000,
+    100_000,
+    10_000,
+    20170209,
+)  # sentences of a language, of a stream of it, held out; the seed of all never changes
 ORACLE = 0  # the oracle's own seed
 _SENTENCE = re.compile(r"(?:(?<=[.!?]\s)|^)([A-Z][A-Za-z ,;:'()/0-9-]{18,158}[.!?])(?=\s|$)")
 _CODE = r"^\s*(?:>>>|\.\.\.|\+--|==|--)|::|\t"
@@ -87,7 +95,7 @@ def language_of(path: str) -> Arithmetic | LSTMOracle | None:
     """The language that a data set was drawn from, by its path; None for text whose probabilities nobody knows."""
     if path == "arithmetic":
         return Arithmetic()
-    return LSTMOracle(seed=ORACLE) if path == "oracle" else None
+    return LSTMOracle(seed=ORACLE) if path in ("oracle", "oracle-stream") else None
 
 
 def unpacked(x: torch.Tensor, space: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
@@ -100,16 +108,24 @@ def unpacked(x: torch.Tensor, space: Tokens) -> tuple[torch.Tensor, torch.Tensor
     return torch.where(x == END, 0, torch.where(x >= FIRST, words + 1, torch.where(mask, foreign, 0))), mask
 
 
-def open_language(data: Data) -> DataSet:
-    """`arithmetic` or `oracle` as a data set of SENTENCES to train and HELD to hold out; `limit` takes fewer."""
+def open_language(data: Data, cache: Path) -> DataSet:
+    """`arithmetic`, `oracle` or `oracle-stream` as a data set of SENTENCES or STREAM to train and HELD to hold out; `limit` takes fewer."""
     language = language_of(data.path)
     assert language is not None, data.path
     grammar = language if isinstance(language, Arithmetic) else None
-    generator = torch.Generator().manual_seed(SEED)
-    parts = []
-    for count in (SENTENCES, HELD):
-        tokens, mask = language.sample(min(count, data.limit or count), generator)
-        parts.append(_packed(tokens, mask, language.length, ends=grammar is not None))
+    sizes = [min(count, data.limit or count) for count in (STREAM if data.path == "oracle-stream" else SENTENCES, HELD)]
+
+    def drawn() -> Arrays:
+        generator = torch.Generator().manual_seed(SEED)
+        both = [_packed(*language.sample(count, generator), language.length, ends=grammar is not None) for count in sizes]
+        return {"x": torch.cat(both).long().numpy()}
+
+    if sizes[0] > SENTENCES:
+        mark = json.dumps([data.path, *sizes, SEED, ORACLE, torch.__version__])
+        found = remembered(cache, hashlib.sha256(mark.encode()).hexdigest()[:24], drawn)
+    else:
+        found = drawn()
+    parts = list(torch.from_numpy(np.array(found["x"])).to(torch.int32).split(sizes))
     if grammar is not None:
         words = [word for word in SYMBOLS if word != "<end>"]
         space = Tokens(length=language.length, vocabulary=FIRST + len(words), tokenizer=tokenisers.of_words(words))
