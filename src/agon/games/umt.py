@@ -154,7 +154,6 @@ def _translator(net: Transformer, space: Tokens) -> nn.Module:
     with torch.no_grad():
         known = speaker.words_1 > 0
         speaker.encode.embed.weight[known] = speaker.embed.weight[speaker.words_1[known]]
-
     return speaker
 
 

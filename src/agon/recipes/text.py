@@ -48,7 +48,7 @@ def _suggest(
 
 
 def speaker_of(space: Tokens, dropout: float) -> Recurrent:
-    """The speaker of likelihood and of the games after it. Languages of one length are endless streams, of which nothing is learnt by heart."""
+    """The speaker of likelihood and of the games after it. Random languages of one length get a small one (docs/log.md)."""
     return Recurrent(width=256, embed=128, dropout=dropout, tied=True) if space.ends else Recurrent(width=64, embed=64)
 
 
