@@ -10,6 +10,7 @@ from agon import recipes
 from agon.data import Data, open_data
 from agon.data.headlines import HELD, TRAIN, headline, headlines
 from agon.errors import InputError
+from agon.spaces import Tokens
 
 
 def test_every_headline_follows_from_its_report() -> None:
@@ -46,6 +47,29 @@ def test_they_open_as_pairs_and_take_the_recipe_for_summaries(tmp_path: Path) ->
     assert name == "summary"
     assert headline(space.source.decode(found.train.y[:1])[0]) == space.decode(found.train.x[:1])[0]
     assert found.card["held_unknown_share"] == 0
+
+
+def test_without_pairs_reports_and_headlines_have_nothing_in_common(tmp_path: Path) -> None:
+    found = open_data(Data(path="headlines", unpaired=True), cache=tmp_path)
+    space, train = found.space, found.train
+    assert space.source is not None and train.y is not None
+    assert space.source.dictionary == space.dictionary == (0, 0, 0, *range(3, space.vocabulary)), "every word stands for itself"
+    asked, said = space.source.decode(train.y), set(space.decode(train.x))
+    there = [headline(report) in said for report in asked]
+    assert len(asked) == TRAIN // 2 and sum(there) < 0.02 * len(there), "but for headlines that two reports have"
+    assert found.held.y is not None and len(found.held) == HELD
+    assert headline(space.source.decode(found.held.y[:1])[0]) == space.decode(found.held.x[:1])[0]
+    name, _ = recipes.pick(recipes.Situation(space=space, count=TRAIN // 2, device="cpu"))
+    assert name == "summary-unpaired"
+    with pytest.raises(InputError, match="leave out --unpaired"):
+        open_and_build(space, "summary")
+
+
+def open_and_build(space: Tokens, recipe: str) -> None:
+    """Build a recipe's game on a space, as a run does."""
+    game = recipes.find(recipe).build(recipes.Situation(space=space, count=1_000, device="cpu")).game
+    if (reason := game.why_not(space)) is not None:
+        raise InputError(reason)
 
 
 def test_columns_are_refused(tmp_path: Path) -> None:

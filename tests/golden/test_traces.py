@@ -32,6 +32,7 @@ from agon.games.scratchgan import ScratchGAN
 from agon.games.selfgan import SelfGAN
 from agon.games.seqgan import SeqGAN
 from agon.games.textgail import TextGAIL
+from agon.games.retelling import Retelling
 from agon.games.umt import UMT
 from agon.games.vae import VAE
 from agon.games.vaegan import VAEGAN
@@ -62,6 +63,7 @@ GREY, POINTS = Image(channels=1, height=16, width=16), Vector(dim=2)
 SCHEDULED = Adam(lr=Warmup(then=Cosine(start=1e-3, end=1e-4, span=160), span=40), betas=(0.0, Cosine(start=0.9, end=0.99, span=160)))
 MEMORY, RISE = Memory(head_width=4, embed=6), Exponential(start=1.0, end=100.0, span=80)
 SEVERAL = MultiCritic(views=2, embed=3, filters=4, widths=(1, 2), features=5, dropout=0.0)
+COPIER = Recurrent(width=8, embed=8, tied=True, copy=True)
 TELLER, READER = Recurrent(width=8, embed=6), ConvCritic(embed=6, filters=4, widths=(1, 2), dropout=0.0)
 SOON: dict[str, Any] = {"pretrain": 4, "critic_pretrain": 4}
 CASES: dict[str, tuple[Game, Space]] = {
@@ -108,6 +110,10 @@ CASES: dict[str, tuple[Game, Space]] = {
             rewarded_from=8,
         ),
         Tokens(length=7, vocabulary=12, source=Tokens(length=5, vocabulary=12)),
+    ),
+    "retelling": (
+        Retelling(net=COPIER, retell_net=COPIER, judge_net=RecurrentCritic(width=8, embed=6, dropout=0.0), judged_from=4, rewarded_from=8),
+        Tokens(length=7, vocabulary=12, dictionary=tuple(range(12)), source=Tokens(length=9, vocabulary=12, dictionary=tuple(range(12)))),
     ),
     "umt": (
         UMT(net=Transformer(width=8, heads=2, dropout=0.0), adversary=True, by_word_until=8),

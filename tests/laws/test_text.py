@@ -13,6 +13,7 @@ from agon.games.cot import CoT
 from agon.games.likelihood import Likelihood
 from agon.games.maligan import MaliGAN
 from agon.games.residual import Residual
+from agon.games.retelling import Retelling
 from agon.games.scratchgan import ScratchGAN
 from agon.games.selfgan import SelfGAN
 from agon.games.seqgan import SeqGAN
@@ -31,6 +32,8 @@ FULL = Tokens(length=5, vocabulary=9, ends=False)
 PAIRS = Tokens(length=7, vocabulary=12, source=Tokens(length=5, vocabulary=12))
 WORDS = (0, 0, 0, *range(3, 10), 0, 0)
 UNPAIRED = replace(PAIRS, dictionary=WORDS, source=Tokens(length=5, vocabulary=12, dictionary=WORDS))
+SAME = tuple(range(12))
+SHORT = replace(PAIRS, dictionary=SAME, source=Tokens(length=9, vocabulary=12, dictionary=SAME))
 RNN, FORMER = Recurrent(width=8, embed=6), Transformer(width=8, heads=2, dropout=0.0)
 TRANSLATES = BRCSGAN(net=FORMER, judge_net=PairCritic(width=8, heads=2, dropout=0.0), choice=Choice(temperature=1.0))
 CNN = ConvCritic(embed=6, filters=4, widths=(1, 2), dropout=0.0)
@@ -38,6 +41,8 @@ JUDGE = TransformerCritic(width=8, heads=2, dropout=0.0)
 SOON: dict[str, Any] = {"pretrain": 1, "critic_pretrain": 1}
 NOW: dict[str, Any] = {"pretrain": 0, "critic_pretrain": 0}  # the law of halves looks at the first round
 EACH = RecurrentCritic(width=8, embed=6, dropout=0.0)
+COPIES = replace(RNN, copy=True, tied=True, embed=8)
+RETELLS = Retelling(net=COPIES, retell_net=COPIES, judge_net=EACH, choice=Choice(temperature=1.0))
 
 CASES = {
     "likelihood": (Likelihood(net=RNN), PLAIN),
@@ -55,6 +60,9 @@ CASES = {
     "brcsgan, no adversary": (replace(TRANSLATES, adversary=False), PAIRS),
     "umt": (UMT(net=FORMER, by_word_until=1, choice=Choice(temperature=1.0)), UNPAIRED),
     "umt, adversary": (UMT(net=FORMER, adversary=True, choice=Choice(temperature=1.0)), UNPAIRED),
+    "retelling": (RETELLS, SHORT),
+    "retelling, transformers": (replace(RETELLS, net=FORMER, retell_net=FORMER, judge_net=JUDGE, judged_from=1, rewarded_from=2), SHORT),
+    "retelling, no adversary": (replace(RETELLS, adversary=False), SHORT),
     "seqgan": (SeqGAN(net=RNN, judge_net=CNN, n_critic=2, rollouts=2, entropy=0.01, **SOON), PLAIN),
     "seqgan, classes, one reward": (SeqGAN(net=RNN, judge_net=CNN, n_critic=1, rollouts=0, **NOW), CLASSES),
     "seqgan, transformer": (SeqGAN(net=FORMER, judge_net=JUDGE, n_critic=1, rollouts=2, **NOW), FULL),
@@ -80,6 +88,6 @@ def test_spaces(space: Tokens) -> None:
 
 
 def test_two_ranks() -> None:
-    check_ranks([CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"]])
+    check_ranks([CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"], CASES["retelling"]])
     names = ("likelihood", "scratchgan", "seqgan", "maligan", "cot", "textgail", "selfgan")
     check_ranks([CASES[name] for name in names], rounds=3)

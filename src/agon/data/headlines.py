@@ -104,14 +104,17 @@ def headline(report: str) -> str:
     raise ValueError(f"no report: {report[:80]}")
 
 
-def headlines() -> Corpus:
-    """TRAIN and HELD different reports with their headlines."""
+def headlines(*, apart: bool = False) -> Corpus:
+    """TRAIN and HELD different reports with their headlines; apart: the reports of one half of TRAIN and the headlines of the other."""
     dice, drawn = random.Random(SEED), dict[str, str]()
     while len(drawn) < TRAIN + HELD:
         report, told = draw(dice)
         drawn.setdefault(report, told)
     corpus = Corpus("reports and their headlines, drawn from a grammar", "headlines")
     corpus.sources, corpus.texts = list(drawn), list(drawn.values())
-    corpus.held = [k >= TRAIN for k in range(len(corpus))]
+    if apart:
+        corpus.sources = corpus.sources[: TRAIN // 2] + corpus.sources[TRAIN:]
+        corpus.texts = corpus.texts[TRAIN // 2 :]
+    corpus.held = [k >= len(corpus) - HELD for k in range(len(corpus))]
     corpus.split_origin = "drawn apart"
     return corpus

@@ -115,8 +115,8 @@ def _check_text(data: Data) -> None:
         raise InputError(f"source_length got {data.source_length}; expected {low} to {high:,} tokens a source")
     if data.target is None and (data.source_length is not None or data.shared is not None):
         raise InputError("source_length and shared are for a text made from another; add --source en --target de, or leave them out")
-    if data.target is None and data.unpaired:
-        raise InputError("unpaired is for two languages; add --source en --target de, or leave it out")
+    if data.target is None and data.unpaired and data.path != "headlines":
+        raise InputError("unpaired is for texts made from others, such as two languages; add --source en --target de, or leave it out")
     if (data.source is None) != (data.target is None):
         given, other = ("source", "target") if data.target is None else ("target", "source")
         raise InputError(f"{given} was given without {other}; a text made from another needs both, such as --source en --target de")

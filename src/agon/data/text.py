@@ -30,7 +30,7 @@ from agon.data.samples import DataSet, Samples, held_out, held_out_few
 from agon.data.spoken import sentences
 from agon.data.textcard import described
 from agon.errors import InputError
-from agon.spaces.tokens import END, PAD, UNKNOWN, Tokens, real
+from agon.spaces.tokens import END, FIRST, PAD, UNKNOWN, Tokens, real
 
 Say = Callable[[str, str], None]
 LEAST = 20  # sentences
@@ -56,7 +56,7 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     """Read, split, learn a tokeniser, encode. Raises InputError when the corpus cannot be used."""
     folder = cache if cache is not None else default_cache()
     _refuse(data)
-    corpus = sentences(folder) if data.path == "sentences" else headlines() if data.path == "headlines" else read_corpus(data)
+    corpus = sentences(folder) if data.path == "sentences" else headlines(apart=data.unpaired) if data.path == "headlines" else read_corpus(data)
     read = len(corpus)
     reasons = {"data": f"{corpus.path}: {corpus.kind}, {read:,} sentences" + (f" of '{corpus.text_name}'" if corpus.text_name else "")}
     say("data", reasons["data"])
@@ -132,7 +132,22 @@ def _unpaired(
 ) -> tuple[Tokens, Tensor]:  # fmt: skip
     """The space with the dictionary of its two languages, and sources [N, S] of which those to train on stand in another order."""
     assert space.source is not None
-    sides, names = (x[train], y[train]), (space.names(), space.source.names())
+    if space.source.tokenizer == space.tokenizer:
+        there = back = (*[0] * FIRST, *range(FIRST, space.vocabulary))
+        reasons["dictionary"] = "source and target have one tokeniser: every token stands for itself"
+    else:
+        there, back = _learnt(space, x[train], y[train], cache, reasons)
+    reasons["unpaired"] = "sources and targets are trained on in orders of their own; those held back are taken to belong together"
+    y = y.clone()
+    order = np.random.default_rng(0).permutation(len(train))
+    y[torch.from_numpy(train)] = y[torch.from_numpy(train[order])]
+    return replace(space, source=replace(space.source, dictionary=back), dictionary=there), y
+
+
+def _learnt(space: Tokens, x: Tensor, y: Tensor, cache: Path, reasons: dict[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """For each token of the target [N, L] one of the source [N, S], and back; remembered. Raises InputError if nothing is written alike."""
+    assert space.source is not None
+    sides, names = (x, y), (space.names(), space.source.names())
 
     def learnt() -> Arrays:
         found = dictionary.learn(sides, names)
@@ -155,12 +170,7 @@ def _unpaired(
     reasons["dictionary"] = (
         f"{known[0]:,} tokens of the source and {known[1]:,} of the target, learnt from {anchors:,} written alike; likeness {likeness / 1_000:.3f}"
     )
-    reasons["unpaired"] = "sources and targets are trained on in orders of their own; those held back are taken to belong together"
-    y = y.clone()
-    order = np.random.default_rng(0).permutation(len(train))
-    y[torch.from_numpy(train)] = y[torch.from_numpy(train[order])]
-    source = replace(space.source, dictionary=tuple(found["back"].tolist()))
-    return replace(space, source=source, dictionary=tuple(found["there"].tolist())), y
+    return tuple(found["there"].tolist()), tuple(found["back"].tolist())
 
 
 def _refuse(data: Data) -> None:
@@ -219,9 +229,11 @@ def _shared(sources: Sequence[str], texts: Sequence[str], data: Data, reasons: d
         reasons["shared"] = f"{'one tokeniser' if data.shared else 'a tokeniser each'} for source and target: asked for"
         return data.shared
     step = max(1, len(texts) // 2_000)
-    pairs = [(set(a.lower().split()), b.lower().split()) for a, b in zip(sources[::step], texts[::step], strict=True)]
-    share = sum(word in there for there, said in pairs for word in said) / max(1, sum(len(said) for _, said in pairs))
-    reasons["shared"] = f"{'one tokeniser' if share >= ALIKE else 'a tokeniser each'}: {share:.0%} of a target's words stand in its source"
+    asked, said = ([text.lower().split() for text in side[::step]] for side in (sources, texts))
+    known = [{word for words in asked for word in words}] * len(said) if data.unpaired else list(map(set, asked))
+    share = sum(word in there for there, words in zip(known, said, strict=True) for word in words) / max(1, sum(map(len, said)))
+    where = "somewhere in the sources" if data.unpaired else "in its source"
+    reasons["shared"] = f"{'one tokeniser' if share >= ALIKE else 'a tokeniser each'}: {share:.0%} of a target's words stand {where}"
     return share >= ALIKE
 
 

@@ -74,6 +74,8 @@ class BRCSGAN(Game):
     def why_not(self, space: Space) -> str | None:
         if (reason := needs_tokens(space, source=True)) is not None:
             return reason
+        if isinstance(space, Tokens) and space.dictionary:
+            return "this game learns from pairs, and these sources and targets do not belong together; leave out --unpaired, or take another recipe."
         for net, role in ((self.net, "speaks"), (self.judge_net, "judges")):
             if not getattr(net, "takes_source", False) and (role == "speaks" or self.adversary):
                 return f"'{net.kind}' {role} without looking at a source; take the speaker 'transformer' or 'rnn', and the critic 'pair'."

@@ -75,22 +75,24 @@ def pick(situation: Situation) -> tuple[str, str]:
             return "video-text", "clips with captions: the default for clips, its critics also shown captions of other clips"
         return "video", "the stable default for clips: few frames decoded, cheap critics, relativistic pair with R1 and R2"
     if isinstance(situation.space, Tokens) and situation.space.source is not None:
-        if situation.space.dictionary:
-            return (
-                "translation-unpaired",
-                "two languages without pairs: denoising and back-translation, begun with a dictionary learnt from them",
-            )
-        if situation.space.source.tokenizer == situation.space.tokenizer:
-            return (
-                "summary",
-                "texts that share the words of their sources: the default copies, its rewards are ROUGE-L and a critic of pairs",
-            )
-        return "translation", "text made from text: the default for pairs, its rewards are sentence BLEU and a critic of pairs"
+        return _from_text(situation.space, situation.space.source)
     if isinstance(situation.space, Tokens):
         return "likelihood", "the baseline of text, which few text GANs beat"
     if not situation.pixels:
         return "r3gan-points", "points are learnt by perceptrons; the relativistic pair with R1 and R2 covers all modes"
     return "r3gan", "the stable default for pictures: relativistic pair with R1 and R2, no normalisation"
+
+
+def _from_text(space: Tokens, source: Tokens) -> tuple[str, str]:
+    """Of recipes that make a text from another, without pairs and with them."""
+    one = source.tokenizer == space.tokenizer
+    if space.dictionary and one and 2 * space.length <= source.length:
+        return "summary-unpaired", "short texts without pairs: found among other words, then a critic of them and a reconstructor of their sources"
+    if space.dictionary:
+        return "translation-unpaired", "two languages without pairs: denoising and back-translation, begun with a dictionary learnt from them"
+    if one:
+        return "summary", "texts that share the words of their sources: the default copies, its rewards are ROUGE-L and a critic of pairs"
+    return "translation", "text made from text: the default for pairs, its rewards are sentence BLEU and a critic of pairs"
 
 
 def for_game(game: Game, situation: Situation) -> Suggestion:

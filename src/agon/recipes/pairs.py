@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agon.errors import InputError
 from agon.games.brcsgan import BRCSGAN
+from agon.games.retelling import Retelling
 from agon.games.umt import UMT
 from agon.networks.text.pair import PairCritic
-from agon.networks.text.recurrent import Recurrent
+from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.text.transformer import Transformer
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
@@ -16,6 +19,7 @@ from agon.spaces import Tokens
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
 LEAST_ROUNDS = 200
 BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
+READ, RETOLD = 0.5, 0.6  # without pairs: the same
 JUDGED, REWARDED = 0.75, 0.8  # share of the rounds after which the critic learns, and its rewards count
 
 
@@ -90,9 +94,36 @@ def unpaired(situation: Situation) -> Suggestion:
     )  # fmt: skip
 
 
+def retelling(situation: Situation) -> Suggestion:
+    """Real summaries found among other words (arXiv:1809.02669), then a critic of summaries and a reconstructor of documents (arXiv:1810.02851)."""
+    rounds, batch, seen = _planned(situation, "summary-unpaired", 16, 12)
+    half = min(5_000.0, seen / 20)
+
+    def adam(lr: float, first: float = 0.9) -> Adam:
+        return Adam(lr=Warmup(then=Cosine(start=lr, end=lr / 20, span=seen), span=min(4_000, seen / 10)), betas=(first, 0.98), clip=5.0)
+
+    net = Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=True)
+    game = Retelling(
+        net=net, retell_net=replace(net, dropout=0.0), judge_net=RecurrentCritic(width=128), judged_from=round(READ * rounds),
+        rewarded_from=round(RETOLD * rounds), optim={"G": adam(2e-3), "R": adam(2e-3), "D": Adam(lr=1e-3, betas=(0.5, 0.98), clip=5.0)},
+        ema={"G": Average(half_life=half)},
+    )  # fmt: skip
+    return Suggestion(
+        game=game, rounds=rounds, batch=batch, metrics=METRICS["rouge"],
+        reasons={
+            "batch": "asked for" if situation.batch else f"{batch}: documents and as many summaries a round",
+            "rounds": "asked for" if situation.rounds else f"{rounds:,}: {seen / situation.count:.3g} times through {situation.count:,} summaries",
+            "judged_from": f"{game.judged_from:,}: the critic and the reconstructor learn once most real summaries are found again",
+            "rewarded_from": f"{game.rewarded_from:,}: critics that know nothing yet reward nothing",
+            "net": "rnn: an LSTM of 256 that reads both ways, attends and copies, for summaries and for documents",
+        },
+    )  # fmt: skip
+
+
 RECIPES = (
     Recipe(name="translation", title="BR-CSGAN: likelihood, then a critic of pairs and BLEU", paper="arXiv:1703.04887", build=translation),
     Recipe(name="summary", title="Likelihood with copying, then ROUGE-L and a critic of pairs", paper="arXiv:1705.04304", build=summary),
+    Recipe(name="summary-unpaired", title="Summaries without pairs: a critic and a reconstructor", paper="arXiv:1810.02851", build=retelling),
     Recipe(
         name="translation-unpaired", title="UMT: denoising and back-translation, without pairs", paper="arXiv:1804.07755", build=unpaired
     ),
