@@ -28,11 +28,11 @@ from agon.games.maligan import MaliGAN
 from agon.games.r3gan import R3GAN
 from agon.games.relgan import RelGAN
 from agon.games.residual import Residual
+from agon.games.retelling import Retelling
 from agon.games.scratchgan import ScratchGAN
 from agon.games.selfgan import SelfGAN
 from agon.games.seqgan import SeqGAN
 from agon.games.textgail import TextGAIL
-from agon.games.retelling import Retelling
 from agon.games.umt import UMT
 from agon.games.vae import VAE
 from agon.games.vaegan import VAEGAN

@@ -88,6 +88,8 @@ def test_spaces(space: Tokens) -> None:
 
 
 def test_two_ranks() -> None:
-    check_ranks([CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"], CASES["retelling"]])
+    check_ranks(
+        [CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"], CASES["retelling"]]
+    )
     names = ("likelihood", "scratchgan", "seqgan", "maligan", "cot", "textgail", "selfgan")
     check_ranks([CASES[name] for name in names], rounds=3)

@@ -98,10 +98,14 @@ def test_from_two_files_to_a_summary(tmp_path: Path, capsys: pytest.CaptureFixtu
         (tmp_path / name).write_text("".join(line + "\n" for line in lines), "utf-8")
     small = ["--game.net.width", 16, "--game.net.embed", 16, "--game.retell-net.width", 16, "--game.retell-net.embed", 16, "--rounds", 10, "--batch", 8,
              "--game.judged-from", 2, "--game.rewarded-from", 4]  # fmt: skip
-    status, told = printed(capsys, "train", tmp_path, "--source", "report", "--target", "head", "--unpaired", *small, "--out", tmp_path / "run")
+    status, told = printed(
+        capsys, "train", tmp_path, "--source", "report", "--target", "head", "--unpaired", *small, "--out", tmp_path / "run"
+    )
     assert status == 0 and "summary-unpaired" in told and "every token stands for itself" in told, told
     (tmp_path / "new.txt").write_text("\n".join(corpus.sources[-3:]), "utf-8")
     status, _ = printed(capsys, "apply", tmp_path / "run", tmp_path / "new.txt", "--out", tmp_path / "said.txt")
     assert status == 0 and len((tmp_path / "said.txt").read_text("utf-8").splitlines()) == 3
-    status, told = printed(capsys, "train", tmp_path, "--source", "report", "--target", "head", "--recipe", "summary-unpaired", "--out", tmp_path / "no")
+    status, told = printed(
+        capsys, "train", tmp_path, "--source", "report", "--target", "head", "--recipe", "summary-unpaired", "--out", tmp_path / "no"
+    )
     assert status == 2 and "--unpaired" in told and "Traceback" not in told

@@ -56,7 +56,9 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     """Read, split, learn a tokeniser, encode. Raises InputError when the corpus cannot be used."""
     folder = cache if cache is not None else default_cache()
     _refuse(data)
-    corpus = sentences(folder) if data.path == "sentences" else headlines(apart=data.unpaired) if data.path == "headlines" else read_corpus(data)
+    corpus = (
+        sentences(folder) if data.path == "sentences" else headlines(apart=data.unpaired) if data.path == "headlines" else read_corpus(data)
+    )
     read = len(corpus)
     reasons = {"data": f"{corpus.path}: {corpus.kind}, {read:,} sentences" + (f" of '{corpus.text_name}'" if corpus.text_name else "")}
     say("data", reasons["data"])

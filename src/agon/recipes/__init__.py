@@ -87,9 +87,15 @@ def _from_text(space: Tokens, source: Tokens) -> tuple[str, str]:
     """Of recipes that make a text from another, without pairs and with them."""
     one = source.tokenizer == space.tokenizer
     if space.dictionary and one and 2 * space.length <= source.length:
-        return "summary-unpaired", "short texts without pairs: found among other words, then a critic of them and a reconstructor of their sources"
+        return (
+            "summary-unpaired",
+            "short texts without pairs: found among other words, then a critic of them and a reconstructor of their sources",
+        )
     if space.dictionary:
-        return "translation-unpaired", "two languages without pairs: denoising and back-translation, begun with a dictionary learnt from them"
+        return (
+            "translation-unpaired",
+            "two languages without pairs: denoising and back-translation, begun with a dictionary learnt from them",
+        )
     if one:
         return "summary", "texts that share the words of their sources: the default copies, its rewards are ROUGE-L and a critic of pairs"
     return "translation", "text made from text: the default for pairs, its rewards are sentence BLEU and a critic of pairs"

@@ -123,7 +123,9 @@ def retelling(situation: Situation) -> Suggestion:
 RECIPES = (
     Recipe(name="translation", title="BR-CSGAN: likelihood, then a critic of pairs and BLEU", paper="arXiv:1703.04887", build=translation),
     Recipe(name="summary", title="Likelihood with copying, then ROUGE-L and a critic of pairs", paper="arXiv:1705.04304", build=summary),
-    Recipe(name="summary-unpaired", title="Summaries without pairs: a critic and a reconstructor", paper="arXiv:1810.02851", build=retelling),
+    Recipe(
+        name="summary-unpaired", title="Summaries without pairs: a critic and a reconstructor", paper="arXiv:1810.02851", build=retelling
+    ),
     Recipe(
         name="translation-unpaired", title="UMT: denoising and back-translation, without pairs", paper="arXiv:1804.07755", build=unpaired
     ),
