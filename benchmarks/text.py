@@ -3,13 +3,15 @@ r"""Text games at equal processor time in one table, beside real sentences and t
     python benchmarks/text.py run --set coco=$AGON_DATA/text_coco --set oracle=oracle --recipes likelihood scratchgan \
         --seeds 0 1 2 --cpu-seconds 600 --out runs/text
     python benchmarks/text.py table
+    python benchmarks/text.py samples --set coco --out runs/text
 
 `run` does what is missing, one row (set, recipe, seed) after the other, one thread, and writes each to benchmarks/results/text/SET-RECIPE-SEED.json; it may
 be stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs and sets their number so that the
 recipe's schedules span the budget; likelihood, which learns by heart what it reads too often, stops where its recipe does. Training alone counts.
 Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. Of text with a known
 likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against collapse instead of BLEU, beside published figures. The gap is BLEU-4
-above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood.
+above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `samples` prints the first sentences of each row
+at temperature 1, drawn with one seed and not chosen.
 """
 
 from __future__ import annotations
@@ -259,8 +261,17 @@ def gate(rows: list[dict[str, Any]], likely: list[dict[str, Any]]) -> str:
     return "–" if not said else "passed" if not any(said) else f"collapsed in {sum(map(bool, said))} of {len(said)}"
 
 
+def samples(name: str, seed: int, count: int, out: Path) -> None:
+    """Print sentences of every row of a set, likelihood first."""
+    found = {path.name.split("-", 1)[1].rsplit("-", 1)[0]: path for path in out.glob(f"{name}-*-{seed}")}
+    for recipe in sorted(found, key=lambda recipe: (recipe != BASE, recipe)):
+        trained = load(found[recipe])
+        print(f"\n## {recipe}\n")
+        print("\n".join(f"- {said}" for said in trained.space.decode(trained.sample_stored(count, seed=1))), flush=True)
+
+
 def main() -> None:
-    """Run what is missing, or print the tables."""
+    """Run what is missing, or print the tables or samples."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     verbs = parser.add_subparsers(dest="verb", required=True)
     run = verbs.add_parser("run")
@@ -273,7 +284,15 @@ def main() -> None:
     run.add_argument("--out", type=Path, required=True)
     for verb in (run, verbs.add_parser("table")):
         verb.add_argument("--results", type=Path, default=RESULTS)
+    said = verbs.add_parser("samples")
+    said.add_argument("--set", dest="name", default="coco")
+    said.add_argument("--seed", type=int, default=0)
+    said.add_argument("--count", type=int, default=20)
+    said.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    if options.verb == "samples":
+        samples(options.name, options.seed, options.count, options.out)
+        return
     if options.verb == "table":
         for name in sorted({json.loads(path.read_text())["set"] for path in options.results.glob("*.json")}):
             found = rows_of(name, options.results)

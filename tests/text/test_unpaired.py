@@ -92,8 +92,8 @@ def test_what_unpaired_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert status == 2 and "written alike" in told and "Traceback" not in told
     status, told = printed(capsys, *words)
     assert status == 2 and "--source" in told
-    with pytest.raises(InputError, match="two languages"):
-        open_data(Data(path="headlines", unpaired=True))
+    with pytest.raises(InputError, match="made from others"):
+        open_data(Data(path="sentences", unpaired=True))
     plain = replace(SPACE, dictionary=())
     assert "--unpaired" in (GAME.why_not(plain) or "") and GAME.why_not(SPACE) is None
 
