@@ -10,8 +10,8 @@ be stopped at any time and goes on where it stopped. Before a row it plays a few
 recipe's schedules span the budget; likelihood, which learns by heart what it reads too often, stops where its recipe does. Training alone counts.
 Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. Of text with a known
 likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against collapse instead of BLEU, beside published figures. The gap is BLEU-4
-above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `samples` prints the first sentences of each row
-at temperature 1, drawn with one seed and not chosen.
+above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `samples` prints sentences
+of each row at temperature 1, drawn with one seed and not chosen.
 """
 
 from __future__ import annotations

@@ -20,7 +20,10 @@ METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge
 LEAST_ROUNDS = 200
 BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
 READ, RETOLD = 0.5, 0.6  # without pairs: the same
-JUDGED, REWARDED = 0.92, 0.95  # share of the rounds after which the critic learns, and its rewards count: a round of rewards costs as much as five others
+JUDGED, REWARDED = (
+    0.92,
+    0.95,
+)  # share of the rounds after which the critic learns, and its rewards count: a round of rewards costs as much as five others
 
 
 def _planned(situation: Situation, name: str, batch: int, epochs: float) -> tuple[int, int, float]:
