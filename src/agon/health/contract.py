@@ -58,6 +58,12 @@ def paired(history: History, first: str, second: str, count: int) -> list[tuple[
     return [(v[first], v[second]) for v in history if all(n in v and math.isfinite(v[n]) for n in (first, second))][-count:]
 
 
+def fell(history: History, name: str, ticks: int, share: float) -> bool:
+    """Whether a vital has lost that share of itself within the last `ticks` ticks."""
+    values = recent(history, name, ticks + 1)
+    return len(values) == ticks + 1 and values[-1] < (1 - share) * values[0]
+
+
 def told(sign: Sign) -> dict[str, Any]:
     """A sign as the fields of an event. "remedy" is the first of "remedies", for readers that show one."""
     remedies = list(sign.remedies)

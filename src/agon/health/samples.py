@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, paired, recent
+from agon.health.contract import Check, History, Patient, Sign, fell, paired, recent
 
 DEAD = 0.01  # of the data's diversity: below, samples do not depend on the latent
 COLLAPSED = 0.25  # of the data's diversity
@@ -96,9 +96,8 @@ def _diversity(history: History, count: int) -> list[float]:
 
 
 def _improving(history: History, ticks: int) -> bool:
-    """The samples have come nearer to the data: a generator that has just begun is not one that collapsed."""
-    distances = recent(history, "sample/distance", ticks + 1)
-    return len(distances) == ticks + 1 and distances[-1] < 0.93 * distances[0]
+    """The samples have come nearer to the data, or held-out sentences likelier: a generator that has just begun is not one that collapsed."""
+    return fell(history, "sample/distance", ticks, 0.07) or fell(history, "G/nats held", ticks, 0.02)
 
 
 def divergence(history: History, patient: Patient) -> Sign | None:

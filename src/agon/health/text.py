@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, paired, recent
+from agon.health.contract import Check, History, Patient, Sign, fell, paired, recent
 
 NARROW = 0.5  # of the nats a token that training sentences have under the speaker
 LEARNED = 0.1  # share by which held-out sentences must have become likelier before anything is lost again
@@ -34,7 +34,9 @@ def narrowed(history: History, patient: Patient) -> Sign | None:
 def repeating(history: History, patient: Patient) -> Sign | None:
     """Sentences that say the same three words over and over."""
     pairs = paired(history, "sample/repeats", "real/repeats", 3)
-    if len(history) < 6 or len(pairs) < 3 or any(own <= 3 * usual + 0.1 for own, usual in pairs) or _falling(history, "sample/repeats", 4):
+    if len(history) < 6 or len(pairs) < 3 or any(own <= 3 * usual + 0.1 for own, usual in pairs):
+        return None
+    if fell(history, "sample/repeats", 4, 0.07) or _likelier(history, 4):
         return None
     own, usual = pairs[-1]
     return Sign(
@@ -157,17 +159,11 @@ def _gap_at(history: History, round: float) -> float:
 
 def _likelier(history: History, ticks: int) -> bool:
     """Held-out sentences have become likelier: it is still learning."""
-    nats = recent(history, "G/nats held", ticks + 1)
-    return len(nats) == ticks + 1 and nats[-1] < 0.98 * nats[0]
-
-
-def _falling(history: History, name: str, ticks: int) -> bool:
-    values = recent(history, name, ticks + 1)
-    return len(values) == ticks + 1 and values[-1] < 0.93 * values[0]
+    return fell(history, "G/nats held", ticks, 0.02)
 
 
 def _nearer(history: History, ticks: int) -> bool:
-    return _falling(history, "sample/distance", ticks) or _likelier(history, ticks)
+    return fell(history, "sample/distance", ticks, 0.07) or _likelier(history, ticks)
 
 
 CHECKS: tuple[Check, ...] = (narrowed, repeating, misshapen, copying, unanswerable, past, deaf)
