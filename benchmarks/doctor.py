@@ -1,11 +1,12 @@
 """The doctor's catalogue: runs broken on purpose, in which the right sign must fire within the first third, and healthy runs, in which none may.
 
-    python benchmarks/doctor.py run [--only NAME …] [--keep DIR] [--set mnist=FOLDER]     plays what is missing in the results file
+    python benchmarks/doctor.py run [--only NAME …] [--keep DIR] [--set mnist=FOLDER] [--photographs cifar10.npz]     plays what is missing in the results file
     python benchmarks/doctor.py table                                                     prints the table from benchmarks/results/doctor.json
     python benchmarks/doctor.py replay --keep DIR                                         judges kept runs anew (after a change of thresholds)
     python benchmarks/doctor.py cost [--set mnist=FOLDER]                                 share of processor time the doctor takes, per recipe
 
-One thread. Broken runs end after a third of their rounds; a sign counts if it fired by then. Without --set the pictures are the embedded digits.
+One thread. Broken runs end after a third of their rounds; a sign counts if it fired by then. Without --set the pictures are the embedded digits; colour
+photographs are played where they are given.
 """
 
 from __future__ import annotations
@@ -325,11 +326,29 @@ BROKEN = (
         settings={**NARROW, "rounds": 3000, "game.optim.G.lr": 1e-3},
         expected=("mode collapse", "oscillation"),
     ),
+    Case(
+        "150 sentences",
+        "150 sentences to learn from, a wide speaker without dropout",
+        "sentences",
+        "likelihood",
+        limit=150,
+        settings={"rounds": 900, "batch": 32, "game.net.dropout": 0.0},
+        expected=("memorisation", "past its best"),
+    ),
+    Case(
+        "speaker too fast",
+        "rewards from the first round, learning rate of G 0.05",
+        "sentences",
+        "scratchgan",
+        limit=4_000,
+        settings={"rounds": 240, "batch": 32, "game.net.width": 64, "game.judge_net.width": 64, "game.optim.G.lr": 0.05},
+        expected=("past its best", "narrowed speech", "dead generator", "repeated phrases"),
+    ),
 )
 
 
-def healthy(pictures: str) -> tuple[Case, ...]:
-    """Short runs of the shipped recipes on small networks, three seeds each; all of them learn (looked at: distance to the data)."""
+def healthy(pictures: str, photographs: str | None) -> tuple[Case, ...]:
+    """Short runs of the shipped recipes, small networks for pictures, three seeds each; all of them learn (looked at: distance to the data)."""
     size = 16 if "mnist" in pictures else None
     plans: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("r3gan", pictures, {"rounds": 400, **SMALL}),
@@ -338,6 +357,10 @@ def healthy(pictures: str) -> tuple[Case, ...]:
         ("gan", pictures, {"rounds": 1000, **NARROW}),
         ("vae", pictures, {"rounds": 400, "batch": 32, "game.net.widths": [32, 16]}),
         ("r3gan-points", "ring", {"rounds": 600}),
+        ("likelihood", "sentences", {"rounds": 300}),
+        ("summary", "headlines", {"rounds": 300, "game.net.width": 96, "game.net.embed": 64}),
+        ("video", "moving-shapes", {"rounds": 120}),
+        *((("r3gan", photographs, {"rounds": 500}),) if photographs else ()),
     )
     return tuple(
         Case(
@@ -486,10 +509,13 @@ def main() -> None:
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--set", default="digits", help="mnist=FOLDER: pictures for the healthy runs")
     parser.add_argument("--again", action="store_true", help="play what is in the results, too")
+    parser.add_argument("--photographs", help="colour photographs of 32×32 for healthy runs too, such as cifar10.npz")
     asked = parser.parse_args()
     pictures = asked.set.partition("=")[2] or asked.set
     rows = {row["case"]: row for row in (json.loads(RESULTS.read_text()) if RESULTS.is_file() else [])}
-    cases = [case for case in (*BROKEN, *healthy(pictures)) if not asked.only or any(word in case.name for word in asked.only)]
+    cases = [
+        case for case in (*BROKEN, *healthy(pictures, asked.photographs)) if not asked.only or any(word in case.name for word in asked.only)
+    ]
     if asked.verb == "table":
         print("| run | what | expected | fired at | CPU-s | |\n|---|---|---|---|---|---|", *map(line, rows.values()), sep="\n")
         good, bad = [r for r in rows.values() if not r["expected"]], [r for r in rows.values() if r["expected"]]
