@@ -1,4 +1,4 @@
-"""Recurrent cells in plain operations: they pass through torch.func and through a second backward on every device, as fused ones do not."""
+"""Sequences read both ways, and recurrent cells in plain operations: these pass through torch.func and through a second backward on every device, as fused ones do not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,35 @@ import torch
 from torch import Tensor, nn
 
 from agon.layers.init import scaled_normal_
+
+
+class BothWays(nn.Module):
+    """Sequences [n, T, a] of so many places, int64 [n], read from either end by a layer each (torch's LSTM or GRU, one with a fast path).
+
+    What is behind a sequence's end reaches nothing: the second layer reads each sequence turned around within its own length. Packed sequences would say
+    the same, but their backward on a processor makes a whole sequence of zeros for each step: 13 times the time at n 16, T 400, 1.6 times at n 64, T 16.
+    """
+
+    def __init__(self, make: type[nn.LSTM] | type[nn.GRU], inputs: int, width: int) -> None:
+        super().__init__()
+        self.there, self.back = (make(inputs, width, batch_first=True) for _ in range(2))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """States [n, T, 2 · width], those of the way there first."""
+        return torch.cat([self.there(x)[0], _turned(self.back(_turned(x, lengths))[0], lengths)], 2)
+
+    def ends(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The last state of each way [n, 2 · width]."""
+        last = (lengths - 1)[:, None, None]
+        ways = self.there(x)[0], self.back(_turned(x, lengths))[0]
+        return torch.cat([way.gather(1, last.expand(-1, -1, way.shape[2]))[:, 0] for way in ways], 1)
+
+
+def _turned(x: Tensor, lengths: Tensor) -> Tensor:
+    """Sequences [n, T, d] backwards within their lengths; what is behind stays."""
+    place = torch.arange(x.shape[1], device=x.device)
+    other = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place)
+    return x.gather(1, other[..., None].expand_as(x))
 
 
 class GRU(nn.Module):

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from agon.layers.init import scaled_normal_
-from agon.layers.tokens import TokenTable
+from agon.layers.recurrent import BothWays
+from agon.layers.tokens import TokenTable, longest
 from agon.spaces.tokens import Tokens, real
 
 
@@ -36,13 +37,11 @@ class _Reader(nn.Module):
         super().__init__()
         self.embed = TokenTable(space, net.embed)
         self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
-        self.rnn = nn.GRU(net.embed, net.width, batch_first=True, bidirectional=True)
+        self.rnn = BothWays(nn.GRU, net.embed, net.width)
         self.out = nn.Linear(2 * net.width, code_dim)
         scaled_normal_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        lengths = real(x).sum(1).clamp_min(1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(self.drop(self.embed(x)), lengths, batch_first=True, enforce_sorted=False)
-        last = self.rnn(packed)[1]
-        return self.out(torch.cat([last[0], last[1]], 1))
+        x = x[:, : longest(real(x))]
+        return self.out(self.rnn.ends(self.drop(self.embed(x)), real(x).sum(1).clamp_min(1)))

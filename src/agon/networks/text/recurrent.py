@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from agon.errors import InputError
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead, JoinLabel
+from agon.layers.recurrent import BothWays
 from agon.layers.tokens import NEVER, Read, TokenTable, before, longest, mask_of
 from agon.spaces.tokens import Tokens, real
 
@@ -62,7 +63,7 @@ class _Reader(nn.Module):
         self.embed = TokenTable(space, net.embed)
         self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
         make = nn.LSTM if net.cell == "lstm" else nn.GRU
-        self.rnn = make(net.embed, net.width - net.width // 2, batch_first=True, bidirectional=True)
+        self.rnn = BothWays(make, net.embed, net.width - net.width // 2)
         self.out = nn.Linear(2 * (net.width - net.width // 2), net.width)
         self.key = nn.Linear(net.width, net.width, bias=False)
 
@@ -72,9 +73,7 @@ class _Reader(nn.Module):
             raise ValueError("this network speaks from a source sentence and got none; pass y, int64 [n, L].")
         y = y[:, : longest(real(y))]
         mask = real(y) | (torch.arange(y.shape[1], device=y.device) == 0)  # an empty source is one padding, so that attention has a place
-        packed = nn.utils.rnn.pack_padded_sequence(self.drop(self.embed(y)), mask.sum(1).cpu(), batch_first=True, enforce_sorted=False)
-        read = nn.utils.rnn.pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=y.shape[1])[0]
-        states = self.out(self.drop(read)).tanh()
+        states = self.out(self.drop(self.rnn(self.drop(self.embed(y)), mask.sum(1)))).tanh()
         return states, self.key(states), mask, y
 
 
@@ -205,14 +204,12 @@ class _Whole(nn.Module):
         super().__init__()
         self.embed = TokenTable(space, net.embed)
         self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
-        self.rnn = nn.GRU(net.embed, net.width, batch_first=True, bidirectional=True)
+        self.rnn = BothWays(nn.GRU, net.embed, net.width)
         self.head = CriticHead(2 * net.width, replace(space, source=None), bias=True)
 
     def judge(self, e: Tensor, mask: Tensor, y: Tensor | None = None) -> Tensor:
-        lengths = mask.sum(1).clamp_min(1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(self.drop(e), lengths, batch_first=True, enforce_sorted=False)
-        last = self.rnn(packed)[1]  # [2, n, width]: the end of each way
-        return self.head(torch.cat([last[0], last[1]], 1), y)
+        long = longest(mask)
+        return self.head(self.rnn.ends(self.drop(e[:, :long]), mask.sum(1).clamp_min(1)), y)
 
     def forward(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         return self.judge(self.embed(x), mask_of(x, mask), y)
