@@ -178,19 +178,22 @@ def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None, *, smoothing: fl
     smoothing: share ε of the mean over all that can be said, for a loss whose target is not one word alone.
     """
     mask = real(x)
+    score, more = speaker.read.score, [smoothing] if smoothing else []
+    order = None
     if x.device.type != "cpu" or len(x) < 2 * PART:
-        h, said = _features(speaker, x, y)
-        order = None
+        each = score(*_features(speaker, x, y), *more)
     else:
         # On a processor sentences of like length go together, so that little is spent on padding.
         source = 0 if y is None or y.dim() < 2 or y.is_floating_point() else real(y).sum(1)
         order = (mask.sum(1) + source).argsort(stable=True)
         parts = [_features(speaker, x[rows], None if y is None else y[rows]) for rows in order.split(PART)]
-        h, said = (torch.cat(some) for some in zip(*parts, strict=True))
-    each = speaker.read.score(h, said, *([smoothing] if smoothing else []))
+        # The features of a speaker that copies are as wide as the sources of its part.
+        alike = len({h.shape[1] for h, _ in parts}) == 1
+        whole = [tuple(map(torch.cat, zip(*parts, strict=True)))] if alike else parts
+        each = torch.cat([score(*part, *more) for part in whole])
     there = mask if order is None else mask[order]
-    whole = torch.zeros(there.shape, dtype=each.dtype, device=x.device).masked_scatter(there, each)
-    return whole if order is None else torch.zeros_like(whole).index_copy(0, order, whole)
+    found = torch.zeros(there.shape, dtype=each.dtype, device=x.device).masked_scatter(there, each)
+    return found if order is None else torch.zeros_like(found).index_copy(0, order, found)
 
 
 def _features(speaker: Any, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

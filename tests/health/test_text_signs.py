@@ -85,7 +85,7 @@ SPARES: list[tuple[str, dict[str, Any]]] = [
     ("by heart is not narrow", {"G__nats_own": [0.4] * 3, "G__nats_train": [0.4] * 3}),
     ("a young translator stutters", {"sample__repeats": [0.5] * 5, "G__nats_held": [9.0 * 0.97**i for i in range(13)]}),
     ("a young translator says one thing", {"sample__diversity": [0.0003] * 5, "G__nats_held": [9.0 * 0.97**i for i in range(13)]}),
-    ("and soon a few", {"sample__diversity": [0.01] * 12, "G__nats_held": [9.0 * 0.97**i for i in range(13)]}),
+    ("and soon a few", {"sample__diversity": [0.01] * 13, "G__nats_held": [9.0 * 0.97**i for i in range(13)]}),
     ("texts that repeat themselves", {"sample__repeats": 0.5, "real__repeats": 0.4}),
     ("a critic that is right and unsure", {"D__separation": 1.0, "D__fake": -2.0}),
     ("a critic that is right while sentences get better", {"D__separation": 1.0, "D__fake": -9.0, "sample__distance": [0.8 * 0.9**i for i in range(12)]}),

@@ -13,6 +13,7 @@ import agon
 from agon.applied import checked
 from agon.conditions import Conditions
 from agon.data import Data, open_data
+from agon.decoding import log_probs
 from agon.directory import RunDirectory
 from agon.errors import InputError
 from agon.game import Players
@@ -199,3 +200,15 @@ def test_games_without_sources_are_not_applied() -> None:
     game, space = Likelihood(net=Recurrent(width=8, embed=6)), Tokens(length=5, vocabulary=9)
     with pytest.raises(InputError, match="out of nothing"):
         checked(game, Players(game.players(space)), space, None, False)
+
+
+def test_copying_in_large_batches_of_unlike_sources() -> None:
+    """Sentences go through the network in parts of like length, whose sources are not equally long."""
+    torch.manual_seed(0)
+    space = Tokens(length=5, vocabulary=12, source=Tokens(length=30, vocabulary=12))
+    speaker = Recurrent(width=8, embed=8, copy=True).speaker(space)
+    x, y = random_batch(space, 96, seed=0)["x"].long(), random_batch(space.source, 96, seed=1)["x"].long()  # type: ignore[arg-type]
+    with torch.no_grad():
+        for smoothing in (0.0, 0.1):
+            one = torch.cat([log_probs(speaker, x[k : k + 1], y[k : k + 1], smoothing=smoothing) for k in range(96)])
+            assert torch.allclose(log_probs(speaker, x, y, smoothing=smoothing), one, atol=1e-5)

@@ -61,7 +61,7 @@ class Data:
     source: str | None = None  # column or file suffix that a text is made from, such as en
     target: str | None = None  # column or file suffix of the text that is made, such as de
     source_length: int | None = None  # most tokens of a source; longer ones are cut
-    shared: bool | None = None  # source and target have one tokeniser; None: where most words of a target stand in its source
+    shared: bool | None = None  # source and target have one tokeniser; None: where most words of targets stand in sources
     unpaired: bool = False  # lines of source and target do not belong together, but those of a test, val or dev part
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
     group: str | None = (

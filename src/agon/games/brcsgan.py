@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.decoding import Choice, log_probs, speak
+from agon.decoding import Choice, log_probs, speak, steady
 from agon.estimators import MovingBaseline, best_of, dense_rewards, final_reward, imitation, reinforce, returns
 from agon.game import Batch, Clock, Game, Players, Terms, Turn
-from agon.games.likelihood import needs_tokens, said
+from agon.games.likelihood import drawn, needs_tokens, said
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.pair import PairCritic
 from agon.networks.text.transformer import Transformer
@@ -74,8 +74,6 @@ class BRCSGAN(Game):
     def why_not(self, space: Space) -> str | None:
         if (reason := needs_tokens(space, source=True)) is not None:
             return reason
-        if isinstance(space, Tokens) and space.dictionary:
-            return "this game learns from pairs, and these sources and targets do not belong together; leave out --unpaired, or take another recipe."
         for net, role in ((self.net, "speaks"), (self.judge_net, "judges")):
             if not getattr(net, "takes_source", False) and (role == "speaks" or self.adversary):
                 return f"'{net.kind}' {role} without looking at a source; take the speaker 'transformer' or 'rnn', and the critic 'pair'."
@@ -105,7 +103,7 @@ class BRCSGAN(Game):
 
     def critic(self, p: Players, given: Batch, t: Clock) -> Terms:
         x, y = given["x"], given["y"]
-        fake = said(p, len(x), Choice(), given)
+        fake = drawn(p, given)
         wrong = _neighbours(y)
         on_real, on_fake, on_wrong = self._judged(p, torch.cat([x, fake, x]), torch.cat([y, y, wrong])).chunk(3)
         other = (wrong != y).any(1)  # twins in a batch are no mismatch
@@ -117,9 +115,11 @@ class BRCSGAN(Game):
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
         gain = at(self.gain, t)
         if self.estimator == "best":
-            best = self._best(p, given, t)
+            with steady(p.G), steady(p.D):
+                best = self._best(p, given, t)
             return {"best": gain * imitation(log_probs(p.G, best, given["y"]), real(best))}
-        log_p, gains, mask = self._rewarded(p, given, t)
+        with steady(p.G), steady(p.D):
+            log_p, gains, mask = self._rewarded(p, given, t)
         if self._dense:
             given["returns"], given["mask"] = gains, mask
             gains = gains - p.B.value  # type: ignore[operator]
@@ -127,7 +127,8 @@ class BRCSGAN(Game):
 
     def baseline(self, p: Players, given: Batch, t: Clock) -> Terms:
         if "returns" not in given:  # the speaker's turn was not played
-            _, given["returns"], given["mask"] = self._rewarded(p, given, t)
+            with steady(p.G), steady(p.D):
+                _, given["returns"], given["mask"] = self._rewarded(p, given, t)
         p.B.update(given["returns"], given["mask"])  # type: ignore[operator]
         return {"value": p.B.value.clone()}  # type: ignore[operator]
 
@@ -136,15 +137,15 @@ class BRCSGAN(Game):
     def _rewarded(self, p: Players, given: Batch, t: Clock) -> tuple[Tensor, Tensor, Tensor]:
         """Fresh texts: log π of each token [n, L], what they earn [n] above the greedy text or, dense, [n, L], and where tokens are."""
         x, y = given["x"], given["y"]
-        drawn = said(p, len(x), Choice(), given)
-        mask, log_p = real(drawn), log_probs(p.G, drawn, y)
+        mine = said(p, len(x), Choice(), given)
+        mask, log_p = real(mine), log_probs(p.G, mine, y)
         with torch.no_grad():
             if not self._dense:
                 greedy = said(p, len(x), Choice(temperature=0.0), given)
-                mine, other = self._worth(p, torch.cat([drawn, greedy]), torch.cat([y, y]), torch.cat([x, x]), t).chunk(2)
-                return log_p, mine - other, mask
+                worth, usual = self._worth(p, torch.cat([mine, greedy]), torch.cat([y, y]), torch.cat([x, x]), t).chunk(2)
+                return log_p, worth - usual, mask
             share = at(self.share, t)
-            rewards = share * dense_rewards(p.D(drawn, y), mask) + (1 - share) * final_reward(self._overlap(drawn, x), mask)
+            rewards = share * dense_rewards(p.D(mine, y), mask) + (1 - share) * final_reward(self._overlap(mine, x), mask)
             return log_p, returns(rewards, mask, self.discount), mask
 
     @torch.no_grad()
@@ -152,8 +153,8 @@ class BRCSGAN(Game):
         """Of several texts from each source the one that is worth most: int64 [n, L]."""
         n, k, speaker = len(given["x"]), self.candidates, _speaker(p)
         y, x = (given[name].repeat_interleave(k, 0) for name in "yx")
-        drawn = speak(speaker, p.rand(n * k, speaker.length), y)
-        return best_of(drawn.unflatten(0, (n, k)), self._worth(p, drawn, y, x, t).unflatten(0, (n, k)))
+        found = speak(speaker, p.rand(n * k, speaker.length), y)
+        return best_of(found.unflatten(0, (n, k)), self._worth(p, found, y, x, t).unflatten(0, (n, k)))
 
     def _worth(self, p: Players, said: Tensor, y: Tensor, x: Tensor, t: Clock) -> Tensor:
         """R of texts said from y where x is the real one: [n]."""

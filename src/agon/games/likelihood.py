@@ -77,10 +77,12 @@ def said(p: Players, n: int, choice: Choice, given: Batch | None) -> Tensor:
     return speak(p.G, p.rand(n, p.G.length), y, choice=choice, begun=begun)  # type: ignore[arg-type]
 
 
-def needs_tokens(space: Space, *, source: bool = False) -> str | None:
-    """Why a game of sentences cannot be played on this space; None if it can."""
+def needs_tokens(space: Space, *, source: bool = False, unpaired: bool = False) -> str | None:
+    """Why a game of sentences cannot be played on this space; None if it can. unpaired: sources need not belong to their sentences."""
     if not isinstance(space, Tokens):
         return f"this game makes sentences, and the data are {space.describe()}; give text (.txt, .jsonl, .csv), or take another recipe."
     if source and space.source is None:
         return f"this game makes sentences from others, and the data are {space.describe()}; give pairs: --source COLUMN --target COLUMN."
+    if space.dictionary and not unpaired:
+        return "this game learns from pairs, and these sources and targets do not belong together; leave out --unpaired, or take another recipe."
     return None

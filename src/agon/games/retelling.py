@@ -9,8 +9,9 @@ the beginning after Févry, Phang 2018, "Unsupervised Sentence Compression using
   speaker        −A_t log π(ŷ_t | document), A_t = R_t − b_t + w·(log ρ(document | ŷ) − log ρ(document | greedy))            -> "reinforce"
                  R_t the discounted sum of 2σ(D_t) − 1 to come, b_t its moving mean at that place, log ρ a mean over the document's words
 
-Differs: the paper's generator begins with pseudo-pairs of another corpus; its advantage is centred on the batch, here on a moving mean, so that halves of a
-batch equal the whole; there is no coverage loss.
+The rewards of the critic are those of the authors' released code, which took them from ScratchGAN (arXiv:1905.09922). Differs from it: the generator begins
+there with pseudo-pairs of another corpus and hears rewards alone later; the advantage is centred on the batch, here on a moving mean, so that halves of a batch
+equal the whole; R reads the greedy summary there, here a drawn one, as is rewarded; there is no coverage loss.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.decoding import Choice, log_probs
+from agon.decoding import Choice, log_probs, steady
 from agon.estimators import MovingBaseline, dense_rewards, imitation, reinforce, returns
 from agon.game import Batch, Clock, Game, Players, Terms, Turn
 from agon.games.likelihood import drawn, needs_tokens, said
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
+from agon.networks.text.transformer import TransformerCritic
 from agon.optim import Adam, Average
 from agon.schedule import Value, at
 from agon.spaces import Space, Tokens
@@ -69,24 +71,28 @@ class Retelling(Game):
     ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
 
     def why_not(self, space: Space) -> str | None:
-        if (reason := needs_tokens(space, source=True)) is not None:
+        if (reason := needs_tokens(space, source=True, unpaired=True)) is not None:
             return reason
         assert isinstance(space, Tokens) and space.source is not None
         if not space.dictionary:
             return "this game shortens documents whose summaries are not known, and these data are pairs; add --unpaired, or take the recipe 'summary'."
         if (space.source.tokenizer, space.source.vocabulary) != (space.tokenizer, space.vocabulary):
             return "this game hides summaries among the words of documents, so both need one tokeniser; add --shared true."
-        if not getattr(self.net, "takes_source", False) or not getattr(self.retell_net, "takes_source", False):
+        if space.source.length <= space.length:
+            return f"documents of {space.source.length} tokens hide no summaries of {space.length}; expected longer sources than targets."
+        if not all(getattr(net, "takes_source", False) for net in (self.net, self.retell_net)):
             return "a speaker here reads a text and tells another; take 'rnn' or 'transformer' for net and retell_net."
+        if not isinstance(self.judge_net, RecurrentCritic | TransformerCritic):
+            return f"'{self.judge_net.kind}' has no logit for every word of a summary; take 'rnn' or 'transformer' for judge_net."
         return None
 
     def players(self, space: Tokens) -> dict[str, nn.Module]:
         assert space.source is not None
         back = replace(space.source, dictionary=(), source=replace(space, dictionary=(), source=None))
-        found = {
+        return {
             "G": self.net.speaker(space), "D": self.judge_net.critic(replace(space, source=None), each=True), "R": self.retell_net.speaker(back),
+            "B": MovingBaseline(self.decay, length=space.length),
         }  # fmt: skip
-        return {**found, "B": MovingBaseline(self.decay, length=space.length)}
 
     def turns(self) -> list[Turn]:
         teacher = Turn(self.teacher, "G")
@@ -97,7 +103,7 @@ class Retelling(Game):
             Turn(self.reconstructor, "R", start=self.judged_from),
             teacher,
             Turn(self.speaker, "G", start=self.rewarded_from),
-            Turn(step=self.baseline, moves="B", start=self.judged_from),
+            Turn(step=self.baseline, moves="B", start=self.rewarded_from),
         ]
 
     # -- turns -------------------------------------------------------------------------------------------------------------------
@@ -115,33 +121,33 @@ class Retelling(Game):
         return {"retell": -_retold(p, given["y"], drawn(p, given)).mean()}
 
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
-        fake, log_p, gains = self._rewarded(p, given)
-        mask = real(fake)
-        with torch.no_grad():
-            greedy = said(p, len(fake), Choice(temperature=0.0), given)
-            saved = _retold(p, given["y"], fake) - _retold(p, given["y"], greedy)
-            advantages = gains - p.B.value + at(self.faithful, t) * saved[:, None]  # type: ignore[operator]
-        given["returns"], given["mask"] = gains, mask
-        return {"reinforce": at(self.gain, t) * reinforce(log_p, advantages, mask)}
+        with steady(p.G), steady(p.D), steady(p.R):
+            fake, given["returns"] = self._rewarded(p, given)
+            with torch.no_grad():
+                greedy = said(p, len(fake), Choice(temperature=0.0), given)
+                saved = _retold(p, given["y"], fake) - _retold(p, given["y"], greedy)
+            advantages = given["returns"] - p.B.value + at(self.faithful, t) * saved[:, None]
+            given["mask"] = real(fake)
+            return {"reinforce": at(self.gain, t) * reinforce(log_probs(p.G, fake, given["y"]), advantages, given["mask"])}
 
     def baseline(self, p: Players, given: Batch, t: Clock) -> Terms:
         if "returns" not in given:  # the speaker's turn was not played
-            fake, _, given["returns"] = self._rewarded(p, given)
+            with steady(p.D):
+                fake, given["returns"] = self._rewarded(p, given)
             given["mask"] = real(fake)
         p.B.update(given["returns"], given["mask"])  # type: ignore[operator]
         return {"value": p.B.value.mean()}  # type: ignore[operator]
 
-    def _rewarded(self, p: Players, given: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Fresh summaries int64 [n, L], log π of each token and what the critic will give from there on, [n, L] each."""
-        fake = said(p, len(given["y"]), Choice(), given)
-        with torch.no_grad():
-            gains = returns(dense_rewards(p.D(fake), real(fake)), real(fake), self.discount)
-        return fake, log_probs(p.G, fake, given["y"]), gains
+    @torch.no_grad()
+    def _rewarded(self, p: Players, given: Batch) -> tuple[Tensor, Tensor]:
+        """Fresh summaries int64 [n, L], and what the critic will give each token from there on [n, L]."""
+        fake = drawn(p, given)
+        return fake, returns(dense_rewards(p.D(fake), real(fake)), real(fake), self.discount)
 
     def hidden(self, p: Players, x: Tensor, y: Tensor) -> Tensor:
         """Summaries int64 [n, L] in pieces among some words of documents [n, S], which are not theirs: int64 [n, S]."""
         n, length = x.shape
-        dice, chance = p.rand(n, 4, length), p.rand(n, y.shape[1])
+        dice, chance = p.rand(n, 3, length), p.rand(n, y.shape[1])
         place = torch.arange(y.shape[1], device=x.device, dtype=torch.float32)
         words, others = real(x) & (x != END), real(y) & (y != END)
         long = others.sum(1, keepdim=True).clamp_min(1)
@@ -149,7 +155,9 @@ class Retelling(Game):
         first = (dice[:, 0] * self.piece < 1) | (torch.arange(length, device=x.device) == 0)
         begun = torch.where(first, torch.arange(length, device=x.device), 0).cummax(1).values
         stands = (dice[:, 1] * long).gather(1, begun)
-        kept = torch.cat([words & (dice[:, 2] >= self.dropped), others & (chance < self.among)], 1)
+        shown, beside = words & (dice[:, 2] >= self.dropped), others & (chance < self.among)
+        beside &= beside.cumsum(1) < y.shape[1] - shown.sum(1, keepdim=True)  # the summary and an end have room
+        kept = torch.cat([shown, beside], 1)
         order = torch.where(kept, torch.cat([stands, place.expand(n, -1)], 1), torch.inf).argsort(dim=1, stable=True)[:, : y.shape[1] - 1]
         found = torch.where(kept, torch.cat([x, y], 1), PAD).gather(1, order)
         stop = torch.arange(y.shape[1], device=x.device) == (found != PAD).sum(1, keepdim=True)

@@ -64,7 +64,7 @@ class UMT(Game):
     ema: Mapping[str, Average] = field(default_factory=lambda: {"G": Average(half_life=10_000)})
 
     def why_not(self, space: Space) -> str | None:
-        if (reason := needs_tokens(space, source=True)) is not None:
+        if (reason := needs_tokens(space, source=True, unpaired=True)) is not None:
             return reason
         assert isinstance(space, Tokens) and space.source is not None
         if not space.dictionary or not space.source.dictionary:

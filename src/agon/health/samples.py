@@ -10,6 +10,8 @@ from agon.health.contract import Check, History, Patient, Sign, fell, paired, re
 DEAD = 0.01  # of the data's diversity: below, samples do not depend on the latent
 COLLAPSED = 0.25  # of the data's diversity
 BEGINNING = 20_000  # samples trained on before poverty from the first counts as collapse
+NEARER = 0.07  # share of their distance by which samples come nearer to the data while they improve
+LIKELIER = 0.005  # share of their nats a token that held-out sentences lose a tick while a speaker learns
 TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
 REMOTE = 1.15  # of the held-out samples' distance to their nearest training sample
 CLASSES = 0.45  # of the held-out samples' effective number of classes
@@ -78,7 +80,8 @@ def collapse(history: History, patient: Patient) -> Sign | None:
         evidence = f"the samples are as varied as {classes[-1] * kinds:.1f} classes, the data as {kinds:.1f}"
     else:
         return None
-    if _improving(history, 4) if fallen else patient.seen < BEGINNING or len(history) <= 10 or _improving(history, 10):
+    begun = patient.seen < BEGINNING or len(history) <= 10 or _improving(history, 10)
+    if fell(history, "sample/distance", 4, NEARER) if fallen else begun:
         return None
     return Sign(
         "mode collapse",
@@ -97,7 +100,7 @@ def _diversity(history: History, count: int) -> list[float]:
 
 def _improving(history: History, ticks: int) -> bool:
     """The samples have come nearer to the data, or held-out sentences likelier: a generator that has just begun is not one that collapsed."""
-    return fell(history, "sample/distance", ticks, 0.07) or fell(history, "G/nats held", ticks, 0.02)
+    return fell(history, "sample/distance", ticks, NEARER) or fell(history, "G/nats held", ticks, LIKELIER * ticks)
 
 
 def divergence(history: History, patient: Patient) -> Sign | None:

@@ -1,4 +1,4 @@
-"""Sequences read both ways, and recurrent cells in plain operations: these pass through torch.func and through a second backward on every device, as fused ones do not."""
+"""Sequences read both ways, and recurrent cells in plain operations: these pass through torch.func and a second backward everywhere, as fused ones do not."""
 
 from __future__ import annotations
 

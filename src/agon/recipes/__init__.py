@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from agon.errors import InputError, suggest
 from agon.game import Game
 from agon.spaces import Space, Tokens, Video
+from agon.spaces.tokens import FIRST
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +86,7 @@ def pick(situation: Situation) -> tuple[str, str]:
 
 def _from_text(space: Tokens, source: Tokens) -> tuple[str, str]:
     """Of recipes that make a text from another, without pairs and with them."""
-    one = source.tokenizer == space.tokenizer
-    if space.dictionary and one and 2 * space.length <= source.length:
+    if space.dictionary and space.dictionary[FIRST:] == tuple(range(FIRST, space.vocabulary)):
         return (
             "summary-unpaired",
             "short texts without pairs: found among other words, then a critic of them and a reconstructor of their sources",
@@ -96,7 +96,7 @@ def _from_text(space: Tokens, source: Tokens) -> tuple[str, str]:
             "translation-unpaired",
             "two languages without pairs: denoising and back-translation, begun with a dictionary learnt from them",
         )
-    if one:
+    if source.tokenizer == space.tokenizer:
         return "summary", "texts that share the words of their sources: the default copies, its rewards are ROUGE-L and a critic of pairs"
     return "translation", "text made from text: the default for pairs, its rewards are sentence BLEU and a critic of pairs"
 

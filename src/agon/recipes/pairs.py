@@ -100,16 +100,12 @@ def unpaired(situation: Situation) -> Suggestion:
 def retelling(situation: Situation) -> Suggestion:
     """Real summaries found among other words (arXiv:1809.02669), then a critic of summaries and a reconstructor of documents (arXiv:1810.02851)."""
     rounds, batch, seen = _planned(situation, "summary-unpaired", 16, 12)
-    half = min(5_000.0, seen / 20)
-
-    def adam(lr: float, first: float = 0.9) -> Adam:
-        return Adam(lr=Warmup(then=Cosine(start=lr, end=lr / 20, span=seen), span=min(4_000, seen / 10)), betas=(first, 0.98), clip=5.0)
-
+    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(4_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     net = Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=True)
     game = Retelling(
         net=net, retell_net=replace(net, dropout=0.0), judge_net=RecurrentCritic(width=128), judged_from=round(READ * rounds),
-        rewarded_from=round(RETOLD * rounds), optim={"G": adam(2e-3), "R": adam(2e-3), "D": Adam(lr=1e-3, betas=(0.5, 0.98), clip=5.0)},
-        ema={"G": Average(half_life=half)},
+        rewarded_from=round(RETOLD * rounds), ema={"G": Average(half_life=min(5_000.0, seen / 20))},
+        optim={"G": adam, "R": Adam(lr=1e-3, betas=(0.9, 0.98), clip=5.0), "D": Adam(lr=1e-3, betas=(0.5, 0.98), clip=5.0)},
     )  # fmt: skip
     return Suggestion(
         game=game, rounds=rounds, batch=batch, metrics=METRICS["rouge"],
