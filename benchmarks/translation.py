@@ -43,12 +43,12 @@ PACE = {
     ("multi30k", "off"): 160.0,
     ("unpaired", "on"): 32.0,
     ("unpaired", "off"): 36.0,
-    ("scitldr", "on"): 5.5,
-    ("scitldr", "off"): 7.0,
+    ("scitldr", "on"): 22.0,
+    ("scitldr", "off"): 32.0,
     ("headlines", "on"): 110.0,
     ("headlines", "off"): 140.0,
-    ("headlines-unpaired", "on"): 60.0,
-    ("headlines-unpaired", "off"): 140.0,
+    ("headlines-unpaired", "on"): 75.0,
+    ("headlines-unpaired", "off"): 200.0,
 }
 BEAM = 4
 

@@ -72,7 +72,9 @@ def made_from(
                 assert found is not None
                 return found
 
-            return beam(speaker, speaker.length, y, width=width, penalty=choice.penalty, judge=judge if rerank else None).cpu()
+            return beam(
+                speaker, speaker.length, y, width=width, penalty=choice.penalty, no_repeat=choice.no_repeat, judge=judge if rerank else None
+            ).cpu()
         noise = torch.zeros(len(y), speaker.length)
         if choice.temperature and seeds is not None:
             noise = torch.stack([torch.rand(speaker.length, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_map
 
 from agon.errors import InputError
 from agon.estimators import gumbel, relaxed
-from agon.layers.tokens import before, longest
+from agon.layers.tokens import NEVER, before, longest
 from agon.spaces.tokens import END, PAD, real
 
 BLOCK = 64  # tokens that are summed up before one of them is looked for
@@ -34,7 +34,8 @@ class Choice:
     """How a token is chosen: from softmax(logits / temperature), cut to the `top_k` likeliest, or to those that make up `top_p` (0, 1: not cut).
 
     temperature 0 takes the likeliest. top_p: nucleus sampling (Holtzman et al. 2020, arXiv:1904.09751). beam: of text made from a source, the
-    likeliest found by a beam of this width instead (0: none), by log p / tokens^penalty.
+    likeliest found by a beam of this width instead (0: none), by log p / tokens^penalty. no_repeat: no run of so many tokens is said twice in a sentence
+    (Paulus et al. 2018, arXiv:1705.04304, of three words; 0: any may be).
     """
 
     temperature: float = 1.0
@@ -42,6 +43,7 @@ class Choice:
     top_p: float = 1.0
     beam: int = 0
     penalty: float = 1.0
+    no_repeat: int = 0
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
@@ -50,6 +52,8 @@ class Choice:
             )
         if self.beam < 0 or self.beam > MOST_BEAM:
             raise InputError(f"beam {self.beam}; expected 0 (none) to {MOST_BEAM}.")
+        if self.no_repeat < 0 or self.no_repeat == 1:
+            raise InputError(f"no_repeat {self.no_repeat}; expected 0 (all may be repeated) or 2 tokens or more.")
 
 
 def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
@@ -58,6 +62,17 @@ def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
     if choice.temperature == 0:
         return logits.argmax(1, keepdim=True).expand_as(levels).view_as(noise)
     return _at(cut(logits, choice), levels).view_as(noise)
+
+
+def fresh(logits: Tensor, said: Tensor, size: int) -> Tensor:
+    """Logits [n, V], which are overwritten, with NEVER where a token would end a run of `size` tokens that stands in what was said, int64 [n, t], already."""
+    if not size or said.shape[1] < size:
+        return logits
+    runs = said.unfold(1, size, 1)
+    again = (runs[..., :-1] == said[:, None, said.shape[1] - size + 1 :]).all(2)
+    row, place = again.nonzero(as_tuple=True)
+    logits[row, runs[row, place, -1]] = NEVER
+    return logits
 
 
 def cut(logits: Tensor, choice: Choice) -> Tensor:
@@ -112,7 +127,7 @@ def speak(speaker: Any, noise: Tensor, y: Tensor | None = None, *, choice: Choic
     rows, state, last = torch.arange(n, device=noise.device), speaker.begin(n, y), x[:, 0]
     for t in range(length):
         h, state = speaker.step(speaker.embed(last), state)
-        last = choose(speaker.read(h), noise[rows, t], choice)
+        last = choose(fresh(speaker.read(h), x[rows, :t], choice.no_repeat), noise[rows, t], choice)
         if begun is not None and t < begun.shape[1]:
             given = begun[rows, t]
             last = torch.where(given == PAD, last, given)
@@ -284,11 +299,11 @@ def steady(player: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def beam(
-    speaker: Any, length: int, y: Tensor, *, width: int = 4, penalty: float = 1.0, judge: Callable[[Tensor], Tensor] | None = None
+    speaker: Any, length: int, y: Tensor, *, width: int = 4, penalty: float = 1.0, no_repeat: int = 0, judge: Callable[[Tensor], Tensor] | None = None
 ) -> Tensor:  # fmt: skip
     """The likeliest sentence found for each source y [n, ...], int64 [n, length], by a beam of `width`; log p / tokens^penalty decides.
 
-    judge: scores sentences [n·width, length] → [n·width]; the best of the beam by it is taken instead.
+    no_repeat: see `Choice`. judge: scores sentences [n·width, length] → [n·width]; the best of the beam by it is taken instead.
     """
     n, where = len(y), y.device
     state = select(speaker.begin(n, y), torch.arange(n, device=where).repeat_interleave(width))
@@ -299,7 +314,7 @@ def beam(
     said, chance, last, over = x, total, x[:, :, 0], torch.zeros(n, width, dtype=torch.bool, device=where)
     for t in range(length):
         h, state = speaker.step(speaker.embed(last.flatten()), state)
-        logits = speaker.read(h).float()
+        logits = fresh(speaker.read(h).float(), said[:, :, :t].flatten(0, 1), no_repeat)
         best, token = logits.topk(min(width, logits.shape[1]), dim=1)  # no more of one sentence can be among the best of all
         gain = (best - logits.logsumexp(1, keepdim=True)).unflatten(0, (-1, width))
         # A sentence that is over goes on with padding, in one way and at no cost.

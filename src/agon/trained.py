@@ -142,7 +142,7 @@ class Trained:
     ) -> Iterator[str]:  # fmt: skip
         """What the run makes of each line, in order, as lines come: translations, summaries. Memory does not grow with their number.
 
-        choice: temperature, top_k, top_p, beam, penalty (`decoding.Choice`), else as the run's game says; rerank: of the beam what the critic finds
+        choice: temperature, top_k, top_p, beam, penalty, no_repeat (`decoding.Choice`), else as the run's game says; rerank: of the beam what the critic finds
         most real; cut(number, tokens) hears of lines that are too long. Raises InputError for a run that makes no text of another.
         """
         if batch < 1:

@@ -8,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from agon.decoding import Choice, choose, complete, log_probs, select, speak, steady, token_logits
+from agon.decoding import Choice, beam, choose, complete, fresh, log_probs, select, speak, steady, token_logits
+from agon.errors import InputError
 from agon.estimators import rollout_rewards
 from agon.networks.text.recurrent import Recurrent
 from agon.networks.text.transformer import Transformer
 from agon.spaces import Tokens
 from agon.spaces.tokens import END, PAD, real
+from agon.testing import random_batch
 
 ENDED, FULL = Tokens(length=4, vocabulary=6), Tokens(length=4, vocabulary=6, ends=False)
 SPEAKERS = {"lstm": Recurrent(width=8, embed=6, dropout=0.2), "transformer": Transformer(width=8, heads=2, dropout=0.2)}
@@ -132,3 +134,35 @@ def test_selecting_leaves_no_tensor_behind() -> None:
     state = (torch.arange(3), [(torch.arange(6).view(3, 2), torch.arange(3))], None)
     found = select(state, torch.tensor([2, 0]))
     assert found[0].tolist() == [2, 0] and found[1][0][0].tolist() == [[4, 5], [0, 1]] and found[2] is None
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_no_run_is_said_twice(size: int) -> None:
+    """A speaker that would go round in circles, by draws, by the likeliest token and by a beam."""
+    torch.manual_seed(0)
+    space = Tokens(length=14, vocabulary=7, source=Tokens(length=5, vocabulary=7))
+    speaker = Recurrent(width=8, embed=8).speaker(space)
+    with torch.no_grad():
+        speaker.read.bias[1] = -20.0  # it hardly ends
+        speaker.read.weight.mul_(4.0)
+    y, noise = random_batch(space.source, 12, seed=0)["x"].long(), torch.rand(12, 14)  # type: ignore[arg-type]
+
+    def twice(x: torch.Tensor) -> int:
+        runs = [[tuple(row[k : k + size]) for k in range(len(row) - size + 1)] for row in ([t for t in r if t] for r in x.tolist())]
+        return sum(len(row) - len(set(row)) for row in runs)
+
+    usual, spared = (
+        [
+            speak(speaker, noise, y, choice=Choice(no_repeat=rule)),
+            speak(speaker, noise, y, choice=Choice(temperature=0.0, no_repeat=rule)),
+            beam(speaker, 14, y, width=3, no_repeat=rule),
+        ]
+        for rule in (0, size)
+    )
+    assert all(map(twice, usual)) and not any(map(twice, spared))
+    kept = torch.tensor([[3, 4, 5, 6, 4, 3, 5]])
+    logits = fresh(torch.zeros(1, 7), kept[:, :2], 3)
+    assert torch.equal(logits, torch.zeros(1, 7)), "nothing can be repeated yet"
+    assert fresh(torch.zeros(1, 7), torch.tensor([[3, 4, 5, 3, 4]]), 3).argmin() == 5
+    with pytest.raises(InputError, match="no_repeat"):
+        Choice(no_repeat=1)

@@ -28,6 +28,9 @@ def apply(
     temperature: Annotated[float | None, typer.Option(help="0 takes the likeliest token, above it tokens are drawn.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw among the k likeliest tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw among the likeliest that make up this share.")] = None,
+    no_repeat: Annotated[
+        int | None, typer.Option(help="No run of so many tokens is said twice; 0: any may be. Default: as the run's game says.")
+    ] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="Of the beam take what the run's critic finds most real.")] = False,
     seed: Annotated[int, typer.Option(help="Of drawn tokens.")] = 0,
     batch: Annotated[int, typer.Option(help="Lines said at once.")] = 64,
@@ -39,7 +42,9 @@ def apply(
     from agon.trained import load
 
     trained = load(run, state=state, weights=weights, trust=trust)
-    given: dict[str, Any] = {"beam": beam, "penalty": penalty, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+    given: dict[str, Any] = {
+        "beam": beam, "penalty": penalty, "temperature": temperature, "top_k": top_k, "top_p": top_p, "no_repeat": no_repeat,
+    }  # fmt: skip
     if temperature and beam:
         raise InputError("--temperature draws tokens and --beam looks for the likeliest; give one of the two.")
     if temperature is not None and beam is None and not rerank:

@@ -73,7 +73,7 @@ def said(p: Players, n: int, choice: Choice, given: Batch | None) -> Tensor:
     """n sentences int64 [n, L] of the speaker G, for the conditions "y" and from the beginnings "begun" of `given`; L is that of its language."""
     begun, y = None if given is None else given.get("begun"), label_of(given)
     if choice.beam and y is not None and y.dim() > 1 and begun is None:
-        return beam(p.G, p.G.length, y, width=choice.beam, penalty=choice.penalty)  # type: ignore[arg-type]
+        return beam(p.G, p.G.length, y, width=choice.beam, penalty=choice.penalty, no_repeat=choice.no_repeat)  # type: ignore[arg-type]
     return speak(p.G, p.rand(n, p.G.length), y, choice=choice, begun=begun)  # type: ignore[arg-type]
 
 

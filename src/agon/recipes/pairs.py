@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agon.decoding import Choice
 from agon.errors import InputError
 from agon.games.brcsgan import BRCSGAN
 from agon.games.retelling import Retelling
@@ -18,6 +19,7 @@ from agon.spaces import Tokens
 
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
 LEAST_ROUNDS = 200
+TOLD = Choice(temperature=0.0, no_repeat=3)  # how summaries are chosen: pieces of words stutter without the rule
 BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
 READ, RETOLD = 0.5, 0.6  # without pairs: the same
 JUDGED, REWARDED = (
@@ -71,7 +73,7 @@ def summary(situation: Situation) -> Suggestion:
     adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(4_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     game = BRCSGAN(
         net=Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=copy), judge_net=PairCritic(width=64), reward="rouge", share=0.3,
-        judged_from=round(JUDGED * rounds), rewarded_from=round(REWARDED * rounds),
+        judged_from=round(JUDGED * rounds), rewarded_from=round(REWARDED * rounds), choice=TOLD,
         optim={"G": adam, "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(5_000.0, seen / 20))},
     )  # fmt: skip
     why = "words may be copied" if copy else "without copying: source and target have a tokeniser each"
@@ -103,7 +105,7 @@ def retelling(situation: Situation) -> Suggestion:
     adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(4_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     net = Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=True)
     game = Retelling(
-        net=net, retell_net=replace(net, dropout=0.0), judge_net=RecurrentCritic(width=128), judged_from=round(READ * rounds),
+        net=net, retell_net=replace(net, dropout=0.0), judge_net=RecurrentCritic(width=128), choice=TOLD, judged_from=round(READ * rounds),
         rewarded_from=round(RETOLD * rounds), ema={"G": Average(half_life=min(5_000.0, seen / 20))},
         optim={"G": adam, "R": Adam(lr=1e-3, betas=(0.9, 0.98), clip=5.0), "D": Adam(lr=1e-3, betas=(0.5, 0.98), clip=5.0)},
     )  # fmt: skip
