@@ -51,7 +51,7 @@ class Retelling(Game):
     judge_net: Critic = field(default_factory=lambda: RecurrentCritic(width=128))
     retell_net: Speaker = field(default_factory=_both)
     adversary: bool = True  # False: real summaries found among other words alone, for comparison
-    among: float = 0.5  # share of a document's words that hide a summary
+    among: float = 0.5  # share of a document's words that hide a summary, in pieces too
     dropped: float = 0.1  # share of a summary's words that are missing there
     piece: float = 2.0  # words of a summary that stay together there, on average
     teach: Value = 1.0  # weight of finding summaries once rewards have begun
@@ -147,14 +147,14 @@ class Retelling(Game):
     def hidden(self, p: Players, x: Tensor, y: Tensor) -> Tensor:
         """Summaries int64 [n, L] in pieces among some words of documents [n, S], which are not theirs: int64 [n, S]."""
         n, length = x.shape
-        dice, chance = p.rand(n, 3, length), p.rand(n, y.shape[1])
+        dice, chance = p.rand(n, 3, length), p.rand(n, 2, y.shape[1])
         place = torch.arange(y.shape[1], device=x.device, dtype=torch.float32)
         words, others = real(x) & (x != END), real(y) & (y != END)
         long = others.sum(1, keepdim=True).clamp_min(1)
         # A piece begins where the dice say so; all its words take the place that its first one drew.
-        first = (dice[:, 0] * self.piece < 1) | (torch.arange(length, device=x.device) == 0)
-        begun = torch.where(first, torch.arange(length, device=x.device), 0).cummax(1).values
-        stands = (dice[:, 1] * long).gather(1, begun)
+        stands = (dice[:, 1] * long).gather(1, _begun(dice[:, 0] * self.piece < 1))
+        # Other words come and go in pieces as well, or what is whole would be known to be the summary's.
+        chance = chance[:, 0].gather(1, _begun(chance[:, 1] * 2 * self.piece < 1))
         shown, beside = words & (dice[:, 2] >= self.dropped), others & (chance < self.among)
         beside &= beside.cumsum(1) < y.shape[1] - shown.sum(1, keepdim=True)  # the summary and an end have room
         kept = torch.cat([shown, beside], 1)
@@ -173,6 +173,11 @@ class Retelling(Game):
 
     def log_likelihood(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
         return log_probs(p.G, x, None if given is None else given["y"])
+
+
+def _begun(first: Tensor) -> Tensor:
+    """For each place the place at which its piece began: int64, of bool [n, L]."""
+    return torch.where(first, torch.arange(first.shape[1], device=first.device), 0).cummax(1).values
 
 
 def _retold(p: Players, y: Tensor, told: Tensor) -> Tensor:
