@@ -347,7 +347,7 @@ BROKEN = (
 )
 
 
-def healthy(pictures: str, photographs: str | None) -> tuple[Case, ...]:
+def healthy(pictures: str, photographs: str | None = None) -> tuple[Case, ...]:
     """Short runs of the shipped recipes, small networks for pictures, three seeds each; all of them learn (looked at: distance to the data)."""
     size = 16 if "mnist" in pictures else None
     plans: tuple[tuple[str, str, dict[str, Any]], ...] = (
