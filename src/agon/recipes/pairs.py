@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from agon.decoding import Choice
 from agon.errors import InputError
+from agon.game import Game
 from agon.games.brcsgan import BRCSGAN
 from agon.games.retelling import Retelling
 from agon.games.umt import UMT
@@ -41,27 +42,38 @@ def _planned(situation: Situation, name: str, batch: int, epochs: float) -> tupl
     return rounds, size, float(rounds * size)
 
 
-def _suggested(situation: Situation, game: BRCSGAN, rounds: int, batch: int, **reasons: str) -> Suggestion:
-    told = f"{rounds:,}: {rounds * batch / situation.count:.3g} times through {situation.count:,} pairs"
+def _adam(seen: float, warm: float) -> Adam:
+    """Up within `warm` samples, or a tenth of all, then down as a cosine."""
+    return Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(warm, seen / 10)), betas=(0.9, 0.98), clip=5.0)
+
+
+def _suggested(situation: Situation, game: Game, rounds: int, batch: int, of: str, reward: str, **reasons: str) -> Suggestion:
+    told = f"{rounds:,}: {rounds * batch / situation.count:.3g} times through {situation.count:,} {of}"
     more = {
-        "batch": "asked for" if situation.batch else f"{batch}: pairs a round",
+        "batch": "asked for" if situation.batch else f"{batch}: {of} a round",
         "rounds": "asked for" if situation.rounds else told,
-        "judged_from": f"{game.judged_from:,}: the critic learns once likelihood has done most",
+    }
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS[reward], reasons={**more, **reasons})
+
+
+def _rewarded(game: BRCSGAN | Retelling, first: str) -> dict[str, str]:
+    """When critics begin to learn and rewards to count; first: what comes before."""
+    return {
+        "judged_from": f"{game.judged_from:,}: critics learn once {first}",
         "rewarded_from": f"{game.rewarded_from:,}: a critic that knows nothing yet rewards nothing",
     }
-    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS[game.reward], reasons={**more, **reasons})
 
 
 def translation(situation: Situation) -> Suggestion:
     """Likelihood, then a critic of pairs and sentence BLEU as rewards (arXiv:1703.04887), with a small Transformer."""
     rounds, batch, seen = _planned(situation, "translation", 64, 12)
-    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(20_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     game = BRCSGAN(
         net=Transformer(width=128, layers=2, dropout=0.1), judge_net=PairCritic(width=64), judged_from=round(JUDGED * rounds),
-        rewarded_from=round(REWARDED * rounds), optim={"G": adam, "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)},
+        rewarded_from=round(REWARDED * rounds), optim={"G": _adam(seen, 20_000), "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)},
         ema={"G": Average(half_life=min(10_000.0, seen / 20))},
     )  # fmt: skip
-    return _suggested(situation, game, rounds, batch, net="transformer: two layers of 128 on either side")
+    more = _rewarded(game, "likelihood has done most")
+    return _suggested(situation, game, rounds, batch, "pairs", "bleu", **more, net="transformer: two layers of 128 on either side")
 
 
 def summary(situation: Situation) -> Suggestion:
@@ -70,54 +82,44 @@ def summary(situation: Situation) -> Suggestion:
     space = situation.space
     assert isinstance(space, Tokens) and space.source is not None
     copy = space.source.tokenizer == space.tokenizer and space.source.vocabulary == space.vocabulary
-    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(4_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     game = BRCSGAN(
         net=Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=copy), judge_net=PairCritic(width=64), reward="rouge", share=0.3,
         judged_from=round(JUDGED * rounds), rewarded_from=round(REWARDED * rounds), choice=TOLD,
-        optim={"G": adam, "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(5_000.0, seen / 20))},
+        optim={"G": _adam(seen, 4_000), "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(5_000.0, seen / 20))},
     )  # fmt: skip
     why = "words may be copied" if copy else "without copying: source and target have a tokeniser each"
-    return _suggested(situation, game, rounds, batch, net=f"rnn: an LSTM of 256 that reads both ways and attends, {why}")
+    more = _rewarded(game, "likelihood has done most")
+    return _suggested(
+        situation, game, rounds, batch, "pairs", "rouge", **more, net=f"rnn: an LSTM of 256 that reads both ways and attends, {why}"
+    )
 
 
 def unpaired(situation: Situation) -> Suggestion:
     """Denoising and back-translation (arXiv:1804.07755) from a dictionary that is learnt from the same texts, with a small Transformer."""
     rounds, batch, seen = _planned(situation, "translation-unpaired", 64, 12)
-    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(20_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     game = UMT(
         net=Transformer(width=128, layers=2, dropout=0.1), by_word_until=round(BY_WORD * rounds),
-        optim={"G": adam, "D": Adam(lr=5e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(10_000.0, seen / 20))},
+        optim={"G": _adam(seen, 20_000), "D": Adam(lr=5e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(10_000.0, seen / 20))},
     )  # fmt: skip
-    return Suggestion(
-        game=game, rounds=rounds, batch=batch, metrics=METRICS["bleu"],
-        reasons={
-            "batch": "asked for" if situation.batch else f"{batch}: sentences of each language a round",
-            "rounds": "asked for" if situation.rounds else f"{rounds:,}: {seen / situation.count:.3g} times through {situation.count:,} sentences a side",
-            "by_word_until": f"{game.by_word_until:,}: until then the dictionary translates back, then the translator itself",
-            "net": "transformer: two layers of 128 on either side, shared by both languages",
-        },
+    return _suggested(
+        situation, game, rounds, batch, "sentences of each language", "bleu",
+        by_word_until=f"{game.by_word_until:,}: until then the dictionary translates back, then the translator itself",
+        net="transformer: two layers of 128 on either side, shared by both languages",
     )  # fmt: skip
 
 
 def retelling(situation: Situation) -> Suggestion:
     """Real summaries found among other words (arXiv:1809.02669), then a critic of summaries and a reconstructor of documents (arXiv:1810.02851)."""
     rounds, batch, seen = _planned(situation, "summary-unpaired", 16, 4)  # longer, and summaries are known by heart (docs/log.md)
-    adam = Adam(lr=Warmup(then=Cosine(start=2e-3, end=1e-4, span=seen), span=min(4_000, seen / 10)), betas=(0.9, 0.98), clip=5.0)
     net = Recurrent(width=256, embed=128, tied=True, dropout=0.3, copy=True)
     game = Retelling(
         net=net, retell_net=replace(net, dropout=0.0), judge_net=RecurrentCritic(width=128), choice=TOLD, judged_from=round(READ * rounds),
         rewarded_from=round(RETOLD * rounds), ema={"G": Average(half_life=min(5_000.0, seen / 20))},
-        optim={"G": adam, "R": Adam(lr=1e-3, betas=(0.9, 0.98), clip=5.0), "D": Adam(lr=1e-3, betas=(0.5, 0.98), clip=5.0)},
+        optim={"G": _adam(seen, 4_000), "R": Adam(lr=1e-3, betas=(0.9, 0.98), clip=5.0), "D": Adam(lr=1e-3, betas=(0.5, 0.98), clip=5.0)},
     )  # fmt: skip
-    return Suggestion(
-        game=game, rounds=rounds, batch=batch, metrics=METRICS["rouge"],
-        reasons={
-            "batch": "asked for" if situation.batch else f"{batch}: documents and as many summaries a round",
-            "rounds": "asked for" if situation.rounds else f"{rounds:,}: {seen / situation.count:.3g} times through {situation.count:,} summaries",
-            "judged_from": f"{game.judged_from:,}: the critic and the reconstructor learn once most real summaries are found again",
-            "rewarded_from": f"{game.rewarded_from:,}: critics that know nothing yet reward nothing",
-            "net": "rnn: an LSTM of 256 that reads both ways, attends and copies, for summaries and for documents",
-        },
+    return _suggested(
+        situation, game, rounds, batch, "summaries", "rouge", **_rewarded(game, "most real summaries are found again"),
+        net="rnn: an LSTM of 256 that reads both ways, attends and copies, for summaries and for documents",
     )  # fmt: skip
 
 
