@@ -89,6 +89,13 @@ def test_motion_that_was_there_and_went(spoil: Callable[[Tensor], Tensor]) -> No
     assert examine(rows(spoil(squares(seed=1)), squares(), ticks=5), replace(patient(), clips=True)) == []
 
 
+@pytest.mark.parametrize("spoil", [flickering, changing_colour])
+def test_a_generator_that_has_just_begun_may_flicker_and_drift(spoil: Callable[[Tensor], Tensor]) -> None:
+    course = rows(spoil(squares(seed=1)), squares())
+    assert examine(course, replace(patient(), clips=True, seen=3_000)) == []
+    assert len(examine(course, replace(patient(), clips=True, seen=7_000))) == 1
+
+
 def test_what_gets_better_is_no_sign() -> None:
     course = rows(flickering(squares(seed=1)), squares())
     for k, row in enumerate(course):

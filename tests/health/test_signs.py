@@ -184,3 +184,9 @@ def test_severe_signs_are_those_a_run_does_not_survive() -> None:
         found |= {s.name: s for s in examine(history(**course), patient(facts))}
     severe = {name for name, sign in found.items() if sign.severe}
     assert severe == {"non-finite values", "dead generator", "mode collapse", "divergence", "exploding gradients"}
+
+
+def test_a_generator_that_goes_to_and_fro_while_it_comes_nearer_has_begun() -> None:
+    course: dict[str, Any] = {"sample__axis_1": [1.0, -1.0] * 6}
+    assert "oscillation" in names(history(**course))
+    assert names(history(**course, sample__distance=[0.9 * 0.9**i for i in range(12)])) == []

@@ -9,6 +9,7 @@ FROZEN = 0.1  # of the real clips' change from frame to frame
 ALIKE = 0.4  # of the real clips' variety of directions; half of real sets differ by 2 %, clips that all move one way have a tenth
 STILL = 2e-3  # change from frame to frame below which real clips hardly move themselves, in the range -1 to 1
 BEGINNING = 20_000  # clips trained on before what was never there counts as missing
+SETTLED = 6_000  # clips trained on before flicker and drift count: at first things are not yet held together
 
 
 def frozen(history: History, patient: Patient) -> Sign | None:
@@ -63,7 +64,7 @@ def _too_much(
 ) -> Sign | None:  # fmt: skip
     """More than `times` the real clips' figure and `more` on top for four ticks, without having come down by a seventh meanwhile."""
     pairs = paired(history, f"sample/{name}", f"real/{name}", 5)
-    if len(history) < 8 or len(pairs) < 5 or any(own <= times * real + more for own, real in pairs[-4:]):
+    if patient.seen < SETTLED or len(history) < 8 or len(pairs) < 5 or any(own <= times * real + more for own, real in pairs[-4:]):
         return None
     if pairs[-1][0] < 0.86 * pairs[0][0]:
         return None

@@ -159,7 +159,7 @@ def memorisation(history: History, patient: Patient) -> Sign | None:
 
 
 def wandering(history: History, patient: Patient) -> Sign | None:
-    """The samples' mean goes to and fro between ticks, as far as the data are wide."""
+    """The samples' mean goes to and fro between ticks, as far as the data are wide, and they come no nearer."""
     axes = [recent(history, name, 8) for name in sorted({n for v in history[-1:] for n in v if n.startswith("sample/axis")})]
     if len(history) < 8 or not axes or min(len(a) for a in axes) < 8:
         return None
@@ -167,7 +167,7 @@ def wandering(history: History, patient: Patient) -> Sign | None:
     path, way = sum(steps), _length([a[-1] - a[0] for a in axes])
     # The mean of few samples moves without the generator's going anywhere: by 2 / n of a variance a direction, from tick to tick.
     usual = (WANDER**2 + 2 * len(axes) / max(1.0, patient.facts.get("drawn", 256.0))) ** 0.5
-    if statistics.median(steps) < usual or way > 0.5 * path:
+    if statistics.median(steps) < usual or way > 0.5 * path or _improving(history, 7):
         return None
     return Sign(
         "oscillation",
