@@ -31,6 +31,7 @@ from agon.decoding import Choice, log_probs, speak, steady
 from agon.estimators import MovingBaseline, best_of, dense_rewards, final_reward, imitation, reinforce, returns
 from agon.game import Batch, Clock, Game, Players, Terms, Turn
 from agon.games.likelihood import drawn, needs_tokens, said
+from agon.layers.tokens import mean_of
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.pair import PairCritic
 from agon.networks.text.transformer import Transformer
@@ -168,10 +169,7 @@ class BRCSGAN(Game):
     def _judged(self, p: Players, x: Tensor, y: Tensor) -> Tensor:
         """The critic's logits [n]; of a critic of prefixes the mean over each text's tokens."""
         logits = p.D(x, y)
-        if not self._dense:
-            return logits
-        mask = real(x)
-        return torch.where(mask, logits, 0.0).sum(1) / mask.sum(1).clamp_min(1)
+        return mean_of(logits, real(x)) if self._dense else logits
 
     # -- use ---------------------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from agon.decoding import Choice, log_probs, steady
 from agon.estimators import MovingBaseline, dense_rewards, imitation, reinforce, returns
 from agon.game import Batch, Clock, Game, Players, Terms, Turn
 from agon.games.likelihood import drawn, needs_tokens, said
+from agon.layers.tokens import mean_of
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.text.transformer import TransformerCritic
@@ -115,7 +116,7 @@ class Retelling(Game):
 
     def critic(self, p: Players, given: Batch, t: Clock) -> Terms:
         x, fake = given["x"], drawn(p, given)
-        return {"adv": (_mean(F.softplus(-p.D(x)), real(x)) + _mean(F.softplus(p.D(fake)), real(fake))).mean()}
+        return {"adv": (mean_of(F.softplus(-p.D(x)), real(x)) + mean_of(F.softplus(p.D(fake)), real(fake))).mean()}
 
     def reconstructor(self, p: Players, given: Batch, t: Clock) -> Terms:
         return {"retell": -_retold(p, given["y"], drawn(p, given)).mean()}
@@ -169,7 +170,7 @@ class Retelling(Game):
         return said(p, n, self.choice, given)
 
     def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor | None:
-        return _mean(p.D(x), real(x)) if self.adversary else None
+        return mean_of(p.D(x), real(x)) if self.adversary else None
 
     def log_likelihood(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
         return log_probs(p.G, x, None if given is None else given["y"])
@@ -183,8 +184,3 @@ def _begun(first: Tensor) -> Tensor:
 def _retold(p: Players, y: Tensor, told: Tensor) -> Tensor:
     """log ρ(document | summary), a mean over the document's words: [n]."""
     return log_probs(p.R, y, told).sum(1) / real(y).sum(1).clamp_min(1)
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over each text's tokens [n]."""
-    return torch.where(mask, values, 0.0).sum(1) / mask.sum(1).clamp_min(1)

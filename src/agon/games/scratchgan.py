@@ -24,6 +24,7 @@ from agon.decoding import Choice, log_probs
 from agon.estimators import MovingBaseline, dense_rewards, reinforce, returns
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.games.likelihood import needs_tokens, said
+from agon.layers.tokens import mean_of
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.optim import Adam, Average
@@ -65,7 +66,7 @@ class ScratchGAN(Game):
         x, y = given["x"], label_of(given)
         fake = said(p, len(x), Choice(), given)
         on_real, on_fake = p.D(x, y), p.D(fake, y)
-        return {"adv": (_mean(F.softplus(-on_real), real(x)) + _mean(F.softplus(on_fake), real(fake))).mean()}
+        return {"adv": (mean_of(F.softplus(-on_real), real(x)) + mean_of(F.softplus(on_fake), real(fake))).mean()}
 
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
         log_p, gains, mask = self._rewarded(p, given, t)
@@ -91,12 +92,7 @@ class ScratchGAN(Game):
         return said(p, n, self.choice, given)
 
     def judge(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
-        return _mean(p.D(x, label_of(given)), real(x))
+        return mean_of(p.D(x, label_of(given)), real(x))
 
     def log_likelihood(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
         return log_probs(p.G, x, label_of(given))
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over each sentence's tokens [n]."""
-    return torch.where(mask, values, 0.0).sum(1) / mask.sum(1).clamp_min(1)

@@ -31,7 +31,7 @@ from agon.decoding import Choice, log_probs, speak, steady
 from agon.estimators import imitation
 from agon.game import Batch, Clock, Game, Players, Terms, Turn
 from agon.games.likelihood import needs_tokens, said
-from agon.layers.tokens import Read, longest
+from agon.layers.tokens import Read, longest, mean_of
 from agon.networks.text.transformer import Transformer
 from agon.optim import Adam, Average
 from agon.schedule import Value, at
@@ -190,6 +190,5 @@ def _told(p: Players, places: list[tuple[Tensor, Tensor]], *, wrong: bool) -> Te
     parts = []
     for k, (h, mask) in enumerate(places):
         sign = 1.0 if (k == 0) == wrong else -1.0
-        each = torch.where(mask, F.softplus(sign * p.D(h)[..., 0]), 0.0)
-        parts.append((each.sum(1) / mask.sum(1).clamp_min(1)).mean())
+        parts.append(mean_of(F.softplus(sign * p.D(h)[..., 0]), mask).mean())
     return torch.stack(parts).sum()

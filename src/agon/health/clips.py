@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, paired, recent
+from agon.health.contract import Check, History, Patient, Sign, fell, paired
 
 FROZEN = 0.1  # of the real clips' change from frame to frame
 ALIKE = 0.4  # of the real clips' variety of directions; half of real sets differ by 2 %, clips that all move one way have a tenth
@@ -90,8 +90,7 @@ def _lost(shares: list[float], history: History, patient: Patient, limit: float)
 
 
 def _improving(history: History) -> bool:
-    distances = recent(history, "sample/distance", 5)
-    return len(distances) == 5 and distances[-1] < 0.93 * distances[0]
+    return fell(history, "sample/distance", 4, 0.07)
 
 
 CHECKS: tuple[Check, ...] = (frozen, alike, flicker, drift)

@@ -124,6 +124,11 @@ def longest(mask: Tensor) -> int:
     return max(1, int(mask.any(0).sum()))
 
 
+def mean_of(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over each sentence's tokens [n] of values [n, L]; what stands at padding does not matter."""
+    return torch.where(mask, values, 0.0).sum(1) / mask.sum(1).clamp_min(1)
+
+
 def mask_of(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """The mask that comes with soft tokens, or that of whole ones. Raises ValueError for soft tokens without one."""
     if mask is not None:
