@@ -26,7 +26,7 @@ from agon.metrics.setting import Setting
 ds = open_data(Data(path="moving-shapes"))
 N = 490
 st = Setting(ds, make_extractor("clips", ds), 0, default_cache(), labelled=True, conditioned=True)
-fam = ["fd", "kid", "prdc", "memorisation", "class_accuracy", "motion", "content", "consistency", "obeys", "scenes", "nearest_clip"]
+fam = ["fd", "kid", "c2st", "prdc", "memorisation", "class_accuracy", "motion", "content", "consistency", "obeys", "scenes", "nearest_clip"]
 scene = make_scene(3000, seed=7)
 X = torch.from_numpy(draw_scene(scene[np.arange(N)], 16, 32, 32))
 Y = torch.from_numpy(scene.direction[:N])

@@ -19,7 +19,7 @@ from agon.data import Data, DataSet, open_data
 from agon.metrics import Score, evaluate, make_extractor, registry
 from agon.report.faults import CLIP_FAULTS, CLIP_SIGHT, FAULTS, SIGHT, TEXT_FAULTS, TEXT_SIGHT, UNMEASURED, advice, blind_to, seen_by
 
-ASKED = ["fd", "fd_inf", "kid", "is", "prdc", "classes", "memorisation", "classwise", "class_accuracy"]
+ASKED = ["fd", "fd_inf", "kid", "c2st", "is", "prdc", "classes", "memorisation", "classwise", "class_accuracy"]
 N = 450
 Rung = tuple[Tensor, Tensor]  # pictures and the class each was asked for
 

@@ -304,7 +304,7 @@ def test_the_encoder_orders_damage(fault: str, documents: DataSet, cache: Path) 
 @pytest.mark.parametrize("fault", TEXT_FAULTS)
 def test_each_score_sees_what_the_table_says(fault: str, captions: tuple[DataSet, Tensor], cache: Path) -> None:
     data_set, x = captions
-    found = [figures(rung, data_set, [*FAMILIES, "fd"], cache) for rung in damaged(fault, x, data_set.train.x, [])]
+    found = [figures(rung, data_set, [*FAMILIES, "fd", "c2st"], cache) for rung in damaged(fault, x, data_set.train.x, [])]
     for name, sight in TEXT_SIGHT.items():
         sign = 1 if found[0][name].higher_is_better else -1
         merit = [sign * rung[name].value for rung in found]

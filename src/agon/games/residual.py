@@ -10,12 +10,13 @@ D is trained by noise-contrastive estimation with the speaker as the noise; samp
 So the critic mends what token-by-token training leaves: sentences that begin well and end elsewhere; and as chances are in proportion, not the best of k
 taken, variety is not bought with quality. With enough candidates the two players sample what the data are where D is right.
 
-Differs: speaker and critic are trained side by side on the same data, not one after the other with a large pretrained one each; the critic meets the
-averaged speaker, which is the one that is sampled.
+With `critic_start` and `speaker_stop` at one round the two are trained one after the other, as in the paper, and with the critic `pretrained` that begins as
+a pretrained encoder, as there. Differs: our speaker is small and begins from nothing; the critic meets the averaged speaker, which is the one that is sampled.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -45,6 +46,7 @@ class Residual(Game):
     judge_net: Critic = field(default_factory=RecurrentCritic)
     candidates: int = 8  # sentences of which one is kept
     critic_start: int = 0  # round from which the critic is trained
+    speaker_stop: int | None = None  # round from which the speaker rests
     critic_plays: int = 1  # plays of the critic in a round
     choice: Choice = field(default_factory=Choice)  # how candidates are said
     optim: Mapping[str, Adam] = field(
@@ -61,7 +63,8 @@ class Residual(Game):
         return {"G": self.net.speaker(space), "D": self.judge_net.critic(space)}
 
     def turns(self) -> list[Turn]:
-        return [Turn(self.speaker, "G"), Turn(self.critic, "D", start=self.critic_start, repeat=self.critic_plays)]
+        rest = math.inf if self.speaker_stop is None else self.speaker_stop
+        return [Turn(self.speaker, "G", stop=rest), Turn(self.critic, "D", start=self.critic_start, repeat=self.critic_plays)]
 
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
         x = given["x"]

@@ -8,6 +8,7 @@ random       a convolutional network with fixed random weights: needs no labels 
 clips        for clips: a small network in space and time that Agon trains on the set itself (clipnet.py)
 i3d          for clips: the network of the field's FVD, from a local TorchScript file (i3d.py)
 sentences    for text: an encoder counted from the training text (encoder.py)
+backbone     for text: a pretrained encoder from a local folder (backbone.py), such as a sentence-transformers one
 stacked      for sets made by `agon data stack`: the grey set's classifier on each of three channels (stacked.py)
 """
 
@@ -26,6 +27,7 @@ from torch.nn import functional
 from agon.data.stack import read_card
 from agon.errors import InputError, suggest
 from agon.metrics import i3d, inception
+from agon.metrics.backbone import open_backbone
 from agon.metrics.cache import Say, digest
 from agon.metrics.classifier import open_classifier, usable
 from agon.metrics.clipnet import open_clips
@@ -34,7 +36,7 @@ from agon.metrics.encoder import open_sentences
 from agon.metrics.stacked import open_stacked
 from agon.spaces import Image, Tokens, Vector, Video
 
-EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked", "clips", "i3d", "sentences")
+EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked", "clips", "i3d", "sentences", "backbone")
 OF_CLIPS = ("auto", "clips", "i3d", "pixels")
 MAX_PIXELS = 3072
 
@@ -153,13 +155,15 @@ def make_extractor(
     if isinstance(space, Video):
         return _of_clips(name, data_set, weights, cache or default_cache(), device, say)
     if isinstance(space, Tokens):
-        if name not in ("auto", "sentences"):
-            raise InputError(f"extractor '{name}' is not for text, and the data are {space.describe()}; use sentences or auto")
+        if name not in ("auto", "sentences", "backbone"):
+            raise InputError(f"extractor '{name}' is not for text, and the data are {space.describe()}; use sentences, backbone or auto")
+        if name == "backbone":
+            return open_backbone(space, weights, device=device)
         return open_sentences(data_set, cache=cache or default_cache(), say=say)
     if not isinstance(space, Image):
         raise InputError(f"scores of {space.kind} data are not there yet; expected images, clips, points or text")
-    if name in ("clips", "i3d", "sentences"):
-        of = "sentences" if name == "sentences" else "clips"
+    if name in ("clips", "i3d", "sentences", "backbone"):
+        of = "sentences" if name in ("sentences", "backbone") else "clips"
         raise InputError(f"extractor '{name}' looks at {of}, and the data are {space.describe()}; use auto, classifier or random")
     if name == "auto":
         name, why = _choice(data_set, weights)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agon.errors import InputError
 from agon.game import Game
 from agon.games.likelihood import Likelihood
 from agon.games.residual import Residual
 from agon.games.scratchgan import ScratchGAN
 from agon.networks.text.conv import ConvCritic
+from agon.networks.text.pretrained import PretrainedCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
@@ -19,6 +22,7 @@ METRICS: tuple[str, ...] = ("fd", "bleu4", "self_bleu4", "unique")
 EPOCHS = 5  # of the likelihood baseline: within five minutes for ten thousand sentences on two cores
 RANDOM_EPOCHS = 2.5  # in a random language, whose sentences are learnt by heart sooner than its rule (docs/log.md)
 LEAST_ROUNDS = 200
+JUDGED = 300  # rounds of a pretrained critic (docs/log.md)
 
 
 def _space(situation: Situation, name: str) -> Tokens:
@@ -101,8 +105,36 @@ def residual(situation: Situation) -> Suggestion:
     return _suggest(situation, game, 64, 2 * EPOCHS, {"critic_start": f"{half:,}: half-way, when the speaker hardly changes any more"})
 
 
+def residual_pretrained(situation: Situation) -> Suggestion:
+    """The same with a critic that begins as a pretrained encoder, after the speaker, as the paper has it."""
+    space = _space(situation, "residual-pretrained")
+    own = max(LEAST_ROUNDS, round(EPOCHS * situation.count / (situation.batch or 64)))
+    asked = situation.rounds or own + JUDGED
+    half = max(1, min(own, round(asked * own / (own + JUDGED))))
+    cpu = situation.device == "cpu"
+    game = Residual(
+        net=speaker_of(space, 0.5), judge_net=PretrainedCritic(layers=3 if cpu else 0), critic_start=half, speaker_stop=half,
+        optim={
+            "G": Adam(lr=Cosine(start=rate_of(space), end=rate_of(space) / 20, span=half * (situation.batch or 64)), betas=(0.9, 0.999), clip=5.0),
+            "D": Adam(lr=2e-4, betas=(0.9, 0.999), clip=5.0),
+        },
+        ema={"G": Average(half_life=5_000), "D": Average(half_life=2_000)},
+    )  # fmt: skip
+    reasons = {
+        "critic_start": f"{half:,}: then the speaker rests",
+        "layers": "the lowest 3 of the encoder, for a processor" if cpu else "all of the encoder",
+    }
+    return _suggest(replace(situation, rounds=asked), game, 64, EPOCHS, reasons)
+
+
 RECIPES = (
     Recipe(name="likelihood", title="Next-token prediction, the baseline of text", paper="arXiv:1811.02549", build=likelihood),
     Recipe(name="residual", title="Likelihood, and a critic that chooses among candidates", paper="arXiv:2004.11714", build=residual),
+    Recipe(
+        name="residual-pretrained",
+        title="The same with a pretrained encoder as critic (--game.judge_net.folder)",
+        paper="arXiv:2004.11714",
+        build=residual_pretrained,
+    ),
     Recipe(name="scratchgan", title="ScratchGAN: REINFORCE for every token, from scratch", paper="arXiv:1905.09922", build=scratchgan),
 )

@@ -13,7 +13,7 @@ Sight = Literal["sees", "gross", "blind"]
 FAULTS = ("blur", "noise", "missing modes", "duplicates", "memorised copies")
 
 _ROWS: dict[str, str] = {
-    "fd": "ssssb", "fd_inf": "ssssb", "kid": "ssssb", "is": "ssssb",
+    "fd": "ssssb", "fd_inf": "ssssb", "kid": "ssssb", "c2st": "ssssb", "is": "ssssb",
     "precision": "ssbbb", "recall": "ssssb", "density": "ssbbb", "coverage": "ssssb",
     "classes": "ggsgb", "class_accuracy": "ssbbb", "class_fd": "ssssb", "class_coverage": "ssssb",
     "authenticity": "bbbbs", "copies": "bbbbs", "copying": "bbbbs",
@@ -29,7 +29,7 @@ CLIP_FAULTS = (
     "shuffled frames", "frozen", "reversed", "noise", "blur", "flicker", "content changes", "missing colours", "duplicates", "copies",
 )  # fmt: skip
 _CLIP_ROWS: dict[str, str] = {
-    "fd": "ssbggggggb", "kid": "ssbggggggb", "precision": "ssbsggsbgb", "recall": "gsbggggssb",
+    "fd": "ssbggggggb", "kid": "ssbggggggb", "c2st": "ssbssgggsb", "precision": "ssbsggsbgb", "recall": "gsbggggssb",
     "density": "ssbsggsbbb", "coverage": "ssbsggsgsb", "authenticity": "bbbbbbbbbs", "copies": "bbbbbbbbbs",
     "copying": "bbbbbbbbbg", "class_accuracy": "sgsbbbsbbb", "motion_energy": "ssbsgsssbb", "motion_gap": "ssbsgsssgb",
     "flicker": "ssbsssssbb", "temporal_consistency": "ssbsbsbbbb", "content_distance": "bsbgssssbb", "nearest_clip": "ssbggbssbs",
@@ -42,7 +42,7 @@ CLIP_SIGHT: dict[str, dict[str, Sight]] = {
 # The same for text, measured on COCO captions (tests/metrics/test_sentence_scores.py). "safest only": the likeliest alone are said.
 TEXT_FAULTS = ("words dropped", "shuffled", "duplicates", "safest only", "copies")
 _TEXT_ROWS: dict[str, str] = {
-    "fd": "ssssb", **dict.fromkeys(("bleu2", "bleu3", "bleu4", "bleu5"), "ssbbb"),
+    "fd": "ssssb", "c2st": "ssssb", **dict.fromkeys(("bleu2", "bleu3", "bleu4", "bleu5"), "ssbbb"),
     **dict.fromkeys(("self_bleu2", "self_bleu3", "self_bleu4", "self_bleu5"), "bbggb"),
     **dict.fromkeys(("unique", "distinct1", "distinct2", "distinct3", "unigram_entropy"), "bbssb"),
     **dict.fromkeys(("novel2", "novel3", "novel4", "novel5"), "bbbss"), "novel_sentences": "bbbss", "nearest_sentence": "bbbss",

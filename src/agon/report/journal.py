@@ -20,6 +20,7 @@ from agon.report.markup import finite, moment_text, setting_text
 SCORES = {
     "fd": ("Fréchet distance", "distance of feature means and covariances"),
     "kid": ("Kernel distance", "squared maximum mean discrepancy of features"),
+    "c2st": ("Told apart", "how often a classifier tells samples from real ones; 0.5 is not at all"),
     "is": ("Inception-type score", "sharp and varied class predictions"),
     "precision": ("Precision", "share of samples that lie among the real ones"),
     "recall": ("Recall", "share of real ones that lie among the samples"),
