@@ -2,6 +2,7 @@ r"""Text games at equal processor time in one table, beside real sentences and t
 
     python benchmarks/text.py run --set coco=$AGON_DATA/text_coco --set oracle=oracle --recipes likelihood scratchgan \
         --seeds 0 1 2 --cpu-seconds 600 --out runs/text
+    python benchmarks/text.py apart --encoder FOLDER --out runs/text
     python benchmarks/text.py table
     python benchmarks/text.py samples --set coco --out runs/text
 
@@ -10,7 +11,9 @@ be stopped at any time and goes on where it stopped. Before a row it plays a few
 recipe's schedules span the budget; likelihood, which learns by heart what it reads too often, stops where its recipe does. Training alone counts.
 Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. Of text with a known
 likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against collapse instead of BLEU, beside published figures. The gap is BLEU-4
-above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `samples` prints sentences
+above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `apart` adds to every row whose run is
+there how often a classifier tells its samples from training sentences (`c2st`) by what a pretrained encoder makes of them, and the Fréchet distance there;
+for likelihood at every temperature. `--encoder` is also the critic that the recipe residual-pretrained begins with. `samples` prints sentences
 of each row at temperature 1, drawn with one seed and not chosen.
 """
 
@@ -27,20 +30,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from agon import curve
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
-from agon.metrics import Score
+from agon.metrics import Score, evaluate, make_extractor
 from agon.reproduce import commit, processor, spend
 from agon.run import play, prepare
-from agon.trained import load
+from agon.trained import Trained, load
 
 RESULTS = Path(__file__).parent / "results" / "text"
 BASE = "likelihood"
 PROBE = (5, 20)  # rounds played before and while the clock runs
 KNOWN = ("oracle", "oracle-stream", "arithmetic")
-OF_TEXT = ["fd", "nll", "variety", "novelty", "nearest_sentence", "lm", "reverse_lm"]
+OF_TEXT = ["fd", "c2st", "nll", "variety", "novelty", "nearest_sentence", "lm", "reverse_lm"]
 OF_KNOWN = ["oracle", "nll", "unique", "valid"]
 # Nats a token at length 20 on the published oracle, another draw of weights than ours, with entropy 5.747: NLL-oracle and, where it was told, NLL-test.
 # RelGAN (Nie et al. 2019) for the first five and its own; Caccia et al. 2020, arXiv:1811.02549, their released figures, for the rest.
@@ -52,16 +56,17 @@ PUBLISHED = {
 ENTROPY = 5.747
 
 
-def settings(seed: int, rounds: int) -> dict[str, Any]:
-    """What every row shares."""
+def settings(seed: int, rounds: int, recipe: str = "", encoder: Path | None = None) -> dict[str, Any]:
+    """What every row shares, and the encoder that a pretrained critic begins with."""
     every = max(1, rounds // 20)
-    return {
+    own = {"game.judge_net.folder": str(encoder)} if recipe == "residual-pretrained" else {}
+    return own | {
         "seed": seed, "threads": 1, "device": "cpu", "tensorboard": False, "score_every": 0, "metrics": [], "rounds": rounds, "tick": every,
         "save_every": every,
     }  # fmt: skip
 
 
-def planned(name: str, data: Data, recipe: str, cpu_seconds: float, results: Path) -> int:
+def planned(name: str, data: Data, recipe: str, cpu_seconds: float, results: Path, encoder: Path | None = None) -> int:
     """Rounds that take so many processor seconds, or those of another seed, so that seeds differ in nothing else."""
     for path in sorted(results.glob(f"{name}-{recipe}-[0-9]*.json")):
         found = json.loads(path.read_text())
@@ -69,7 +74,7 @@ def planned(name: str, data: Data, recipe: str, cpu_seconds: float, results: Pat
             return int(found["planned_rounds"])
     with tempfile.TemporaryDirectory() as folder:
         low, high = PROBE
-        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=settings(0, high) | {"tick": low})
+        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=settings(0, high, recipe, encoder) | {"tick": low})
         play(directory)
         ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
     return max(20, round(cpu_seconds * (high - low) / (ticks[high] - ticks[low])))
@@ -89,10 +94,12 @@ def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespac
         return
     directory, data = RunDirectory(options.out / f"{name}-{recipe}-{seed}"), Data(path=path)
     if not directory.is_run():
-        rounds = planned(name, data, recipe, options.cpu_seconds, options.results)
+        rounds = planned(name, data, recipe, options.cpu_seconds, options.results, options.encoder)
         if recipe == BASE:
             rounds = min(rounds, own_length(data))
-        prepare(data, out=directory.path, recipe=recipe, settings=settings(seed, rounds), command="benchmarks/text.py")
+        prepare(
+            data, out=directory.path, recipe=recipe, settings=settings(seed, rounds, recipe, options.encoder), command="benchmarks/text.py"
+        )
         directory.write("run.json", {**directory.run(), "planned_rounds": rounds})
     if recipe == BASE:
         play(directory, cpu_budget=1.1 * options.cpu_seconds)
@@ -136,6 +143,33 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
     return result
 
 
+def apart(row: dict[str, Any], trained: Trained, encoder: Path) -> None:
+    """Add to a row how its samples are told from training sentences in the space of an encoder; of likelihood at every temperature of its curve."""
+    data_set = open_data(Data(path=trained.run.data.path))
+    found = make_extractor("backbone", data_set, weights=encoder)
+    count = row["num_samples"]
+
+    def told(x: Tensor) -> dict[str, Any]:
+        parts = iter(x.split(250))
+        scores = evaluate(lambda n: next(parts)[:n], data_set, ["c2st", "fd"], extractor=found, num_samples=len(x), seed=0, batch=250)
+        return {s.name: s.to_json() | {"text": str(s)} for s in scores}
+
+    row["apart"] = told(trained.sample_stored(count, seed=0))
+    if row["recipe"] == BASE:
+        temperatures = [point["temperature"] for point in row["curve"]]
+        row["apart_at"] = [{"temperature": t, **told(trained.say(count, seed=0, temperature=t).stored())} for t in temperatures]
+
+
+def apart_all(encoder: Path, out: Path, results: Path) -> None:
+    """Add what `apart` finds to every row of sentences that lacks it and whose run is there."""
+    for path in sorted(results.glob("*.json")):
+        row, run = json.loads(path.read_text()), RunDirectory(out / path.stem)
+        if "place" in row and "apart" not in row and run.is_run():
+            apart(row, load(run.path), encoder)
+            path.write_text(json.dumps(row, indent=1) + "\n")
+            print(path.stem, row["apart"]["c2st"]["text"], flush=True)
+
+
 # -- the tables -----------------------------------------------------------------------------------------------------------------------
 
 
@@ -171,6 +205,11 @@ def gap_of(row: dict[str, Any], likely: list[dict[str, Any]]) -> curve.Gap | Non
     return curve.gap(curve.Point.from_json(row["place"]), [curve.Point.from_json(p) for p in mate["curve"]])
 
 
+def apart_of(found: list[dict[str, Any]]) -> str:
+    """Accuracy of the classifier over seeds."""
+    return over_seeds([one["c2st"]["value"] for one in found])
+
+
 def of_orders(points: list[dict[str, Any]], name: str) -> str:
     """BLEU-2 to 5 over seeds."""
     return " ".join(f"{statistics.mean(p[name][n] for p in points):.3f}" for n in ("2", "3", "4", "5"))
@@ -180,9 +219,9 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     """The table of a set of sentences."""
     likely = found.get(BASE, [])
     lines = [
-        "| | seeds | BLEU-2 … 5 | self-BLEU-2 … 5 | unique | NLL-test | LM / reverse LM | FD | novel sentences | BLEU-4 above the likelihood curve "
-        "| CPU-s | sentences/CPU-s | samples/CPU-s |",
-        "|---" * 13 + "|",
+        "| | seeds | BLEU-2 … 5 | self-BLEU-2 … 5 | unique | NLL-test | LM / reverse LM | FD | told apart | novel sentences "
+        "| BLEU-4 above the likelihood curve | CPU-s | sentences/CPU-s | samples/CPU-s |",
+        "|---" * 14 + "|",
     ]
     first = next(iter(found.values()))[0]
 
@@ -191,9 +230,12 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         return "–" if value is None else f"{value:.3f}"
 
     human = first["human"]
+    real = [curve.gap(curve.Point.from_json(r["human"]), [curve.Point.from_json(p) for p in r["curve"]]) for r in likely]
+    above = str(real[0]) if len(real) == 1 else over_seeds([gap.value for gap in real], "+.3f")
     lines.append(
         f"| real sentences | | {of_orders([human], 'bleu')} | {of_orders([human], 'self_bleu')} | {human['unique']:.3f} | – "
-        f"| {floor('lm')} / {floor('reverse_lm')} | {floor('fd')} | {floor('novel_sentences')} | | | | |"
+        f"| {floor('lm')} / {floor('reverse_lm')} | {floor('fd')} | | {floor('novel_sentences')} "
+        f"| {above} | | | |"
     )
     for recipe, rows in found.items():
         gaps = [gap for row in rows if (gap := gap_of(row, likely)) is not None]
@@ -204,17 +246,18 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             f"{statistics.mean(row[key] for row in rows):,.0f}"
             for key in ("cpu_seconds", "sentences_per_cpu_second", "samples_per_cpu_second")
         )
-        places = [row["place"] for row in rows]
+        places, told_apart = [row["place"] for row in rows], apart_of([row["apart"] for row in rows if "apart" in row])
         lines.append(
             f"| {recipe} | {len(rows)} | {of_orders(places, 'bleu')} | {of_orders(places, 'self_bleu')} | {over_seeds([p['unique'] for p in places])} "
-            f"| {score(rows, 'nll_test')} | {score(rows, 'lm')} / {score(rows, 'reverse_lm')} | {score(rows, 'fd', '.3g')} | {score(rows, 'novel_sentences')} "
-            f"| {told}{outside} | {speeds} |"
+            f"| {score(rows, 'nll_test')} | {score(rows, 'lm')} / {score(rows, 'reverse_lm')} | {score(rows, 'fd', '.3g')} | {told_apart} "
+            f"| {score(rows, 'novel_sentences')} | {told}{outside} | {speeds} |"
         )
     for place in range(len(likely[0]["curve"]) if likely else 0):
         points = [row["curve"][place] for row in likely if len(row["curve"]) > place]
         lines.append(
             f"| likelihood at temperature {points[0]['temperature']:g} | {len(points)} | {of_orders(points, 'bleu')} | {of_orders(points, 'self_bleu')} "
-            f"| {over_seeds([p['unique'] for p in points])} | | | | | | | | |"
+            f"| {over_seeds([p['unique'] for p in points])} | | | "
+            f"| {apart_of([row['apart_at'][place] for row in likely if 'apart_at' in row])} | | | | | |"
         )
     return [
         *lines,
@@ -282,7 +325,11 @@ def main() -> None:
     run.add_argument("--num-samples", type=int, default=10_000)
     run.add_argument("--temperatures", type=float, nargs="+", default=list(curve.TEMPERATURES))
     run.add_argument("--out", type=Path, required=True)
-    for verb in (run, verbs.add_parser("table")):
+    run.add_argument("--encoder", type=Path, help="folder of a pretrained encoder, for residual-pretrained")
+    between = verbs.add_parser("apart")
+    between.add_argument("--encoder", type=Path, required=True)
+    between.add_argument("--out", type=Path, required=True)
+    for verb in (run, between, verbs.add_parser("table")):
         verb.add_argument("--results", type=Path, default=RESULTS)
     said = verbs.add_parser("samples")
     said.add_argument("--set", dest="name", default="coco")
@@ -293,6 +340,10 @@ def main() -> None:
     if options.verb == "samples":
         samples(options.name, options.seed, options.count, options.out)
         return
+    torch.set_num_threads(1)
+    if options.verb == "apart":
+        apart_all(options.encoder, options.out, options.results)
+        return
     if options.verb == "table":
         for name in sorted({json.loads(path.read_text())["set"] for path in options.results.glob("*.json")}):
             found = rows_of(name, options.results)
@@ -300,7 +351,6 @@ def main() -> None:
             print(f"\n### {name}\n")
             print("\n".join(known_table(found) if known else text_table(found)))
         return
-    torch.set_num_threads(1)
     for seed in options.seeds:
         for recipe in sorted(options.recipes, key=lambda recipe: recipe != BASE):
             for entry in options.sets:
