@@ -134,7 +134,9 @@ def scores(made: Sequence[str], targets: Sequence[str], name: str) -> dict[str, 
         }  # fmt: skip
     from agon.metrics.rouge import NAMES, rouge
 
-    return dict(zip(NAMES, rouge(made, targets).mean(0).tolist(), strict=True)) | {"signature": "rouge_score F1, stemmed"}
+    return dict(zip(NAMES, rouge(made, [(target,) for target in targets]).mean(0).tolist(), strict=True)) | {
+        "signature": "rouge_score F1, stemmed"
+    }
 
 
 def baselines(folder: Path, name: str) -> dict[str, dict[str, Any]]:

@@ -222,6 +222,7 @@ def test_pairs_of_records(tmp_path):
     assert (found.sources, found.texts) == (["a dog", "a cow"], ["ein Hund", "eine Kuh"])
     assert found.faults == {"empty": 1, "no text": 1}
     assert "1 sources have several targets" in found.notes[0]
+    assert found.others == {0: ("Hund",)}
 
 
 # -- folders, zips, pairs of files --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_scores_are_those_of_the_packages(pairs: Path, tmp_path: Path) -> None:
     assert targets is not None
     said = [text.replace("Hund", "Kater") for text in targets]
     setting = Setting(data_set, None, 0, tmp_path, translate=Parrot(said))  # type: ignore[arg-type]
-    bleu, found = CorpusBLEU(setting, 10_000), rouge(targets, targets)
+    bleu, found = CorpusBLEU(setting, 10_000), rouge(targets, [(text,) for text in targets])
     assert bleu.compute() == pytest.approx(
         {"corpus_bleu": sacrebleu.corpus_bleu(said, [targets]).score, "chrf": sacrebleu.corpus_chrf(said, [targets]).score}
     )
@@ -90,6 +91,13 @@ def test_scores_are_those_of_the_packages(pairs: Path, tmp_path: Path) -> None:
     assert (found == 100).all()
     summed = Rouge(setting, 10_000)
     assert summed.compute()["rouge1"] < 100 and lead("One. Two. Three.") == "One."
+    several = [(text, "nothing alike") if k % 2 else ("nothing alike", said[k], text) for k, text in enumerate(targets)]
+    many = Setting(replace(data_set, held=replace(data_set.held, references=several)), None, 0, tmp_path, translate=Parrot(said))  # type: ignore[arg-type]
+    streams = [[one[k] if k < len(one) else None for one in several] for k in range(3)]
+    best, of_all = Rouge(many, 10_000), CorpusBLEU(many, 10_000)
+    assert of_all.compute()["corpus_bleu"] == pytest.approx(sacrebleu.corpus_bleu(said, streams).score)
+    assert best.compute()["rouge1"] > summed.compute()["rouge1"] and best.settings() == "F1, stemmed, best of several targets"
+    assert best._each[::2].eq(100).all(), "what is one of the targets is right"
     for make in (CorpusBLEU, Rouge):
         with pytest.raises(InputError, match="no sources here"):
             make(Setting(data_set, None, 0, tmp_path), 10)  # type: ignore[arg-type]

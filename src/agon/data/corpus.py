@@ -45,6 +45,7 @@ class Corpus:
     sources: list[str] | None = None
     labels: list[str] | None = None
     label_origin: str = ""
+    others: dict[int, tuple[str, ...]] = field(default_factory=dict)  # sample -> its other targets, where a source has several
     held: list[bool] | None = None
     split_origin: str = ""
     faults: Counter[str] = field(default_factory=Counter)  # what is wrong -> how often
@@ -124,6 +125,8 @@ def identity(corpus: Corpus) -> str:
         for entry in column:
             mark.update(entry.encode("utf-8", "surrogatepass") + b"\0")
         mark.update(b"\1")
+    for row, texts in corpus.others.items():
+        mark.update("\0".join([str(row), *texts]).encode("utf-8", "surrogatepass") + b"\1")
     return mark.hexdigest()
 
 
@@ -265,14 +268,19 @@ def _read_parallel(corpus: Corpus, source: TextFile, target: TextFile, *, paired
 def _read_records(corpus: Corpus, file: TextFile, data: Data) -> None:
     text, damaged = content(file)
     rows = _table(corpus, file, text) if file.suffix in (".csv", ".tsv") else _json_rows(corpus, file, text)
+    corpus.kind = corpus.kind or ("a table" if file.suffix in (".csv", ".tsv") else "JSON records") if rows else corpus.kind
+    take_records(corpus, file.name, rows, data, damaged)
+
+
+def take_records(corpus: Corpus, name: str, rows: list[Row], data: Data, damaged: bool = False) -> None:
+    """Add the text of records, its source and class, from the columns that `data` names or the usual ones. `name`: where they are from. Raises InputError."""
     columns = list(dict.fromkeys(name for _, row in rows for name in row))
     if not rows:
         return
-    corpus.kind = corpus.kind or ("a table" if file.suffix in (".csv", ".tsv") else "JSON records")
-    wanted = _column(file, columns, data.target or data.text, TEXT_COLUMNS, rows)
+    wanted = _column(name, columns, data.target or data.text, TEXT_COLUMNS, rows)
     corpus.text_name = wanted
-    source = _column(file, columns, data.source, (), rows) if data.source else None
-    label = None if source or data.labels == "ignore" else _label(file, columns, data, wanted)
+    source = _column(name, columns, data.source, (), rows) if data.source else None
+    label = None if source or data.labels == "ignore" else _label(name, columns, data, wanted)
     if source and data.columns:
         raise InputError("columns names a class, and these are pairs, made from their source; leave it out.")
     corpus.label_origin = f"column '{label}'" if label else corpus.label_origin
@@ -280,24 +288,28 @@ def _read_records(corpus: Corpus, file: TextFile, data: Data) -> None:
     for where, row in rows:
         asked = _clean(corpus, row.get(source), where, damaged) if source else ""
         value = row.get(wanted)
+        more: list[Any] = []
         if source and isinstance(value, list) and value:
-            several += len(value) > 1
-            value = value[0]
+            value, *more = value
         said = None if asked is None else _clean(corpus, value, where, damaged)
         if said is None or asked is None:
             continue
         if label is not None:
-            name = _class_name(corpus, row.get(label), where)
-            if name is None:
+            named = _class_name(corpus, row.get(label), where)
+            if named is None:
                 continue
             corpus.labels = corpus.labels if corpus.labels is not None else []
-            corpus.labels.append(name)
+            corpus.labels.append(named)
         if source:
             corpus.sources = corpus.sources if corpus.sources is not None else []
             corpus.sources.append(asked)
+        others = tuple(said for said in (_clean(Corpus("", ""), other, where, damaged) for other in more) if said is not None)
+        if others:
+            corpus.others[len(corpus)] = others
+            several += 1
         corpus.texts.append(said)
     if several:
-        corpus.notes.append(f"{file.name}: {several:,} sources have several targets, of which the first is taken")
+        corpus.notes.append(f"{name}: {several:,} sources have several targets: the first is learnt from, scores compare with all")
 
 
 def _class_name(corpus: Corpus, value: Any, where: str) -> str | None:
@@ -308,22 +320,22 @@ def _class_name(corpus: Corpus, value: Any, where: str) -> str | None:
     return None
 
 
-def _label(file: TextFile, columns: list[str], data: Data, text: str) -> str | None:
+def _label(where: str, columns: list[str], data: Data, text: str) -> str | None:
     if not data.columns:
         return next((name for name in columns if name.lower() in CLASS_COLUMNS and name != text), None)
     if len(data.columns) > 1:
         raise InputError(f"columns names {', '.join(data.columns)}; the class of a sentence is one column.")
     if data.columns[0] == text:
         raise InputError(f"columns and text both name '{text}'; the class of a sentence is another column.")
-    return _column(file, columns, data.columns[0], (), [])
+    return _column(where, columns, data.columns[0], (), [])
 
 
-def _column(file: TextFile, columns: list[str], asked: str | None, usual: tuple[str, ...], rows: list[Row]) -> str:
+def _column(where: str, columns: list[str], asked: str | None, usual: tuple[str, ...], rows: list[Row]) -> str:
     """The column asked for, else the one with a usual name, else the only one. Raises InputError."""
     if asked is not None:
         if asked in columns:
             return asked
-        raise InputError(f"'{file.name}' has no column '{asked}'; its columns are {', '.join(columns)}.{suggest(asked, columns)}")
+        raise InputError(f"'{where}' has no column '{asked}'; its columns are {', '.join(columns)}.{suggest(asked, columns)}")
     named = [name for wanted in usual for name in columns if name.lower() == wanted]
     if named:
         return named[0]
@@ -332,7 +344,7 @@ def _column(file: TextFile, columns: list[str], asked: str | None, usual: tuple[
         return texts[0]
     shown = ", ".join(name[:40] for name in columns[:12])
     raise InputError(
-        f"'{file.name}' has the columns {shown}, and none is called {' or '.join(usual[:3])}; say which is the text: --text COLUMN"
+        f"'{where}' has the columns {shown}, and none is called {' or '.join(usual[:3])}; say which is the text: --text COLUMN"
     )
 
 

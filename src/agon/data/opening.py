@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from agon.data import hub
 from agon.data.columns import known
 from agon.data.conditions import choose_condition
 from agon.data.corpus import is_text
@@ -64,7 +65,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         for choice, reason in data_set.reasons.items():
             say(choice, reason)
         return data_set
-    if is_text(data):
+    if is_text(data) or hub.is_text(data):
         _refuse_picture_words(data)
         return open_text(data, say, cache)
     folder = cache if cache is not None else default_cache()

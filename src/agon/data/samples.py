@@ -26,6 +26,7 @@ class Samples:
     y: Tensor | None = None
     captions: list[str] | None = None  # one sentence a sample, where the set has them
     index: np.ndarray | None = None  # int64 [N]: which item of the source each sample is
+    references: list[tuple[str, ...]] | None = None  # all texts a sample may be compared with, where some have several
 
     def __len__(self) -> int:
         return len(self.x)

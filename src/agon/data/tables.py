@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from agon.data import hub
 from agon.data.columns import Table, name_classes
 from agon.data.rows import files_identity
 from agon.data.source import Source, shown
 from agon.errors import InputError
 from agon.spaces import Unreadable
 
-_IMAGE_COLUMNS = ("image", "img", "picture", "images", "jpg", "png", "webp")
 _LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "y")
-_TEST_WORDS = ("test", "validation", "valid", "val")
 
 
 def open_parquet(places: Sequence[Path], path: str) -> Source:
@@ -31,7 +30,7 @@ def open_parquet(places: Sequence[Path], path: str) -> Source:
     except ImportError:
         raise InputError("reading .parquet needs pyarrow: pip install 'agon-gan[parquet]'") from None
     label = shown(path)
-    is_test = {place: place.stem.lower().split("-")[0].split("_")[0] in _TEST_WORDS for place in places}
+    is_test = {place: place.stem.lower().split("-")[0].split("_")[0] in hub.TEST_WORDS for place in places}
     if all(is_test.values()) or not any(is_test.values()):
         is_test = dict.fromkeys(places, False)
     ordered = sorted(places, key=lambda place: (is_test[place], str(place)))
@@ -111,7 +110,7 @@ def _columns(schema: Any, label: str) -> tuple[str, str | None]:
     if not usable:
         listed = ", ".join(f"{name} ({schema.field(name).type})" for name in schema.names[:8])
         raise InputError(f"{label} has no column of image bytes, only {listed or 'none'}; expected 'image' of bytes or {{bytes, path}}")
-    image = next((name for name in _IMAGE_COLUMNS if name in usable), usable[0])
+    image = next((name for name in hub.IMAGE_COLUMNS if name in usable), usable[0])
     return image, next((name for name in _LABEL_COLUMNS if name in schema.names and name != image), None)
 
 
@@ -179,27 +178,15 @@ def _bytes_of(value: Any) -> bytes:
 
 def open_hub(name: str) -> Source:
     """A data set of the Hugging Face hub, "NAME" or "NAME:CONFIG", through `datasets`. Raises InputError if it cannot be had."""
-    try:
-        import datasets  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise InputError(f"hf:{name} needs the datasets library: pip install 'agon-gan[hub]'") from None
-    repository, _, config = name.partition(":")
-    if not repository:
-        raise InputError("hf: names no data set; expected hf:NAME or hf:NAME:CONFIG, for example hf:mnist")
-    try:
-        splits = datasets.load_dataset(repository, config or None)
-    except Exception as error:  # network, missing repository and permission errors share no base
-        why = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise InputError(f"the hub data set {name!r} cannot be had: {why}; check its name and the network, or give a local path") from None
-    train = next((split for split in ("train", "training") if split in splits), next(iter(splits), None))
-    if train is None:
-        raise InputError(f"the hub data set {name!r} has no split")
-    test = next((split for split in _TEST_WORDS if split in splits and split != train), None)
+    splits, train, test = hub.splits_of(name)
     features = splits[train].features
-    column = next((key for key in _IMAGE_COLUMNS if key in features), None)
+    column = next((key for key in hub.IMAGE_COLUMNS if key in features), None)
     if column is None:
         raise InputError(f"the hub data set {name!r} has no image column, only {', '.join(list(features)[:8])}; expected 'image'")
-    parts = [splits[key].cast_column(column, datasets.Image(decode=False)) for key in (train, test) if key]
+    from datasets import Image as HubImage  # type: ignore[import-not-found,unused-ignore]
+
+    undecoded = HubImage(decode=False)
+    parts = [splits[key].cast_column(column, undecoded) for key in (train, test) if key]
     label_column = next((key for key in _LABEL_COLUMNS if key in features), None)
     labels: np.ndarray | None = None
     classes: tuple[str, ...] = ()

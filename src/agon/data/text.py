@@ -25,6 +25,7 @@ from agon.data.corpus import MOST_CLASSES, Corpus, identity, read_corpus
 from agon.data.described import check_balance, describe_labels
 from agon.data.entry import Arrays, default_cache
 from agon.data.headlines import headlines
+from agon.data.hub import SIGN, read_hub
 from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few
@@ -61,7 +62,13 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     folder = cache if cache is not None else default_cache()
     _refuse(data)
     corpus = (
-        sentences(folder) if data.path == "sentences" else headlines(apart=data.unpaired) if data.path == "headlines" else read_corpus(data)
+        sentences(folder)
+        if data.path == "sentences"
+        else headlines(apart=data.unpaired)
+        if data.path == "headlines"
+        else read_hub(data)
+        if data.path.startswith(SIGN)
+        else read_corpus(data)
     )
     read = len(corpus)
     reasons = {"data": f"{corpus.path}: {corpus.kind}, {read:,} sentences" + (f" of '{corpus.text_name}'" if corpus.text_name else "")}
@@ -211,8 +218,9 @@ def _thinned(corpus: Corpus, count: int) -> Corpus:
     def some(column: list[Any] | None) -> list[Any] | None:
         return None if column is None else [column[k] for k in rows]
 
+    others = {new: corpus.others[old] for new, old in enumerate(rows) if old in corpus.others}
     return replace(
-        corpus, texts=some(corpus.texts) or [], sources=some(corpus.sources), labels=some(corpus.labels), held=some(corpus.held)
+        corpus, texts=some(corpus.texts) or [], others=others, sources=some(corpus.sources), labels=some(corpus.labels), held=some(corpus.held)
     )  # fmt: skip
 
 
@@ -344,7 +352,9 @@ def _data_set(
 
     def samples(part: str) -> Samples:
         rows = torch.from_numpy(used[part])
-        return Samples(x[rows], None if y is None else y[rows], captions=[corpus.texts[k] for k in used[part]], index=used[part])
+        texts = [corpus.texts[k] for k in used[part]]
+        several = [(corpus.texts[k], *corpus.others.get(int(k), ())) for k in used[part]] if corpus.others else None
+        return Samples(x[rows], None if y is None else y[rows], captions=texts, index=used[part], references=several)
 
     train, held = samples("train"), samples("held")
     card = {

@@ -1,8 +1,9 @@
 """BLEU and chrF of a whole corpus of translations against held-out targets, by sacreBLEU (Post 2018, arXiv:1804.08771), in points of 100.
 
 Every held-out source is put through the generator, its tokens chosen as the game says, and the texts are compared with the targets as they stood in
-the data. The signature of sacreBLEU is in the stamp: figures under different ones do not compare. The interval is sacreBLEU's bootstrap over
-sentences. What copying the source would score stands beside (`extra`): a translator below it has learned nothing.
+the data; of several targets of a source all are references. The signature of sacreBLEU is in the stamp: figures under different ones do not compare.
+The interval is sacreBLEU's bootstrap over sentences. What copying the source would score stands beside (`extra`): a translator below it has learned
+nothing.
 """
 
 from __future__ import annotations
@@ -44,8 +45,12 @@ class CorpusBLEU(Metric):
     def compute(self) -> dict[str, float]:
         """Translate and compare."""
         made, targets, sources = self.setting.translations(self.expected)
-        self._found = {name: scorer.corpus_score(made, [targets], n_bootstrap=RESAMPLES) for name, scorer in self.scorers.items()}
-        self._copied = {f"{name} of copying": scorer.corpus_score(sources, [targets]).score for name, scorer in self.scorers.items()}
+        most = max(map(len, targets), default=1)
+        streams: list[Any] = [
+            [one[k] if k < len(one) else None for one in targets] for k in range(most)
+        ]  # None: this source has no k-th target
+        self._found = {name: scorer.corpus_score(made, streams, n_bootstrap=RESAMPLES) for name, scorer in self.scorers.items()}
+        self._copied = {f"{name} of copying": scorer.corpus_score(sources, streams).score for name, scorer in self.scorers.items()}
         return {name: float(found.score) for name, found in self._found.items()}
 
     def intervals(self) -> dict[str, tuple[float, float]]:

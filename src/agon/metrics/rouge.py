@@ -1,7 +1,8 @@
 """ROUGE-1, ROUGE-2 and ROUGE-L of summaries of held-out texts (Lin 2004): F1 of the package `rouge_score` with its stemmer, in points of 100.
 
 Every held-out source is put through the generator, its tokens chosen as the game says. Beside stand (`extra`) what the first sentence of the source
-would score, and the whole source. The interval is that of a mean over summaries.
+would score, and the whole source. Where a source has several targets each figure is that of the best (`score_multi` of the package). The interval is that
+of a mean over summaries.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ def lead(text: str) -> str:
     return _SENTENCE.split(text, maxsplit=1)[0]
 
 
-def rouge(made: Sequence[str], targets: Sequence[str]) -> Tensor:
-    """F1 of each text, float64 [n, 3] in 0..100. Raises InputError without the package."""
+def rouge(made: Sequence[str], targets: Sequence[Sequence[str]]) -> Tensor:
+    """F1 of each text with the target that is best for it, float64 [n, 3] in 0..100. Raises InputError without the package."""
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError:
         raise InputError("ROUGE needs the package 'rouge-score'. Install it: pip install 'agon-gan[text]'") from None
     scorer = RougeScorer(list(NAMES), use_stemmer=True)
-    found = [scorer.score(target, text) for text, target in zip(made, targets, strict=True)]
+    found = [scorer.score_multi(several, text) for text, several in zip(made, targets, strict=True)]
     return 100 * torch.tensor([[one[name].fmeasure for name in NAMES] for one in found], dtype=torch.float64).reshape(-1, 3)
 
 
@@ -49,7 +50,7 @@ class Rouge(Metric):
         setting.need_translations("rouge")
         rouge([], [])  # says so if the package is missing
         self.setting, self.expected = setting, expected
-        self._each = torch.zeros(0, 3, dtype=torch.float64)
+        self._each, self._several = torch.zeros(0, 3, dtype=torch.float64), False
         self._beside: dict[str, list[float]] = {}
 
     def update(self, batch: Features) -> None:
@@ -58,6 +59,7 @@ class Rouge(Metric):
     def compute(self) -> dict[str, float]:
         """Sum up and compare."""
         made, targets, sources = self.setting.translations(self.expected)
+        self._several = any(len(one) > 1 for one in targets)
         self._each = rouge(made, targets)
         self._beside = {
             "the first sentence": rouge([lead(text) for text in sources], targets).mean(0).tolist(),
@@ -75,8 +77,8 @@ class Rouge(Metric):
         return {name: (low, high) for name, (low, high) in zip(NAMES, ends, strict=True)}
 
     def settings(self) -> str:
-        """How words are compared."""
-        return "F1, stemmed"
+        """How words are compared, and with how many targets."""
+        return "F1, stemmed" + (", best of several targets" if self._several else "")
 
     def detail(self) -> dict[str, Any]:
         """What the first sentence of the source and the whole of it score: ROUGE-1, -2, -L."""

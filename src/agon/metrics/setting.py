@@ -55,7 +55,7 @@ class Setting:
     likelihood: Likelihood | None = None
     floor: bool = False
     translate: Translate | None = None
-    _made: dict[int, tuple[list[str], list[str], list[str]]] = field(default_factory=dict, repr=False)
+    _made: dict[int, tuple[list[str], list[tuple[str, ...]], list[str]]] = field(default_factory=dict, repr=False)
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -91,14 +91,17 @@ class Setting:
         if not len(self.data_set.held):
             raise InputError(f"metric '{metric}' is taken on held-out pairs, and none are held back; train with --holdout 0.1.")
 
-    def translations(self, most: int) -> tuple[list[str], list[str], list[str]]:
-        """(what the generator makes of held-out sources, the real targets, the sources as text) of at most `most` pairs; made once."""
+    def translations(self, most: int) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
+        """(what the generator makes of held-out sources, the real targets of each, the sources as text) of at most `most` pairs; made once."""
         if most not in self._made:
             held, space = self.data_set.held, self.data_set.space
             index = subset(len(held), min(most, len(held)), _SUBSET_SEED)
             assert self.translate is not None and held.y is not None
             sources = held.y[index].long()
-            told = [held.captions[k] for k in index.tolist()] if held.captions else space.decode(held.x[index])
+            if held.references is not None:
+                told = [held.references[k] for k in index.tolist()]
+            else:
+                told = [(text,) for text in ([held.captions[k] for k in index.tolist()] if held.captions else space.decode(held.x[index]))]
             self._made[most] = (self.translate(sources), told, space.source.decode(sources))
         return self._made[most]
 
