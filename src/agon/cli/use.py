@@ -150,16 +150,20 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--metric", "-m",
-            help="fd fd_inf kid is prdc classes class_accuracy classwise memorisation modes modes_stacked ppl (docs/metrics.md); of clips fvd motion content "
-            "consistency nearest_clip obeys scenes (docs/video-metrics.md); of text bleu self_bleu variety novelty nearest_sentence nll lm reverse_lm "
+            help="fd fd_inf kid c2st is prdc classes class_accuracy classwise memorisation modes modes_stacked ppl (docs/metrics.md); of clips fvd motion "
+            "content consistency nearest_clip obeys scenes (docs/video-metrics.md); of text bleu self_bleu variety novelty nearest_sentence nll lm reverse_lm "
             "oracle valid (docs/text-metrics.md), "
             "or one figure of these; may be repeated. Default: the run's.",
         ),
     ] = None,
     num_samples: Annotated[int | None, typer.Option("--num-samples", help="Samples to draw; default by the held-out split.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
-    extractor: Annotated[str | None, typer.Option(help="auto, classifier, inception, inception-clean, pixels, random, stacked, clips, i3d, sentences.")] = None,
-    extractor_weights: Annotated[str | None, typer.Option(help="Local weights file for --extractor inception; the grey set for --extractor stacked.")] = None,
+    extractor: Annotated[
+        str | None, typer.Option(help="auto, classifier, inception, inception-clean, pixels, random, stacked, clips, i3d, sentences, backbone.")
+    ] = None,
+    extractor_weights: Annotated[
+        str | None, typer.Option(help="Local weights file for --extractor inception, folder for backbone; the grey set for stacked.")
+    ] = None,
     weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
     state: State = "latest",
     trust: Trust = False,
