@@ -340,6 +340,8 @@ def main() -> None:
     said.add_argument("--count", type=int, default=20)
     said.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    if options.verb == "run" and "residual-pretrained" in options.recipes and options.encoder is None:
+        parser.error("residual-pretrained begins with a pretrained encoder: --encoder FOLDER")
     if options.verb == "samples":
         samples(options.name, options.seed, options.count, options.out)
         return

@@ -12,7 +12,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import torch
@@ -353,7 +353,9 @@ class Game(ABC):
         """`why_not(space)`, or why its samples cannot be augmented; None if all is well."""
         if self.augment is not None and len(space.shape) not in (3, 4):
             return f"augmentation is for pictures [C, H, W] and clips [T, C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
-        return self.why_not(space)
+        parts = [getattr(self, part.name) for part in fields(self)]
+        reasons = (part.why_not(space) for part in parts if hasattr(part, "why_not"))  # networks that come from elsewhere
+        return self.why_not(space) or next((reason for reason in reasons if reason is not None), None)
 
     def cast(self, space: Any) -> dict[str, nn.Module]:
         """`players(space)`, and the prop that augmentation needs. Raises InputError where the game or the space cannot be augmented."""

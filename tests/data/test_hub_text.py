@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agon.data import Data, open_data
+from agon.data.hub import is_text as hub_is_text
 from agon.errors import InputError
 
 
@@ -55,6 +56,42 @@ def test_pairs_in_one_column_of_languages(hub, cache) -> None:  # type: ignore[n
     assert data_set.space.source.decode(data_set.train.y[:1]) == ["the dog 0"]
     assert data_set.train.captions[0] == "der Hund 0"
     assert len(data_set.held) == 10
+
+
+def test_withheld_classes_and_a_side_without_any(hub, cache) -> None:  # type: ignore[no-untyped-def]
+    names = ["bad", "good"]
+    hidden = [row | {"label": -1} for row in rows(60, 12)]
+    hub["some/glue"] = {
+        "train": Split(rows(0, 60), label=names),
+        "test": Split(hidden, label=names),
+        "validation": Split(rows(72, 9), label=names),
+    }
+    data_set = open_data(Data(path="hf:some/glue"), cache=cache)
+    assert data_set.space.classes == ("bad", "good")
+    assert len(data_set.held) == 9
+    assert "its own validation split" in data_set.reasons["split"]
+    plain = [{"text": row["text"]} for row in rows(0, 60)]
+    hub["some/half"] = {"train": Split(plain), "test": Split(rows(60, 12), label=names)}
+    data_set = open_data(Data(path="hf:some/half"), cache=cache)
+    assert data_set.space.classes == ()
+    assert "by content hash" in data_set.reasons["split"]
+
+
+def test_pictures_of_any_name_are_no_text_and_are_not_read(hub, cache) -> None:  # type: ignore[no-untyped-def]
+    class Image:
+        names = None
+
+    class Broken(dict):  # type: ignore[type-arg]
+        def __getitem__(self, key: str) -> Any:
+            assert key != "photo", "a picture was decoded"
+            return super().__getitem__(key)
+
+    part = Split([Broken(row, photo=b"") for row in rows(0, 60)], label=["bad", "good"])
+    part.features["photo"] = Image()
+    hub["some/photos"] = {"train": part}
+    assert not hub_is_text(Data(path="hf:some/photos"))
+    data_set = open_data(Data(path="hf:some/photos", text="text"), cache=cache)
+    assert data_set.space.classes == ("bad", "good")
 
 
 def test_what_is_wrong_with_it(hub, cache) -> None:  # type: ignore[no-untyped-def]

@@ -216,13 +216,15 @@ def test_pairs_of_records(tmp_path):
         {"en": "a cat", "de": ""},
         {"en": None, "de": "x"},
         {"en": "a cow", "de": "eine Kuh"},
+        {"en": "a hen", "de": [None, "die Henne", "Henne"]},
+        {"en": "an ox", "de": ["", None]},
     ]
     path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
     found = corpus(path, source="en", target="de")
-    assert (found.sources, found.texts) == (["a dog", "a cow"], ["ein Hund", "eine Kuh"])
-    assert found.faults == {"empty": 1, "no text": 1}
-    assert "1 sources have several targets" in found.notes[0]
-    assert found.others == {0: ("Hund",)}
+    assert (found.sources, found.texts) == (["a dog", "a cow", "a hen"], ["ein Hund", "eine Kuh", "die Henne"])
+    assert found.faults == {"empty": 1, "no text": 1, "no target that can be read": 1}
+    assert "2 sources have several targets" in found.notes[0]
+    assert found.others == {0: ("Hund",), 2: ("Henne",)}
 
 
 # -- folders, zips, pairs of files --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from scipy import linalg
 from sklearn.neighbors import NearestNeighbors
 
 from agon.metrics import Features, Metric, reduce
+from agon.metrics.c2st import TwoSampleTest, logistic, told_apart
 from agon.metrics.classes import Classes
 from agon.metrics.frechet import Frechet, frechet_distance
 from agon.metrics.inception_score import InceptionScore
@@ -149,6 +150,51 @@ def test_inception_score_equals_the_formula(splits: int) -> None:
     assert metric.compute()["is"] == pytest.approx(np.mean(expected), rel=1e-12)
 
 
+def test_the_two_sample_tests_regression_is_scikit_learns() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    a, b = clouds(120, 150, 5)
+    x, y = torch.cat([a, b]), torch.cat([torch.ones(120), torch.zeros(150)]).double()
+    w = logistic(torch.cat([x, torch.ones(270, 1).double()], 1), y)
+    theirs = LogisticRegression(C=1 / 100, tol=1e-10, max_iter=10_000).fit(x.numpy(), y.numpy())
+    assert w[:-1].tolist() == pytest.approx(theirs.coef_[0].tolist(), abs=1e-5)
+    assert float(w[-1]) == pytest.approx(float(theirs.intercept_[0]), abs=1e-4)
+
+
+def test_the_two_sample_test_at_its_ends() -> None:
+    g = torch.Generator().manual_seed(0)
+
+    def some(n: int, shift: float = 0.0, scale: float = 1.0) -> torch.Tensor:
+        return scale * torch.randn(n, 16, generator=g, dtype=torch.float64) + shift
+
+    def accuracy(fake: torch.Tensor, real: torch.Tensor) -> float:
+        return float(told_apart(fake, real).double().mean())
+
+    alike = [accuracy(some(400), some(400)) for _ in range(12)]
+    assert abs(sum(alike) / 12 - 0.5) < 0.02
+    assert accuracy(some(400, shift=5), some(400)) == 1
+    assert accuracy(some(400, scale=1.5), some(400)) > 0.75, "spread counts as well as place"
+    # Of two normal laws d apart along one direction the best classifier is right with chance Φ(d / 2).
+    apart = torch.zeros(16, dtype=torch.float64)
+    apart[3] = 2.0
+    assert accuracy(some(2_000) + apart, some(2_000)) == pytest.approx(0.8413, abs=0.02)
+    real = some(1_000)
+    for share in (100, 500, 1_000):
+        copies = torch.cat([real[:share], some(1_000 - share)]) + 1e-6
+        assert accuracy(copies, real) == pytest.approx(0.5, abs=0.03), "copies are neither told apart nor better than chance"
+    constant = torch.ones(50, 3, dtype=torch.float64)
+    assert accuracy(constant, constant.clone()) == pytest.approx(0.5, abs=0.1)
+    assert accuracy(real[:1].repeat(400, 1), real[:400]) > 0.99, "one real sample over and over is no sample of the rest"
+    metric = TwoSampleTest(real, 100)
+    metric.update(Features(some(100, shift=9)))
+    assert metric.compute() == {"c2st": 1.0}
+    assert metric.intervals()["c2st"][1] == 1.0
+    few = TwoSampleTest(real, 10)
+    few.update(Features(some(10)))
+    assert math.isnan(few.compute()["c2st"])
+    assert few.intervals() == {}
+
+
 def test_inception_score_at_its_ends() -> None:
     sure, unsure = InceptionScore(10), InceptionScore(10)
     sure.update(Features(torch.eye(10).double(), torch.eye(10).double()))
@@ -162,6 +208,7 @@ def build(name: str, real: torch.Tensor, n: int, share: tuple[int, int] = (0, 1)
     return {
         "fd": lambda: Frechet(Moments.of(real)),
         "kid": lambda: KernelDistance(real, n, seed=2, subsets=5, size=40, share=share),
+        "c2st": lambda: TwoSampleTest(real, n, seed=2, share=share),
         "prdc": lambda: PRDC(real, n, seed=2, share=share),
         "is": lambda: InceptionScore(5, splits=2, share=share),
         "classes": lambda: Classes(5),
@@ -169,7 +216,7 @@ def build(name: str, real: torch.Tensor, n: int, share: tuple[int, int] = (0, 1)
     }[name]()
 
 
-@pytest.mark.parametrize("name", ["fd", "kid", "prdc", "is", "classes", "modes"])
+@pytest.mark.parametrize("name", ["fd", "kid", "c2st", "prdc", "is", "classes", "modes"])
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_states_of_ranks_add_up_to_the_whole(name: str, num_ranks: int) -> None:
     real, fake = clouds(80, 100, 6)
@@ -191,7 +238,7 @@ def test_states_of_ranks_add_up_to_the_whole(name: str, num_ranks: int) -> None:
 def test_metrics_of_broken_numbers_are_not_numbers() -> None:
     real, fake = clouds(80, 100, 6)
     fake[3, 2] = math.nan
-    for name in ("fd", "kid", "prdc"):
+    for name in ("fd", "kid", "c2st", "prdc"):
         metric = build(name, real, 100)
         metric.update(Features(fake))
         assert all(math.isnan(value) for value in metric.compute().values()), name

@@ -98,6 +98,69 @@ def test_padding_reaches_no_judgement(folders: dict[str, Path], space: Tokens) -
     assert len(PretrainedCritic(folder=str(folders["encoder"]), layers=1).critic(space).core.core.encoder.layer) == 1
 
 
+@pytest.mark.parametrize("kind", ["roberta", "mpnet", "albert", "electra", "distilbert"])
+def test_encoders_of_other_kinds_judge_and_open_without_their_folder(
+    kind: str, folders: dict[str, Path], space: Tokens, tmp_path: Path
+) -> None:
+    """Also where a network pads at 1, numbers in half precision, or has embeddings narrower than itself."""
+    import transformers
+
+    place = tmp_path / 'a "müde" \\ folder'
+    pieces = json.loads((folders["encoder"] / "tokenizer.json").read_text())["model"]["vocab"]
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    if kind == "distilbert":
+        sizes = {"dim": 8, "n_layers": 2, "n_heads": 2, "hidden_dim": 16}
+    narrow = {"embedding_size": 4} if kind in ("albert", "electra") else {}
+    config = transformers.AutoConfig.for_model(kind, vocab_size=len(pieces), max_position_embeddings=66, **sizes, **narrow)
+    torch.manual_seed(3)
+    model = transformers.AutoModel.from_config(config)
+    (model.to(torch.bfloat16) if kind == "roberta" else model).save_pretrained(place)
+    shutil.copy(folders["encoder"] / "tokenizer.json", place)
+    net = PretrainedCritic(folder=str(place), dropout=0.0)
+    judge, x = net.critic(space).eval(), space.encode(TEXTS)[0].long()
+    shutil.rmtree(place)
+    again = replace(net, layers=0).critic(space).eval()
+    for name, value in again.state_dict().items():
+        value.copy_(judge.state_dict()[name])
+    assert torch.equal(again(x), judge(x))
+    e = judge.embed(x).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(judge.judge(e, real(x)).sum(), e, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.square().sum(), judge.head.linear.weight)
+    assert bend.abs().sum() > 0, "penalties on slopes can be taken"
+
+
+def test_games_with_pretrained_players_keep_the_laws(folders: dict[str, Path]) -> None:
+    from agon.games.residual import Residual
+    from agon.games.seqgan import SeqGAN
+    from agon.testing import check_game
+
+    words = Tokens(length=6, vocabulary=FIRST + len(WORDS), tokenizer=tokenisers.of_words(WORDS))
+    net, judge = Pretrained(folder=str(folders["speaker"]), dropout=0.0), PretrainedCritic(folder=str(folders["encoder"]), dropout=0.0)
+    check_game(Residual(net=net, judge_net=judge, candidates=2), words)
+    check_game(SeqGAN(net=net, judge_net=judge), words)
+
+
+def test_a_wrong_start_leaves_no_run(folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = (
+        "train",
+        corpus(tmp_path / "text.txt"),
+        "--recipe",
+        "residual-pretrained",
+        "--rounds",
+        2,
+        "--metrics",
+        "[]",
+        "--out",
+        tmp_path / "run",
+    )
+    status, told = printed(capsys, *given)
+    assert status == 2
+    assert "--game.judge_net.folder FOLDER" in " ".join(told.split())
+    assert typed(*given, "--game.judge_net.folder", folders["encoder"], "--game.judge_net.layers", 1) == 0
+    reasons = json.loads((tmp_path / "run" / "run.json").read_text())["reasons"]
+    assert reasons["judge_net.layers"] == "asked for"
+
+
 def corpus(place: Path) -> Path:
     rows = [f"{a} {b} {c} {d} {e}" for a in ("a", "the") for b in ("man", "dog", "cat") for c in ("rides", "sees") for d in ("a", "the")
             for e in ("horse", "bike", "red", "zebra")]  # fmt: skip
@@ -152,6 +215,39 @@ def test_the_extractor_reads_text_with_its_own_tokeniser(folders: dict[str, Path
         make_extractor("backbone", data_set)
 
 
+def settings(place: Path, **changed: object) -> None:
+    path = place / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def test_kernels_named_by_a_folder_are_not_fetched(folders: dict[str, Path], space: Tokens, tmp_path: Path) -> None:
+    place = Path(shutil.copytree(folders["encoder"], tmp_path / "bert"))
+    settings(place, attn_implementation="someone/kernel", _attn_implementation="someone/kernel", return_dict=False, dtype="bfloat16")
+    judge = PretrainedCritic(folder=str(place)).critic(space)
+    assert judge.core.core.config._attn_implementation == "eager"
+    assert {p.dtype for p in judge.parameters()} == {torch.float32}
+
+
+def test_a_network_that_scales_its_embeddings_is_refused(folders: dict[str, Path], space: Tokens, tmp_path: Path) -> None:
+    import transformers
+
+    place = tmp_path / "gemma"
+    pieces = json.loads((folders["speaker"] / "tokenizer.json").read_text())["model"]["vocab"]
+    sizes = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "intermediate_size": 16,
+        "head_dim": 4,
+    }
+    config = transformers.AutoConfig.for_model("gemma", vocab_size=len(pieces), **sizes)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(place)
+    shutil.copy(folders["speaker"] / "tokenizer.json", place)
+    with pytest.raises(InputError, match="scales, caps or shifts"):
+        Pretrained(folder=str(place)).speaker(space)
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
@@ -165,6 +261,11 @@ def test_the_extractor_reads_text_with_its_own_tokeniser(folders: dict[str, Path
         (lambda p: (p / "config.json").write_text('{"model_type": "bert", "auto_map": {}}'), "needs code of its own"),
         (lambda p: (p / "model.safetensors").write_bytes(b"nothing"), "cannot be opened"),
         (lambda p: (p / "tokenizer.json").write_text("{}"), "cannot be read"),
+        (lambda p: settings(p, quantization_config={"bits": 4}), "are quantised"),
+        (lambda p: (p / "config.json").write_text('{"model_type": "t5"}'), "neither an encoder nor one"),
+        (lambda p: settings(p, vocab_size=9), "cannot be opened"),
+        (lambda p: settings(p, num_hidden_layers=3), "lack 16 of the network's"),
+        (lambda p: settings(p, hidden_size="many"), "does not know the network"),
     ],
 )
 def test_folders_that_are_none(spoil, told: str, folders: dict[str, Path], space: Tokens, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -186,8 +287,9 @@ def test_what_a_pretrained_player_cannot_do(folders: dict[str, Path], space: Tok
         PretrainedCritic(folder=both).critic(space, each=True)
     with pytest.raises(InputError, match="speaks from no source"):
         Pretrained(folder=one).speaker(replace(space, source=space))
-    with pytest.raises(InputError, match="expected 1 to that"):
-        PretrainedCritic(folder=both, layers=3).critic(space)
+    assert len(PretrainedCritic(folder=both, layers=3).critic(space).core.core.encoder.layer) == 2, "at most so many"
+    with pytest.raises(InputError, match=r"`told`\) is damaged"):
+        PretrainedCritic(told="{").critic(space)
     with pytest.raises(InputError, match="reads 64 tokens"):
         PretrainedCritic(folder=both).critic(replace(space, length=64))
 

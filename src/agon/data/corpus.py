@@ -287,11 +287,14 @@ def take_records(corpus: Corpus, name: str, rows: list[Row], data: Data, damaged
     several = 0
     for where, row in rows:
         asked = _clean(corpus, row.get(source), where, damaged) if source else ""
-        value = row.get(wanted)
-        more: list[Any] = []
-        if source and isinstance(value, list) and value:
-            value, *more = value
-        said = None if asked is None else _clean(corpus, value, where, damaged)
+        target = row.get(wanted)
+        values = target if source and isinstance(target, list) and target else [target]
+        ledger = corpus if len(values) == 1 else Corpus("", "")  # one bad target of several is no fault
+        cleaned = [] if asked is None else [_clean(ledger, value, where, damaged) for value in values]
+        readable = [text for text in cleaned if text is not None]
+        said = readable[0] if readable else None
+        if len(values) > 1 and not readable and asked is not None:
+            corpus.fault("no target that can be read", where)
         if said is None or asked is None:
             continue
         if label is not None:
@@ -303,7 +306,7 @@ def take_records(corpus: Corpus, name: str, rows: list[Row], data: Data, damaged
         if source:
             corpus.sources = corpus.sources if corpus.sources is not None else []
             corpus.sources.append(asked)
-        others = tuple(said for said in (_clean(Corpus("", ""), other, where, damaged) for other in more) if said is not None)
+        others = tuple(readable[1:])
         if others:
             corpus.others[len(corpus)] = others
             several += 1

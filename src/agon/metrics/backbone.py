@@ -1,8 +1,9 @@
 """Features of sentences from a pretrained encoder in a local folder: distances that do not depend on the corpus, unlike those of the counted encoder.
 
-The text is read as it stands by the folder's own tokeniser; features are the mean over its pieces of the last layer, of length 1 where the folder says that
-its sentence vectors are (modules.json with a Normalize). The usual network of papers is the Universal Sentence Encoder (de Masson d'Autume et al. 2019,
-arXiv:1905.09922), which is not among these, so their FED does not compare; figures of one folder do, and the stamp has its weights' hash.
+What the sentences' tokens spell (unknown words as <unk>) is read by the folder's own tokeniser; features are the mean over its pieces of the last layer, of
+length 1 where the folder says that its sentence vectors are (modules.json with a Normalize). The usual network of papers is the Universal Sentence
+Encoder (de Masson d'Autume et al. 2019, arXiv:1905.09922), which is not among these, so their FED does not compare; figures of one folder do, and the stamp
+has a hash of its weights, settings and tokeniser.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from torch.nn import functional
 
 from agon.backbones import look, network, tokeniser_of
 from agon.errors import InputError
+from agon.metrics.cache import digest
 from agon.metrics.contract import Features
 from agon.spaces.tokens import Tokens
 
-_PIECES, _ROOM = 256, 8_192  # pieces of a sentence that are read, at most; and of a batch
+_PIECES, _ROOM = 256, 8_192  # pieces of a sentence that are read, at most, where the network has room; and of a batch
 
 
 @dataclass
@@ -35,6 +37,7 @@ class SentenceBackbone:
     dim: int
     hash: str
     device: torch.device
+    most: int = _PIECES
     name: str = "backbone"
     resize: str = ""
     num_classes: int = 0
@@ -42,7 +45,7 @@ class SentenceBackbone:
 
     def __call__(self, x: Tensor) -> Features:
         """Features of stored sentences."""
-        rows = [one.ids[:_PIECES] for one in self.tokeniser.encode_batch(self.space.decode(x.cpu()))]
+        rows = [one.ids[: self.most] for one in self.tokeniser.encode_batch(self.space.decode(x.cpu()))]
         found = torch.zeros(len(rows), self.dim, dtype=torch.float64)
         order = sorted(range(len(rows)), key=lambda k: len(rows[k]))
         begin = 0
@@ -69,6 +72,8 @@ def open_backbone(space: Tokens, folder: Path | str | None, *, device: torch.dev
     """The encoder in a folder. Raises InputError without one, or if it cannot be read."""
     if not folder:
         raise InputError("extractor 'backbone' is a pretrained encoder; name its folder: --extractor-weights FOLDER")
+    if not space.tokenizer:
+        raise InputError(f"extractor 'backbone' reads text, and these are {space.describe()} without any; use sentences.")
     told = json.loads(look(str(folder)))
     place = Path(folder).expanduser()
     net = network(told["config"], place, causal=False).eval().to(device)
@@ -76,4 +81,11 @@ def open_backbone(space: Tokens, folder: Path | str | None, *, device: torch.dev
         unit = "Normalize" in (place / "modules.json").read_text("utf-8")
     except OSError:
         unit = False
-    return SentenceBackbone(space, net, tokeniser_of(place), unit, net.config.hidden_size, told["hash"], torch.device(device))
+    tokeniser = tokeniser_of(place)
+    size = len(net.get_input_embeddings().weight)
+    if 1 + max(tokeniser.get_vocab().values()) > size:
+        raise InputError(f"the tokeniser in '{folder}' knows more pieces than the network's {size:,}; they do not belong together.")
+    room = getattr(net.config, "max_position_embeddings", None)
+    most = min(_PIECES, room - 2) if isinstance(room, int) and room > 2 else _PIECES  # some keep two places for themselves
+    mark = digest("backbone-1", told["hash"], json.dumps(told["config"], sort_keys=True), tokeniser.to_str(), str((unit, most)))
+    return SentenceBackbone(space, net, tokeniser, unit, net.config.hidden_size, mark, torch.device(device), most)

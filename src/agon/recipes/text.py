@@ -122,7 +122,7 @@ def residual_pretrained(situation: Situation) -> Suggestion:
     )  # fmt: skip
     reasons = {
         "critic_start": f"{half:,}: then the speaker rests",
-        "layers": "the lowest 3 of the encoder, for a processor" if cpu else "all of the encoder",
+        "judge_net.layers": "the lowest 3 of the encoder, for a processor" if cpu else "all of the encoder",
     }
     return _suggest(replace(situation, rounds=asked), game, 64, EPOCHS, reasons)
 

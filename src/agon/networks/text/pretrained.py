@@ -9,6 +9,7 @@ The judge is the mean over places of what the encoder makes of a sentence behind
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.backbones import Backbone, look
+from agon.backbones import Backbone, kept, look
 from agon.errors import InputError
 from agon.layers.labels import CriticHead, JoinLabel
 from agon.layers.tokens import Read, TokenTable, before, longest, mask_of
@@ -25,8 +26,19 @@ from agon.spaces.tokens import PAD, Tokens
 
 def _told(net: Any) -> None:
     """Read what the folder holds, once: the run keeps it."""
-    if net.folder and f'"folder": "{net.folder}"' not in net.told:
+    if net.folder and (not net.told or kept(net.told)["folder"] != net.folder):
         object.__setattr__(net, "told", look(net.folder))
+
+
+def _why_not(make: Callable[[Any], Any], space: Any) -> str | None:
+    """Why a player cannot be made for this space, in words; told before a run is begun."""
+    if not isinstance(space, Tokens):
+        return None
+    try:
+        make(space)
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _open(net: Any, causal: bool, longest: int) -> Backbone:
@@ -43,7 +55,7 @@ class Pretrained:
     """A pretrained speaker; see the module's text."""
 
     folder: str = ""  # config.json, tokenizer.json, model.safetensors of a network that predicts the next token
-    layers: int = 0  # of the network, from below; 0: all
+    layers: int = 0  # of the network, at most, from below; 0: all
     dropout: float = 0.1
     told: str = ""  # what the folder holds, found by itself
     kind: Literal["pretrained"] = "pretrained"
@@ -52,6 +64,10 @@ class Pretrained:
 
     def __post_init__(self) -> None:
         _told(self)
+
+    def why_not(self, space: Any) -> str | None:
+        """Why it cannot speak here; None if it can."""
+        return _why_not(self.speaker, space)
 
     def speaker(self, space: Tokens) -> nn.Module:
         return _Speaker(self, space)
@@ -67,7 +83,7 @@ class _Speaker(nn.Module):
         dim = self.core.dim
         self.embed = TokenTable(space, dim, scale=dim**-0.5)
         self.join = JoinLabel(space, dim)
-        self.read = Read(space, dim, table=self.embed if self.core.tied else None)
+        self.read = Read(space, self.core.width, table=self.embed if self.core.tied else None)
         rows = (self.core.rows(space), self.core.rows(space, out=True))
         with torch.no_grad():
             for weight, begun in zip((self.embed.weight, self.read.weight), rows, strict=True):
@@ -101,7 +117,7 @@ class PretrainedCritic:
     """A pretrained judge of whole sentences; see the module's text."""
 
     folder: str = ""  # config.json, tokenizer.json, model.safetensors of an encoder
-    layers: int = 0  # of the network, from below; 0: all
+    layers: int = 0  # of the network, at most, from below; 0: all
     dropout: float = 0.1
     told: str = ""  # what the folder holds, found by itself
     kind: Literal["pretrained"] = "pretrained"
@@ -109,6 +125,10 @@ class PretrainedCritic:
 
     def __post_init__(self) -> None:
         _told(self)
+
+    def why_not(self, space: Any) -> str | None:
+        """Why it cannot judge here; None if it can."""
+        return _why_not(self.critic, space)
 
     def critic(self, space: Tokens, each: bool = False) -> nn.Module:
         if each:
@@ -121,7 +141,7 @@ class _Critic(nn.Module):
         super().__init__()
         self.core = _open(net, False, space.length + 1)
         self.embed = TokenTable(space, self.core.dim, scale=self.core.dim**-0.5)
-        self.head = CriticHead(self.core.dim, replace(space, source=None), bias=True)
+        self.head = CriticHead(self.core.width, replace(space, source=None), bias=True)
         begun = self.core.rows(space)
         if begun is not None:
             with torch.no_grad():
