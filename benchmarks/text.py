@@ -191,7 +191,7 @@ def over_seeds(values: list[float | None], form: str = ".3f") -> str:
     there = [v for v in values if v is not None and not math.isnan(v)]
     if not there:
         return "–"
-    spread = f" ± {statistics.stdev(there):{form}}" if len(there) > 1 and all(map(math.isfinite, there)) else ""
+    spread = f" ± {statistics.stdev(there):{form.lstrip('+')}}" if len(there) > 1 and all(map(math.isfinite, there)) else ""
     return f"{statistics.mean(there):{form}}{spread}"
 
 
