@@ -13,7 +13,7 @@ Final averaged weights are scored, by as many samples as there are held-out sent
 likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against collapse instead of BLEU, beside published figures. The gap is BLEU-4
 above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `apart` adds to every row whose run is
 there how often a classifier tells its samples from training sentences (`c2st`) by what a pretrained encoder makes of them, and the Fréchet distance there;
-for likelihood at every temperature. `--encoder` is also the critic that the recipe residual-pretrained begins with. `samples` prints sentences
+for likelihood at several temperatures. `--encoder` is also the critic that the recipe residual-pretrained begins with. `samples` prints sentences
 of each row at temperature 1, drawn with one seed and not chosen.
 """
 
@@ -42,6 +42,7 @@ from agon.trained import Trained, load
 
 RESULTS = Path(__file__).parent / "results" / "text"
 BASE = "likelihood"
+APART = (0.8, 0.9, 1.1)  # temperatures at which likelihood's samples are told apart too
 OWN = (BASE, "residual-pretrained")  # recipes that keep their own length, the second until the time is up
 PROBE = (5, 20)  # rounds played before and while the clock runs
 KNOWN = ("oracle", "oracle-stream", "arithmetic")
@@ -147,7 +148,7 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
 
 
 def apart(row: dict[str, Any], trained: Trained, encoder: Path) -> None:
-    """Add to a row how its samples are told from training sentences in the space of an encoder; of likelihood at every temperature of its curve."""
+    """Add to a row how its samples are told from training sentences in the space of an encoder; of likelihood at several temperatures."""
     data_set = open_data(Data(path=trained.run.data.path))
     found = make_extractor("backbone", data_set, weights=encoder)
     count = row["num_samples"]
@@ -159,13 +160,12 @@ def apart(row: dict[str, Any], trained: Trained, encoder: Path) -> None:
 
     row["apart"] = told(trained.sample_stored(count, seed=0))
     if row["recipe"] == BASE:
-        temperatures = [point["temperature"] for point in row["curve"]]
-        row["apart_at"] = [{"temperature": t, **told(trained.say(count, seed=0, temperature=t).stored())} for t in temperatures]
+        row["apart_at"] = [{"temperature": t, **told(trained.say(count, seed=0, temperature=t).stored())} for t in APART]
 
 
-def apart_all(encoder: Path, out: Path, results: Path) -> None:
+def apart_all(encoder: Path, out: Path, results: Path, chosen: list[str]) -> None:
     """Add what `apart` finds to every row of sentences that lacks it and whose run is there."""
-    for path in sorted(results.glob("*.json")):
+    for path in [results / f"{name}.json" for name in chosen] or sorted(results.glob("*.json")):
         row, run = json.loads(path.read_text()), RunDirectory(out / path.stem)
         if "place" in row and "apart" not in row and run.is_run():
             apart(row, load(run.path), encoder)
@@ -260,7 +260,7 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         lines.append(
             f"| likelihood at temperature {points[0]['temperature']:g} | {len(points)} | {of_orders(points, 'bleu')} | {of_orders(points, 'self_bleu')} "
             f"| {over_seeds([p['unique'] for p in points])} | | | "
-            f"| {apart_of([row['apart_at'][place] for row in likely if 'apart_at' in row])} | | | | | |"
+            f"| {apart_of([one for row in likely for one in row.get('apart_at', []) if one['temperature'] == points[0]['temperature']])} | | | | | |"
         )
     return [
         *lines,
@@ -332,6 +332,7 @@ def main() -> None:
     between = verbs.add_parser("apart")
     between.add_argument("--encoder", type=Path, required=True)
     between.add_argument("--out", type=Path, required=True)
+    between.add_argument("--rows", nargs="+", default=[], help="SET-RECIPE-SEED …; all otherwise")
     for verb in (run, between, verbs.add_parser("table")):
         verb.add_argument("--results", type=Path, default=RESULTS)
     said = verbs.add_parser("samples")
@@ -347,7 +348,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     if options.verb == "apart":
-        apart_all(options.encoder, options.out, options.results)
+        apart_all(options.encoder, options.out, options.results, options.rows)
         return
     if options.verb == "table":
         for name in sorted({json.loads(path.read_text())["set"] for path in options.results.glob("*.json")}):
