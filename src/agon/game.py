@@ -354,7 +354,7 @@ class Game(ABC):
         if self.augment is not None and len(space.shape) not in (3, 4):
             return f"augmentation is for pictures [C, H, W] and clips [T, C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
         parts = [getattr(self, part.name) for part in fields(self)]
-        reasons = (part.why_not(space) for part in parts if hasattr(part, "why_not"))  # networks that come from elsewhere
+        reasons = (part.not_ready(space) for part in parts if hasattr(part, "not_ready"))  # networks that come from elsewhere
         return self.why_not(space) or next((reason for reason in reasons if reason is not None), None)
 
     def cast(self, space: Any) -> dict[str, nn.Module]:

@@ -26,7 +26,9 @@ A critic judges sentences. It is a frozen dataclass with a `kind` and
                                         [n, L], or soft ones float [n, L, V] with mask bool [n, L]
     couples_samples                     as above
 
-Its module has `embed(x)` as above and `judge(e [n, L, e], mask, y)`, so that a slope by the embeddings can be taken.
+Either may have `not_ready(space)`: why it cannot be built here, in words, asked before a run is begun.
+
+A critic's module has `embed(x)` as above and `judge(e [n, L, e], mask, y)`, so that a slope by the embeddings can be taken.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def _told(net: Any) -> None:
         object.__setattr__(net, "told", look(net.folder))
 
 
-def _why_not(make: Callable[[Any], Any], space: Any) -> str | None:
+def _not_ready(make: Callable[[Any], Any], space: Any) -> str | None:
     """Why a player cannot be made for this space, in words; told before a run is begun."""
     if not isinstance(space, Tokens):
         return None
@@ -65,9 +65,9 @@ class Pretrained:
     def __post_init__(self) -> None:
         _told(self)
 
-    def why_not(self, space: Any) -> str | None:
+    def not_ready(self, space: Any) -> str | None:
         """Why it cannot speak here; None if it can."""
-        return _why_not(self.speaker, space)
+        return _not_ready(self.speaker, space)
 
     def speaker(self, space: Tokens) -> nn.Module:
         return _Speaker(self, space)
@@ -126,9 +126,9 @@ class PretrainedCritic:
     def __post_init__(self) -> None:
         _told(self)
 
-    def why_not(self, space: Any) -> str | None:
+    def not_ready(self, space: Any) -> str | None:
         """Why it cannot judge here; None if it can."""
-        return _why_not(self.critic, space)
+        return _not_ready(self.critic, space)
 
     def critic(self, space: Tokens, each: bool = False) -> nn.Module:
         if each:
