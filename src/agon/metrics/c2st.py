@@ -3,7 +3,7 @@ apart by a classifier that never saw them; 0.5 is not at all.
 
 As many of either side, five parts; a logistic regression learns from four and is asked about the fifth. It sees the features' leading principal
 directions, at most `DIMS`, taken of both sides together, and their squares, so that spread counts as well as place. Its accuracy bounds the distance in total
-variation from below, 2·accuracy − 1, and no temperature, truncation or choice of the likeliest wins it: what is gained in quality is lost in variety.
+variation from below, 2·accuracy − 1. Temperature, truncation or a choice of the likeliest win little of it: what is gained in quality is lost in variety.
 Blind to copies of training data, and to what the features do not hold; below 0.5 by chance alone.
 """
 
