@@ -353,9 +353,13 @@ class Game(ABC):
         """`why_not(space)`, or why its samples cannot be augmented; None if all is well."""
         if self.augment is not None and len(space.shape) not in (3, 4):
             return f"augmentation is for pictures [C, H, W] and clips [T, C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
+        return self.why_not(space)
+
+    def not_ready(self, space: Any) -> str | None:
+        """Why a network that comes from elsewhere cannot be built, which may take a while to find out; None if all can."""
         parts = [getattr(self, part.name) for part in fields(self)]
-        reasons = (part.not_ready(space) for part in parts if hasattr(part, "not_ready"))  # networks that come from elsewhere
-        return self.why_not(space) or next((reason for reason in reasons if reason is not None), None)
+        reasons = (part.not_ready(space) for part in parts if hasattr(part, "not_ready"))
+        return next((reason for reason in reasons if reason is not None), None)
 
     def cast(self, space: Any) -> dict[str, nn.Module]:
         """`players(space)`, and the prop that augmentation needs. Raises InputError where the game or the space cannot be augmented."""

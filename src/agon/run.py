@@ -159,7 +159,8 @@ def prepare(
         run = replace(run, game=run.game.grown_from(RunDirectory.open(start).run()))
     elif run.game.inherits:
         raise InputError(f"recipe '{name}' goes on from the networks of a trained run, and none was named; add --from RUN.")
-    if (reason := run.game.refusal(run.game.sees(data_set.space))) is not None:
+    seen = run.game.sees(data_set.space)
+    if (reason := run.game.refusal(seen) or run.game.not_ready(seen)) is not None:
         raise InputError(reason)
     origin = None if start is None else transfer.fetch(start, start_state, run.game, run.game.sees(data_set.space))
     precision = choose_precision(device.value, run.precision)
