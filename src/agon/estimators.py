@@ -281,13 +281,14 @@ def taylor(
 ) -> Tensor:
     """−mean_i Σ_t Σ_v K(v|y_t) (A_t + ∇_e C · (E_v − E_{y_t})) log π(v): neighbours of the drawn word learn too (TaylorGAN, arXiv:2011.13527).
 
-    logits [n, L, V]; tokens int64 [n, L]; advantages [n, L] or [n]; slopes [n, L, d] = ∂C/∂e_t at the sample; embeddings [V, d] of the critic.
-    K is a Gaussian of the embeddings' distance, of this bandwidth, normalised over the vocabulary. The score of a replaced word is exact for a critic
-    that is linear in the embedding. Biased unless the bandwidth is so small that K holds y_t alone: it is then `reinforce`.
+    logits [n, L, V], or [tokens, V] at the real ones (`decoding.token_logits`); tokens int64 [n, L]; advantages [n, L] or [n]; slopes [n, L, d] =
+    ∂C/∂e_t at the sample; embeddings [V, d] of the critic. K is a Gaussian of the embeddings' distance, of this bandwidth, normalised over the
+    vocabulary. The score of a replaced word is exact for a critic that is linear in the embedding. Biased unless the bandwidth is so small that K
+    holds y_t alone: it is then `reinforce`.
     """
     if bandwidth <= 0:
         raise InputError(f"bandwidth is {bandwidth}; expected a positive distance between embeddings.")
-    log_policy = _wide(_at_real("logits", logits, mask)).log_softmax(1)
+    log_policy = _wide(logits if logits.dim() == 2 else _at_real("logits", logits, mask)).log_softmax(1)
     drawn, words = _at_real("tokens", tokens, mask), _wide(embeddings).detach()
     lean = _leanings(slopes, embeddings, mask)
     reward = (

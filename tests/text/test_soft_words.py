@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from agon.engine import Engine
 from agon.errors import InputError
 from agon.estimators import gumbel, relaxed
 from agon.game import Batch, Clock, Players
+from agon.games.catgan import CatGAN
 from agon.games.relgan import RelGAN, each, since, slope_penalty
 from agon.losses import Hinge, LeastSquares, Logistic, Relativistic, Wasserstein
 from agon.networks.text.conv import ConvCritic
@@ -91,6 +93,32 @@ def test_the_slope_is_that_by_soft_words() -> None:
     point = torch.lerp(soft.dense(), whole, mix[:, None, None]).detach().requires_grad_()
     slope = torch.autograd.grad(p.D(point, None, mask | real(x)).sum(), point)[0]
     torch.testing.assert_close(found, (slope.flatten(1).norm(dim=1) - 1).square().mean(), atol=1e-4, rtol=1e-4)
+
+
+DROPS = {"net": Recurrent(width=8, embed=6, dropout=0.5), "judge_net": ConvCritic(embed=4, filters=4, widths=(1, 2), dropout=0.5)}
+
+
+@pytest.mark.parametrize(
+    "game",
+    [*(RelGAN(estimator=how, loss=Logistic(), **DROPS) for how in ("gumbel", "straight", "taylor")), CatGAN(**DROPS)],  # type: ignore[arg-type]
+    ids=["gumbel", "straight", "taylor", "catgan"],
+)
+def test_a_speaker_is_rewarded_for_what_it_says_itself(game: RelGAN | CatGAN) -> None:
+    """Dropout would draw a sentence by one network and score it by another, and no baseline is neutral then."""
+    space = replace(PLAIN, classes=("a", "b"))
+    torch.manual_seed(0)
+    p = Players(game.players(space))
+    given = {"x": space.arbitrary(torch.rand(6, 7)).long(), "y": torch.arange(6) % 2}
+    found = []
+    for training in (True, False):
+        p.G.train(training), p.D.train(training)
+        torch.manual_seed(1)
+        terms = game.speaker(p, Batch(**given), Clock(0, 0))
+        found.append(torch.autograd.grad(sum(terms.values()), p.G.parameters(), allow_unused=True))
+    assert any(g is not None and g.abs().max() > 0 for g in found[0])
+    for one, other in zip(*found, strict=True):
+        if one is not None:
+            torch.testing.assert_close(one, other)
 
 
 def test_what_does_not_go_together_is_refused() -> None:

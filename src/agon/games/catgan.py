@@ -10,6 +10,7 @@ arXiv:1911.06641.
 
 Differs: no hierarchical evolution: the speaker is not mutated by several losses and the fittest kept. The critic is told the category (`told`), the paper's
 is not: one that is not told cannot see two categories exchanged. Categories count by their share of the data, equally with --balance true.
+The speaker says its sentences, and the critic rewards them, without dropout.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from agon.decoding import Choice, log_probs
+from agon.decoding import Choice, log_probs, steady
 from agon.estimators import imitation
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.games.likelihood import needs_tokens, said
@@ -76,7 +77,8 @@ class CatGAN(Game):
         return {"adv": self.loss.critic(*self._judged(p, given, t))}
 
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
-        return {"adv": self.loss.generator(*self._judged(p, given, t))}
+        with steady(p.D):
+            return {"adv": self.loss.generator(*self._judged(p, given, t))}
 
     def _judged(self, p: Players, given: Batch, t: Clock) -> tuple[Tensor, Tensor]:
         """Logits [n] of real sentences, and of as many made for the same categories, pair by pair."""

@@ -12,7 +12,8 @@ GAN (Kusner & Hernández-Lobato 2016, arXiv:1611.04051) is the same game with --
   taylor     REINFORCE on whole words, neighbours rewarded by the critic's slope (TaylorGAN, arXiv:2011.13527)   -> speaker "taylor", baseline
   penalty    weight · (‖∇D‖ − 1)², the slope by soft words between real and own sentences (arXiv:1704.00028)     -> critic "penalty"
 
-Differs: sentences have their own length; nothing behind their end is seen or said. Any speaker and critic may play. Averaged weights are for samples.
+Differs: sentences have their own length; nothing behind their end is seen or said. The speaker says its sentences, and the critic rewards them, without
+dropout. Any speaker and critic may play. Averaged weights are for samples.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from agon.decoding import Choice, log_probs, speak_softly
+from agon.decoding import Choice, log_probs, speak_softly, steady, token_logits
 from agon.estimators import MovingBaseline, imitation, taylor
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
-from agon.games.likelihood import needs_tokens, said
+from agon.games.likelihood import drawn, needs_tokens, said
 from agon.losses import Loss, Relativistic
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.memory import Memory
@@ -97,29 +98,30 @@ class RelGAN(Game):
             fake, merits, slopes, words = self._rewarded(p, given)
             mask = given["mask"] = real(fake)
             given["merits"] = merits
-            return {"taylor": taylor(p.G(fake, y), fake, merits - p.B.value, slopes, words, mask, self.bandwidth)}  # type: ignore[operator]
+            with steady(p.G):
+                return {"taylor": taylor(token_logits(p.G, fake, y), fake, merits - p.B.value, slopes, words, mask, self.bandwidth)}  # type: ignore[operator]
         fake, mask = self._drawn(p, given, t)
-        return {"adv": self.loss.generator(p.D(x, y) if self.loss.pairs else None, p.D.judge(fake, mask, y))}  # type: ignore[operator]
+        with steady(p.D):
+            return {"adv": self.loss.generator(p.D(x, y) if self.loss.pairs else None, p.D.judge(fake, mask, y))}  # type: ignore[operator]
 
     def _drawn(self, p: Players, given: Batch, t: Clock) -> tuple[Tensor, Tensor]:
         """As many sentences in the critic's embedding [n, L, d], of soft or whole words, and where there are any, bool [n, L]."""
-        n = len(given["x"])
         if self.estimator == "taylor":
-            fake = said(p, n, Choice(), given)
+            fake = drawn(p, given)
             return p.D.embed(fake), real(fake)  # type: ignore[operator]
-        return softly(p, n, at(self.beta, since(t, self.pretrain)), label_of(given), hard=self.estimator == "straight")
+        return softly(p, len(given["x"]), at(self.beta, since(t, self.pretrain)), label_of(given), hard=self.estimator == "straight")
 
     def _rewarded(self, p: Players, given: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Fresh sentences [n, L], minus the loss of each [n], the slope of that by the critic's embeddings [n, L, d], and these embeddings [V, d]."""
         x, y = given["x"], label_of(given)
-        fake = said(p, len(x), Choice(), given)
-        on_real = p.D(x, y).detach() if self.loss.pairs else None
+        fake, words = drawn(p, given), words_of(p).detach()
+        with steady(p.D):
+            on_real = p.D(x, y).detach() if self.loss.pairs else None
 
-        def merits(e: Tensor) -> Tensor:
-            return -each(self.loss, on_real, p.D.judge(e, real(fake), y))  # type: ignore[operator]
+            def merits(e: Tensor) -> Tensor:
+                return -each(self.loss, on_real, p.D.judge(e, real(fake), y))  # type: ignore[operator]
 
-        words = words_of(p).detach()
-        slopes, value = input_gradient(merits, words[fake])
+            slopes, value = input_gradient(merits, words[fake])
         return fake, value.detach(), slopes, words
 
     def baseline(self, p: Players, given: Batch, t: Clock) -> Terms:
@@ -142,7 +144,8 @@ class RelGAN(Game):
 def softly(p: Players, n: int, beta: float, y: Tensor | None, *, hard: bool = False) -> tuple[Tensor, Tensor]:
     """n sentences of the speaker in soft words of temperature 1/β, in the critic's embedding [n, L, d], and where there are any, bool [n, L]."""
     speaker: Any = p.G
-    soft = speak_softly(speaker, p.rand(n, speaker.length, speaker.embed.num_embeddings), 1 / beta, y, hard=hard)
+    with steady(speaker):
+        soft = speak_softly(speaker, p.rand(n, speaker.length, speaker.embed.num_embeddings), 1 / beta, y, hard=hard)
     return soft.embedded(p.D.embed), real(soft.said)  # type: ignore[arg-type]
 
 

@@ -15,24 +15,24 @@ from agon.networks.text.reader import Reader
 from agon.networks.text.recurrent import Recurrent
 from agon.optim import Adam, Average
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.recipes.text import METRICS, _space, speaker_of
+from agon.recipes.text import METRICS, _space, epochs_of, rate_of, speaker_of
 from agon.schedule import Cosine, Exponential
 
 BATCH = 64
-BEFORE = 10  # epochs of likelihood
-ROUNDS = 300  # of the game after it
+ROUNDS = 300  # of the game after likelihood
 LATENT = 25  # epochs of an autoencoder and its GAN
-SHARE = 0.75  # of the rounds asked for that are likelihood, at most
+SHARE = 0.85  # of the rounds asked for that are likelihood, at most: a round of the game costs several of these
 
 
 def _soft(situation: Situation, game: RelGAN | CatGAN, net: Speaker, reasons: dict[str, str]) -> Suggestion:
     """A game of soft words in two parts: likelihood with its own falling rate, then the game with β rising to its end."""
     batch = situation.batch or BATCH
-    before = max(1, round(BEFORE * situation.count / batch))
+    space = _space(situation, "text")
+    before = max(1, round(epochs_of(space) * situation.count / batch))
     if situation.rounds is not None:
         before = min(before, int(SHARE * situation.rounds))
     rounds = situation.rounds or before + ROUNDS
-    fall = Cosine(start=3e-3, end=1e-4, span=before * batch)
+    fall = Cosine(start=max(3e-3, rate_of(space)) if isinstance(net, Recurrent) else 3e-3, end=1e-4, span=before * batch)
     game = replace(
         game, net=net, pretrain=before, beta=Exponential(start=1.0, end=100.0, span=max(1, rounds - before) * batch),
         optim={"G": Adam(lr=fall, betas=(0.9, 0.999), clip=5.0), "D": Adam(lr=1e-4, betas=(0.9, 0.999), clip=5.0)},
@@ -56,7 +56,7 @@ def relgan(situation: Situation) -> Suggestion:
 
 def gsgan(situation: Situation) -> Suggestion:
     """The plain Gumbel-softmax GAN: an LSTM, logistic loss (Kusner & Hernández-Lobato 2016, arXiv:1611.04051)."""
-    net = speaker_of(_space(situation, "gsgan"), 0.3)
+    net = speaker_of(_space(situation, "gsgan"))
     game = RelGAN(judge_net=MultiCritic(views=8, embed=8), loss=Logistic())
     return _soft(situation, game, net, {"net": f"rnn: one LSTM of {net.width}"})
 
@@ -94,7 +94,7 @@ def tilgan(situation: Situation) -> Suggestion:
 
 def taylorgan(situation: Situation) -> Suggestion:
     """REINFORCE whose reward the critic's slope spreads to neighbouring words (arXiv:2011.13527), after likelihood."""
-    net = speaker_of(_space(situation, "taylorgan"), 0.3)
+    net = speaker_of(_space(situation, "taylorgan"))
     game = RelGAN(judge_net=MultiCritic(views=8, embed=8), estimator="taylor", loss=Logistic())
     return _soft(situation, game, net, {"net": f"rnn: one LSTM of {net.width}"})
 
