@@ -12,6 +12,7 @@ import pytest
 from agon import recipes
 from agon.catalogue import _cards_in, cards, gather, row, rows, write_rows
 from agon.errors import InputError
+from commandline import printed
 
 
 def result(recipe: str = "r3gan", seed: int = 0, fd: float = 1.0, **more: object) -> dict[str, object]:
@@ -86,3 +87,11 @@ def test_the_published_scores_are_of_recipes_that_exist() -> None:
             "floor",
         } <= published.figures.keys()
         assert all(figures["rounds"] > 0 for figures in published.each.values())
+
+
+@pytest.mark.parametrize("name", list(recipes.table()))
+def test_every_recipe_shows_what_it_would_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out = printed(capsys, "show", name)
+    assert status == 0, out
+    assert "--rounds" in out and "--game." in out
+    assert out.split()[0] == "for"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agon.cli.base import app, line, screen
 from agon.cli.settings import flat
+
+if TYPE_CHECKING:
+    from agon.spaces import Space
 
 
 @app.command()
@@ -21,15 +25,40 @@ def demo(out: Annotated[Path, typer.Option(help="Where the run is made.")] = Pat
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(help="A recipe.")], size: int = 32, count: int = 10_000, device: str = "cpu") -> None:
-    """Print what a recipe would set, for pictures of a size and number: every name can be given to `agon train`."""
-    from agon.config import encode
-    from agon.recipes import Situation, find
-    from agon.spaces import Image, Vector
+    """Print what a recipe would set for usual data of its kind: every name can be given to `agon train`.
 
-    space = Vector() if name.endswith("points") else Image(height=size, width=size)
-    suggestion = find(name).build(Situation(space=space, count=count, device=device))
+    --size is that of pictures and clips, --count how many samples there are.
+    """
+    from agon.config import encode
+    from agon.errors import InputError
+    from agon.recipes import Situation, find
+
+    recipe, refusals = find(name), []
+    for space in _usual(name, size):
+        try:
+            suggestion = recipe.build(Situation(space=space, count=count, device=device))
+            break
+        except InputError as refusal:
+            refusals.append(refusal)
+    else:
+        raise refusals[0]
     console = screen()
+    line(console, "for", f"{count:,} {space.describe()}", width=36)
     for key, value in flat({"batch": suggestion.batch, "rounds": suggestion.rounds, "game": encode(suggestion.game)}):
         line(console, f"--{key}", str(value), width=36)
     for key, why in suggestion.reasons.items():
         line(console, key, why, width=36)
+
+
+def _usual(name: str, size: int) -> list[Space]:
+    """A space of each kind that the recipe may be for: points by its name, else pictures, clips, sentences, and sentences made from others."""
+    from agon.spaces import Image, Tokens, Vector, Video
+
+    if name.endswith("points"):
+        return [Vector()]
+    text = Tokens(length=32, vocabulary=5_000)
+    clips = Video(frames=16, height=size, width=size)
+    both = replace(text, source=text)
+    none, alike = (0,) * text.vocabulary, tuple(range(text.vocabulary))
+    spaces: list[Space] = [Image(height=size, width=size), clips, replace(clips, words=("a", "b"), caption_length=8), text, both]
+    return [*spaces, *(replace(both, dictionary=known) for known in (none, alike))]

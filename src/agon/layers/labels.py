@@ -64,11 +64,15 @@ def conditioned(space: Space) -> bool:
 
 
 class JoinLabel(nn.Module):
-    """z [n, d] and y → [n, d + label_dim] (Mirza & Osindero 2014, arXiv:1411.1784); the identity on z without a condition."""
+    """z [n, d] and y → [n, d + label_dim] (Mirza & Osindero 2014, arXiv:1411.1784); the identity on z without a condition.
 
-    def __init__(self, space: Space, label_dim: int) -> None:
+    loud: the embedding starts so many times as loud as an entry of z. Where a linear layer and batch normalisation follow, z must be the louder: a
+    condition alone satisfies the normalisation, and what it is made louder by, z is made quieter by (docs/log.md).
+    """
+
+    def __init__(self, space: Space, label_dim: int, *, loud: float = 1.0) -> None:
         super().__init__()
-        self.embedding = embedding(space, label_dim)
+        self.embedding = embedding(space, label_dim, scale=None if loud == 1.0 else loud * label_dim**0.5)
         self.extra = 0 if self.embedding is None else label_dim
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:

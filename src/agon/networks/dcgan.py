@@ -3,7 +3,7 @@
 `DCGAN`: Radford et al. 2015, arXiv:1511.06434: strided convolutions only, batch normalisation in both networks except
 the generator's output and the critic's input, ReLU in G, LeakyReLU 0.2 in D, tanh output, N(0, 0.02) weights. *Differs*:
 logits instead of a sigmoid; any height and width (ceil-halving, see `agon.layers.resample`); widths stop doubling at
-8 x `width`; optional class conditioning; the critic's norm can be spectral (Miyato et al. 2018, arXiv:1802.05957) or none.
+8 x `width`; optional class conditioning, by a quiet embedding beside z; the critic's norm can be spectral (Miyato et al. 2018, arXiv:1802.05957) or none.
 
 `PeerDCGAN`: the architecture of `dcgan.py` in github.com/eriklindernoren/PyTorch-GAN, written from its description as the
 baseline of our tables: nearest-neighbour upsampling and convolutions of 128 and 64 channels in G; four strided
@@ -27,6 +27,7 @@ from agon.layers.spectral import spectral_
 from agon.spaces import Space
 
 _SLOPE = 0.2
+LOUD = 0.1  # of a class beside z: batch normalisation follows their linear map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ class _Generator(nn.Module):
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, halvings(height, width))
         widths = net.widths(len(self.sizes) - 1)
-        self.join = JoinLabel(space, net.label_dim)
+        self.join = JoinLabel(space, net.label_dim, loud=LOUD)
         self.base = (widths[0], *self.sizes[0])
         self.project = nn.Linear(z_dim + self.join.extra, widths[0] * self.sizes[0][0] * self.sizes[0][1], bias=False)
         nn.init.normal_(self.project.weight, 0.0, 0.02)

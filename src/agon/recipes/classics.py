@@ -144,7 +144,8 @@ def acgan(situation: Situation) -> Suggestion:
     """An auxiliary classifier beside the critic: Adam 2e-4, β1 0.5, batch 100 (arXiv:1610.09585, appendix A)."""
     _pictures(situation, "acgan")
     net, reasons = _conv(situation)
-    game = GAN(z_dim=100, conditional=True, net=net, head="auxiliary")
+    game = GAN(z_dim=100, conditional=True, net=net, head="auxiliary", aux_fake=0.0)
+    reasons = {**reasons, "aux_fake": "0: from fakes the critic learns the generator's convention of classes, whatever they look like"}
     return _suggestion(situation, game, 100, 200_000, reasons)
 
 
