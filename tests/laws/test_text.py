@@ -52,6 +52,8 @@ CASES = {
     "scratchgan": (ScratchGAN(net=RNN, judge_net=EACH), PLAIN),
     "scratchgan, classes": (ScratchGAN(net=RNN, judge_net=EACH), CLASSES),
     "scratchgan, transformer": (ScratchGAN(net=FORMER, judge_net=TransformerCritic(width=8, heads=2, dropout=0.0)), FULL),
+    "scratchgan, learned critic": (ScratchGAN(net=RNN, judge_net=EACH, baseline="critic", value_net=EACH, entropy=0.01), CLASSES),
+    "scratchgan, learned critic, transformer": (ScratchGAN(net=FORMER, judge_net=JUDGE, baseline="critic", value_net=JUDGE), FULL),
     "likelihood, copying": (Likelihood(net=replace(RNN, copy=True)), PAIRS),
     "likelihood, transformer of pairs": (Likelihood(net=FORMER), PAIRS),
     "brcsgan": (TRANSLATES, PAIRS),
