@@ -165,6 +165,8 @@ def test_a_named_protocol_fixes_the_numbers(
             InputError, match="protocol 'small' fixes bleu, self_bleu, unique of 12 samples; leave out -m and --num-samples"
         ):
             load(one).evaluate(protocol="small", **more)  # type: ignore[arg-type]
+    (one / "curve.json").unlink()
     status, text = printed(capsys, "eval", one, "--protocol", "small")
+    assert "no temperature curve yet: agon curve" in text
     assert status == 0
     assert "small, a full stop to each, made up" in text

@@ -55,7 +55,7 @@ def curve(
 
     points = curves.curve(other, asked, num_samples=count, seed=seed, data_set=data_set, say=say, protocol=named)
     told = curves.protocol(data_set, count, seed, named)
-    content: dict[str, Any] = {"protocol": told, "points": [p.to_json() for p in points]}
+    content: dict[str, Any] = {"protocol": told, "round": own.round, "points": [p.to_json() for p in points]}
     if likelihood is not None:
         place = curves.place_of(own, num_samples=count, seed=seed, data_set=data_set, protocol=named)
         found = curves.gap(place, points)

@@ -174,6 +174,7 @@ def evaluate(
     Of several metrics, those that do not apply to the run are named with the reason, and the others are taken.
     """
     from agon.records import append_jsonl
+    from agon.report.gap import beside_likelihood
     from agon.trained import load
 
     console = screen()
@@ -185,6 +186,8 @@ def evaluate(
     sampling = {"sampling": trained.sampling} if trained.sampling else {}
     for score in scores:
         line(console, "score", str(score))
+    if (beside := beside_likelihood(run, trained.content)) is not None:
+        line(console, "likelihood", beside)
     row = {"round": trained.round, "seen": trained.seen, "command": "eval", **sampling}
     try:
         for score in scores:
