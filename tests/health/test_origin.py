@@ -117,7 +117,11 @@ def test_a_resume_measures_the_same(whole: RunDirectory, last: int) -> None:
 
 def test_it_is_evidence_of_past_its_best() -> None:
     rows = [{"round": 100.0 * k, "G/nats held": nats} for k, nats in enumerate([8.0, 6.0, 5.0, 4.5, 4.3, 4.6, 4.8, 5.0, 5.2])]
-    patient = Patient(train=900, content={"data": {"path": "x"}, "recipe": "seqgan", "settings": {}}, out=Path("runs/a"), text=True)
+    content = {
+        "data": {"path": "x"}, "recipe": "seqgan", "seed": 0, "rounds": 900, "settings": {}, "space": {"kind": "tokens"},
+        "game": {"name": "seqgan", "entropy": 0.0, "net": {"dropout": 0.0}, "optim": {"G": {"lr": 1e-4}}},
+    }  # fmt: skip
+    patient = Patient(train=900, content=content, out=Path("runs/a"), rates={"G": 1e-4}, text=True)
     plain = past(rows, patient)
     assert plain is not None and "KL" not in plain.evidence
     for k, row in enumerate(rows):
