@@ -93,5 +93,7 @@ def test_two_ranks() -> None:
     check_ranks(
         [CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"], CASES["retelling"]]
     )
-    names = ("likelihood", "scratchgan", "seqgan", "maligan", "cot", "textgail", "selfgan")
+    names = (
+        "likelihood", "scratchgan", "scratchgan, learned critic", "seqgan", "maligan", "cot", "textgail", "selfgan", "residual", "brcsgan, best", "umt",
+    )  # fmt: skip
     check_ranks([CASES[name] for name in names], rounds=3)
