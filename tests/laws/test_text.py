@@ -54,6 +54,7 @@ CASES = {
     "scratchgan, transformer": (ScratchGAN(net=FORMER, judge_net=TransformerCritic(width=8, heads=2, dropout=0.0)), FULL),
     "scratchgan, learned critic": (ScratchGAN(net=RNN, judge_net=EACH, baseline="critic", value_net=EACH, entropy=0.01), CLASSES),
     "scratchgan, learned critic, transformer": (ScratchGAN(net=FORMER, judge_net=JUDGE, baseline="critic", value_net=JUDGE), FULL),
+    "scratchgan, cnn": (ScratchGAN(net=RNN, judge_net=CNN, baseline="critic", value_net=CNN), CLASSES),
     "likelihood, copying": (Likelihood(net=replace(RNN, copy=True)), PAIRS),
     "likelihood, transformer of pairs": (Likelihood(net=FORMER), PAIRS),
     "brcsgan": (TRANSLATES, PAIRS),
