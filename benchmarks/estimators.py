@@ -56,9 +56,9 @@ def main() -> None:
     exact = gradient((TOY.log_likelihood(TOKENS, MASK).exp() * reward).sum())
     each, size, generator = scores(), exact.norm(), torch.Generator().manual_seed(0)
 
-    def row(name: str, estimates: Tensor, weight: Tensor, how: str, samples: int = 1) -> None:
+    def row(name: str, estimates: Tensor, weight: Tensor, how: str) -> None:
         mean = weight @ estimates
-        scatter = (samples * (weight @ (estimates - mean).square().sum(1))).sqrt()
+        scatter = (weight @ (estimates - mean).square().sum(1)).sqrt()
         print(f"| {name} | {float((mean - exact).norm() / size):.3f} | {float(scatter / size):.2f} | {how} |")
 
     def policy(advantages: Tensor, drawn: Tensor | None = None) -> Tensor:
@@ -71,10 +71,6 @@ def main() -> None:
     gain = E.returns(E.final_reward(reward, MASK), MASK)
     row("REINFORCE", policy(gain), P, "exact")
     row("REINFORCE, moving baseline (its limit)", policy(gain - P @ reward), P, "exact")
-    pairs = torch.cartesian_prod(torch.arange(len(P)), torch.arange(len(P)))
-    both = pairs.flatten()
-    alone = gain[both] - E.leave_one_out(gain[both], MASK[both], group=2)
-    row("REINFORCE, leave-one-out of 2", policy(alone, both).reshape(len(pairs), 2, -1).mean(1), P[pairs].prod(1), "exact", samples=2)
 
     prefix = (TOKENS * V ** torch.arange(L)).cumsum(1)
     inside = [(prefix[:, t : t + 1] == prefix[None, :, t]) * P for t in range(L)]  # chances of the sentences that complete a prefix
@@ -104,8 +100,6 @@ def main() -> None:
     for width in (0.1, 0.5):
         estimates = by_sentence(lambda i, w=width: E.taylor(TOY.of(TOKENS[i]), TOKENS[i], centred[i], slopes[i], WORDS, MASK[i], w))
         row(f"Taylor, bandwidth {width}, moving baseline", estimates, P, "exact")
-    estimates = by_sentence(lambda i: E.muprop(TOY.of(TOKENS[i]), TOKENS[i], centred[i], slopes[i], WORDS, MASK[i]))
-    row("MuProp, slopes at the sample, moving baseline", estimates, P, "exact")
 
     noise = E.gumbel(torch.rand(DRAWS, L, V, generator=generator, dtype=torch.float64))
     for hard in (False, True):

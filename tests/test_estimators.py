@@ -205,33 +205,6 @@ def test_a_learned_critic(bed: Bed) -> None:
     assert not untouched.any()
 
 
-def test_leave_one_out(bed: Bed) -> None:
-    """All pairs of sentences: unbiased, and the mean of two varies less than without."""
-    pairs = torch.tensor(list(itertools.product(range(bed.n), repeat=2)))
-    rows = pairs.flatten()
-    chance = bed.p[pairs].prod(1)
-    gain = (bed.rewards[:, None] * bed.mask)[rows]
-    mask = bed.mask[rows]
-    advantages = gain - E.leave_one_out(gain.masked_fill(~mask, math.nan), mask, group=2)
-    weight = (chance * len(pairs)).repeat_interleave(2)[:, None]
-    loss = E.reinforce(bed.log_probs()[rows], advantages * weight, mask)
-    exact = bed.exact(bed.rewards)
-    torch.testing.assert_close(-bed.gradient(loss), exact, **EXACT)
-
-    each = bed.toy.of(bed.tokens).log_softmax(2).gather(2, bed.tokens[..., None]).flatten()
-    slopes = torch.autograd.grad(each, bed.parameters, torch.eye(bed.n * L, dtype=torch.float64), is_grads_batched=True)
-    scores = torch.cat([s.flatten(1) for s in slopes], 1).reshape(bed.n, L, -1)  # ∇ log π of every token
-    spread = [
-        float(chance @ (torch.einsum("nt,ntp->np", a, scores[rows]).reshape(len(pairs), 2, -1).mean(1) - exact).square().sum(1))
-        for a in (gain, advantages)
-    ]
-    assert spread[1] < spread[0]
-    whole = E.leave_one_out(gain[:6], mask[:6])
-    torch.testing.assert_close(whole[0, 0], gain[1:6, 0].mean())
-    with pytest.raises(InputError, match="groups of 4; expected groups of at least 2 that divide 6"):
-        E.leave_one_out(gain[:6], mask[:6], group=4)
-
-
 @pytest.mark.parametrize("ratio", ["token", "sequence"])
 def test_ppo_on_the_policy_itself_is_reinforce(bed: Bed, ratio: E.Ratio) -> None:
     log_probs = bed.log_probs()
@@ -331,27 +304,6 @@ def test_taylor_without_neighbours_is_reinforce(bed: Bed) -> None:
     assert float((-bed.gradient(wide) - bed.exact(score)).norm()) > 0.05 * float(bed.exact(score).norm())
 
 
-def test_muprop(bed: Bed) -> None:
-    """Unbiased for any reward if slopes do not know the token, and for a linear critic almost without variance of its own."""
-    words, slopes, score = linear_critic(bed)
-    before = torch.cat([torch.zeros(bed.n, 1, dtype=torch.int64), bed.prefix[:, :-1] + 1], 1)
-    anything = normal(L, V**L + 1, 2, seed=22)[torch.arange(L), before].masked_fill(~bed.mask[..., None], math.nan)
-    weight = (bed.p * bed.n)[:, None, None]
-
-    def estimate(reward: Tensor, at: Tensor) -> Tensor:
-        # one weight for the rewards and the slopes: the loss is linear in both together
-        return -bed.gradient(E.muprop(bed.logits(), bed.tokens, bed.weigh(reward), at * weight, words, bed.mask))
-
-    torch.testing.assert_close(estimate(score, slopes), bed.exact(score), **EXACT)
-    torch.testing.assert_close(estimate(bed.rewards, anything), bed.exact(bed.rewards), **EXACT)
-    with_it = bed.each(lambda i: E.muprop(bed.logits()[i], bed.tokens[i], score[i], slopes[i], words, bed.mask[i]))
-    without = bed.each(lambda i: E.reinforce(bed.log_probs()[i], score[i], bed.mask[i]))
-    assert bed.variance(with_it) < bed.variance(without)
-    # Slopes of a curved critic, taken at the sample, know the token: a bias remains.
-    curved, at = (words[bed.tokens].pow(3).sum(2) * bed.mask).sum(1), 3 * words[bed.tokens].square()
-    assert float((estimate(curved, at) - bed.exact(curved)).norm()) > 0.01 * float(bed.exact(curved).norm())
-
-
 def logistic_grid() -> tuple[Tensor, Tensor]:
     """Differences of two Gumbels and their weights: the integral over noise for two words."""
     at = torch.linspace(-40, 40, 40_001, dtype=torch.float64)
@@ -422,13 +374,11 @@ LOSSES: dict[str, Callable[[Bed, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor
     "reinforce": lambda b, x, y, a, s, m: E.reinforce(E.log_probability(x, y, m), a, m),
     "returns": lambda b, x, y, a, s, m: E.reinforce(E.log_probability(x, y, m), E.returns(a, m, 0.5), m),
     "dense": lambda b, x, y, a, s, m: E.reinforce(E.log_probability(x, y, m), E.returns(E.dense_rewards(a, m), m), m),
-    "leave-one-out": lambda b, x, y, a, s, m: E.reinforce(E.log_probability(x, y, m), a - E.leave_one_out(a, m), m),
     "critic": lambda b, x, y, a, s, m: E.reinforce(E.log_probability(x, y, m), E.critic_advantages(a, a + 1, m), m),
     "values": lambda b, x, y, a, s, m: E.critic_loss(x[..., 0], a, m),
     "rollouts": lambda b, x, y, a, s, m: E.reinforce(E.log_probability(x, y, m), E.rollout_rewards(a.T[None], m), m),
     "ppo": lambda b, x, y, a, s, m: E.ppo(E.log_probability(x, y, m), a - 3, a, m),
     "taylor": lambda b, x, y, a, s, m: E.taylor(x, y, a, s, normal(V, 2, seed=20), m),
-    "muprop": lambda b, x, y, a, s, m: E.muprop(x, y, a, s, normal(V, 2, seed=20), m),
     "imitation": lambda b, x, y, a, s, m: E.imitation(E.log_probability(x, y, m), m),
     "soft": lambda b, x, y, a, s, m: E.relaxed(x, torch.zeros_like(x), 0.5, m).pow(2).sum() / len(m),
     "straight-through": lambda b, x, y, a, s, m: (E.relaxed(x, torch.zeros_like(x), 0.5, m, hard=True) * torch.arange(V)).sum() / len(m),

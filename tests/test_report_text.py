@@ -15,6 +15,7 @@ from agon.data.samples import DataSet, Samples
 from agon.nearby import Nearby
 from agon.records import append_jsonl, read_jsonl
 from agon.report import write_report
+from agon.report.gap import beside_likelihood
 from agon.spaces import Tokens
 from chromium import CHROMIUM, WANTED, Browser
 from recorded_run import make_run
@@ -53,6 +54,7 @@ def text_run(path: Path, *, attack: bool = False) -> Path:
         "protocol": ATTACK if attack else "N=1000",
         "points": points,
         "likelihood": "runs/like",
+        "round": 1200,
         "gap": {"value": 0.03, "low": 0.01, "high": 0.05},
         "run": {"name": "seqgan", "temperature": 1.0, "bleu": {"4": 0.28}, "self_bleu": {"4": 0.41}},
     }
@@ -70,6 +72,7 @@ def test_sentences_stand_beside_their_nearest(tmp_path: Path) -> None:
         "Quality against diversity", "+0.030 [+0.010, +0.050] BLEU beside likelihood",
     ):  # fmt: skip
         assert text in body, text
+    assert "(agon curve beside runs/like, round 1,200)" in body
     assert "Contact sheet" not in body
 
 
@@ -91,6 +94,25 @@ def test_a_curve_of_nonsense_is_left_out(tmp_path: Path, curve: str) -> None:
     run = text_run(tmp_path / "run")
     (run / "curve.json").write_text(curve)
     assert 'data-plane="gap"' not in write_report(run).read_text("utf-8")
+
+
+def test_a_run_is_told_how_to_stand_beside_likelihood(tmp_path: Path) -> None:
+    run = text_run(tmp_path / "run")
+    content = json.loads((run / "run.json").read_text())
+    (run / "curve.json").unlink()
+    want = f"not compared with likelihood yet: agon curve {run} --likelihood LIKELIHOOD_RUN"
+    assert want in write_report(run).read_text("utf-8")
+    assert beside_likelihood(run, content) == want
+    (run / "curve.json").write_text(json.dumps({"points": [], "gap": {"value": None, "why": "self-BLEU-4 0.9 lies outside the curve"}}))
+    assert beside_likelihood(run, content) == "self-BLEU-4 0.9 lies outside the curve. (agon curve beside another run)"
+    (run / "curve.json").write_text(json.dumps({"points": [{}]}))  # a curve of its own is no comparison
+    assert beside_likelihood(run, content) == want
+    plain = {**content, "game": {"name": "likelihood"}}
+    assert beside_likelihood(run, plain) is None
+    (run / "curve.json").unlink()
+    assert beside_likelihood(run, plain) == f"no temperature curve yet: agon curve {run}"
+    assert beside_likelihood(run, {**content, "space": {"kind": "image"}}) is None
+    assert beside_likelihood(run, {**content, "space": {**content["space"], "source": {"length": 5}}}) is None
 
 
 def test_nearest_sentences_are_written_once_a_tick(tmp_path: Path) -> None:

@@ -28,8 +28,9 @@ from agon.game import mix
 from agon.metrics import Score, ngrams
 from agon.metrics.divergences import Divergences, Estimate, collapsed
 from agon.metrics.jackknife import interval
+from agon.metrics.protocols import PLAIN, TextProtocol
 from agon.metrics.rows import subset
-from agon.metrics.sentences import Words, kind_of, real_words, words_of
+from agon.metrics.sentences import Words, kind_of
 from agon.sampling import draw
 from agon.spaces import Tokens
 from agon.trained import Trained
@@ -98,7 +99,7 @@ def point(name: str, words: Words, references: Words, temperature: float | None 
 
 def curve(
     trained: Trained, temperatures: Sequence[float] = TEMPERATURES, *, num_samples: int | None = None, seed: int = 0, data_set: DataSet | None = None,
-    say: Say | None = None,
+    say: Say | None = None, protocol: TextProtocol = PLAIN,
 ) -> list[Point]:  # fmt: skip
     """A point for each temperature, then the human one: as many training sentences. num_samples: as many as are held out, at most 10,000, unless told.
 
@@ -116,44 +117,45 @@ def curve(
             f"--temperatures got {', '.join(map(str, temperatures)) or 'none'}; expected numbers of 0 or more, such as 0.7,0.85,1."
         )
     data_set = data_set or data_of(trained)
-    references = real_words(space, data_set.held)
+    references = _references(data_set, protocol)
     if not references:
         raise InputError("the curve is taken against held-out sentences, and none are held back; train with --holdout 0.1.")
-    count = num_samples or min(10_000, len(data_set.held))
+    count = num_samples or protocol.samples or min(10_000, len(data_set.held))
     if count < 2:
         raise InputError(f"-n is {count}; expected at least 2 sentences, and thousands for a figure worth comparing.")
     points = []
     for temperature in temperatures:
         choice = replace(trained.game.choice, temperature=float(temperature))
-        words = words_of(space, _said(trained, replace(trained.game, choice=choice), data_set, count, seed))  # type: ignore[call-arg]
+        words = protocol.said(space, _said(trained, replace(trained.game, choice=choice), data_set, count, seed))  # type: ignore[call-arg]
         points.append(point(trained.run.recipe, words, references, float(temperature)))
         if say:
             say("curve", row(points[-1]))
-    points.append(human(data_set, count, seed))
+    points.append(human(data_set, count, seed, protocol))
     if say:
         say("curve", row(points[-1]))
     return points
 
 
-def place_of(trained: Trained, *, num_samples: int | None = None, seed: int = 0, data_set: DataSet | None = None) -> Point:
+def place_of(
+    trained: Trained, *, num_samples: int | None = None, seed: int = 0, data_set: DataSet | None = None, protocol: TextProtocol = PLAIN
+) -> Point:
     """Where a run's samples lie, as its game says them. Raises InputError for runs that make no text, and without held-out text."""
     if not isinstance(trained.space, Tokens):
         raise InputError(f"quality and diversity of sentences are of text; this run makes {trained.space.describe()}.")
     data_set = data_set or data_of(trained)
-    references = real_words(trained.space, data_set.held)
+    references = _references(data_set, protocol)
     if not references:
         raise InputError("samples are compared with held-out sentences, and none are held back; train with --holdout 0.1.")
-    x = _said(trained, trained.game, data_set, num_samples or min(10_000, len(data_set.held)), seed)
+    x = _said(trained, trained.game, data_set, num_samples or protocol.samples or min(10_000, len(data_set.held)), seed)
     temperature = getattr(getattr(trained.game, "choice", None), "temperature", None)
-    return point(trained.run.recipe, words_of(trained.space, x), references, temperature)
+    return point(trained.run.recipe, protocol.said(trained.space, x), references, temperature)
 
 
-def human(data_set: DataSet, count: int, seed: int = 0) -> Point:
+def human(data_set: DataSet, count: int, seed: int = 0, protocol: TextProtocol = PLAIN) -> Point:
     """The point of real sentences: `count` training sentences, or all there are, against the held-out ones."""
     space: Any = data_set.space
     rows = subset(len(data_set.train), count, seed)
-    words = words_of(space, data_set.train.x[rows])
-    return point(HUMAN, words, real_words(space, data_set.held))
+    return point(HUMAN, protocol.said(space, data_set.train.x[rows]), protocol.compared(data_set))
 
 
 def gap(run: Point, points: Sequence[Point]) -> Gap:
@@ -213,9 +215,20 @@ def row(p: Point) -> str:
     return f"{which}: BLEU-2…5 {figures[0]} · self-BLEU-2…5 {figures[1]} · unique {p.unique:.3f}"
 
 
-def protocol(data_set: DataSet, count: int, seed: int) -> str:
+def protocol(data_set: DataSet, count: int, seed: int, named: TextProtocol = PLAIN) -> str:
     """What must agree before two curves may be laid over each other."""
-    return f"N={count} · {min(10_000, len(data_set.held))} references@{data_set.content_hash[:6]} · {kind_of(data_set.space)} · method 1 · seed {seed}"  # type: ignore[arg-type]
+    kind = kind_of(data_set.space)  # type: ignore[arg-type]
+    told = (
+        f"N={count} · {min(named.references, len(data_set.held))} references@{data_set.content_hash[:6]} · {kind} · method 1 · seed {seed}"
+    )
+    return f"{told} · {named.stamp()}" if named.name else told
+
+
+def _references(data_set: DataSet, protocol: TextProtocol) -> Words:
+    """The held-out sentences, or those of a published protocol. Raises InputError where the data do not fit it."""
+    if protocol.name:
+        protocol.check(data_set)
+    return protocol.compared(data_set)
 
 
 def _above(at: tuple[float, float], line: Sequence[tuple[float, float]]) -> float | None:

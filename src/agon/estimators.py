@@ -9,10 +9,10 @@ gradient and reaches nothing. The estimators share one chain, each link a tensor
 |-----------|----------------------------------------------------------------------------------------------|
 | rewards   | `dense_rewards` (a critic's logit a token), `final_reward` (one number a sequence)             |
 | returns   | `returns` (reward to go, discounted), `rollout_rewards` (completions of every prefix)          |
-| baseline  | `MovingBaseline` (saved state), `leave_one_out`, `critic_advantages` with `critic_loss`        |
+| baseline  | `MovingBaseline` (saved state), `critic_advantages` with `critic_loss`                         |
 | scale     | `Moments` (saved state): mean and deviation of rewards, to whiten them                         |
 | weights   | `importance_weights` (MaliGAN) stand in place of advantages                                    |
-| loss      | `reinforce`, `ppo`, `taylor`, `muprop`; `imitation` of what `best_of` chose; `cooperative`      |
+| loss      | `reinforce`, `ppo`, `taylor`; `imitation` of what `best_of` chose; `cooperative`                |
 | more      | `surprise`: the speaker's entropy, a bonus                                                     |
 
 `relaxed` draws soft or straight-through tokens instead, through which a critic's gradient flows. Randomness is always passed in (`p.rand`), never
@@ -188,22 +188,6 @@ class Moments(nn.Module):
         return torch.where(spread > 1e-6, (_wide(rewards) - self.mean) / spread.clamp_min(1e-6), torch.zeros_like(_wide(rewards)))
 
 
-def leave_one_out(returns: Tensor, mask: Tensor, group: int | None = None) -> Tensor:
-    """For every sample the mean return of the others at the same position, [n, L] (Kool et al. 2019, "Buy 4 REINFORCE samples, get a baseline for free!").
-
-    group: samples of one source stand together in groups of this many (n is a multiple); without, the whole batch is one group. It couples the
-    samples of a group, so a microbatch must hold whole groups. 0 where no other sample is as long.
-    """
-    kept = _per_token("returns", returns, mask).detach()
-    n, length = kept.shape
-    group = n if group is None else group
-    if group < 2 or n % group:
-        raise InputError(f"leave-one-out of {n} samples in groups of {group}; expected groups of at least 2 that divide {n}.")
-    each, there = kept.reshape(-1, group, length), mask.reshape(-1, group, length).to(kept.dtype)
-    others = there.sum(1, keepdim=True) - there
-    return _kept(((each.sum(1, keepdim=True) - each) / others.clamp_min(1)).reshape(n, length), mask)
-
-
 def critic_advantages(returns: Tensor, values: Tensor, mask: Tensor, clip: float | None = 5.0) -> Tensor:
     """R_t − V(y_<t), clipped to ±clip, without gradient: [n, L]. V must not have seen y_t; unbiased without the clip (None).
 
@@ -271,11 +255,6 @@ def ppo(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, mask: Tens
     return -torch.minimum(rho * gain, rho.clamp(1 - clip, 1 + clip) * gain).sum(1).mean()
 
 
-def _leanings(slopes: Tensor, embeddings: Tensor, mask: Tensor) -> Tensor:
-    """∇_e C · E_v of every word at the real tokens: [tokens, V]."""
-    return _wide(_at_real("slopes", slopes, mask)).detach() @ _wide(embeddings).detach().T
-
-
 def taylor(
     logits: Tensor, tokens: Tensor, advantages: Tensor, slopes: Tensor, embeddings: Tensor, mask: Tensor, bandwidth: float = 0.5
 ) -> Tensor:
@@ -290,25 +269,12 @@ def taylor(
         raise InputError(f"bandwidth is {bandwidth}; expected a positive distance between embeddings.")
     log_policy = _wide(logits if logits.dim() == 2 else _at_real("logits", logits, mask)).log_softmax(1)
     drawn, words = _at_real("tokens", tokens, mask), _wide(embeddings).detach()
-    lean = _leanings(slopes, embeddings, mask)
+    lean = _wide(_at_real("slopes", slopes, mask)).detach() @ words.T  # ∇_e C · E_v of every word at the real tokens: [tokens, V]
     reward = (
         _at_real("advantages", _per_token("advantages", advantages, mask), mask).detach()[:, None] + lean - lean.gather(1, drawn[:, None])
     )
     near = (-0.5 * (torch.cdist(words[drawn], words) / bandwidth).square()).softmax(1)
     return -(near * reward * log_policy).sum() / len(mask)
-
-
-def muprop(logits: Tensor, tokens: Tensor, advantages: Tensor, slopes: Tensor, embeddings: Tensor, mask: Tensor) -> Tensor:
-    """REINFORCE on what a first-order model of the critic leaves over, and that model's own gradient exactly (Gu et al. 2016, arXiv:1511.05176).
-
-    −mean_i Σ_t [(A_t − ℓ_t(y_t) + E_π ℓ_t) log π(y_t) + Σ_v π(v) ℓ_t(v)], ℓ_t(v) = slope_t · E_v. Shapes as in `taylor`. Unbiased where the slopes
-    do not depend on y_t: always for a critic linear in the embedding, else if they are taken at a point that has not seen y_t.
-    """
-    log_policy = _wide(_at_real("logits", logits, mask)).log_softmax(1)
-    drawn, lean = _at_real("tokens", tokens, mask)[:, None], _leanings(slopes, embeddings, mask)
-    expected = (log_policy.exp() * lean).sum(1)
-    left = _at_real("advantages", _per_token("advantages", advantages, mask), mask) - lean.gather(1, drawn)[:, 0] + expected
-    return -(left.detach() * log_policy.gather(1, drawn)[:, 0] + expected).sum() / len(mask)
 
 
 def cooperative(logits: Tensor, mediator: Tensor, samples: int) -> Tensor:

@@ -22,6 +22,7 @@ from agon.data import DataSet
 from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
+from agon.health import origin
 from agon.metrics import Extractor, Score
 from agon.nearby import FILE as NEAR
 from agon.nearby import Nearby, look
@@ -112,6 +113,8 @@ class Scene:
         if resumed:
             return False
         run, here = self.run, self.engine.clock.round
+        if ranks.is_main():
+            origin.keep(self.engine, self.content, self.directory.path)
         if here % run.tick == 0 or last:
             self.tick()
             self.alarmed = run.on_collapse != "warn" and ranks.any_true(self.alarm is not None)

@@ -294,7 +294,7 @@ def play(
     )  # fmt: skip
     loader = Loader(
         data_set.train, run.batch, run.seed, rank=ranks.rank(), world=ranks.size(),
-        batches_per_round=engine.batches_per_round, mirror=run.data.mirror, balance=run.data.balance,
+        batches_per_round=engine.batches_per_round, mirror=run.data.mirror, balance=run.data.balance, alike=run.data.bucket,
     )  # fmt: skip
     log = Log(directory.path, run.tensorboard)
     scene = hooks.Scene(

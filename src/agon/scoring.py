@@ -21,6 +21,7 @@ from agon.decoding import Choice
 from agon.errors import InputError
 from agon.game import Batch, Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
+from agon.metrics.protocols import TextProtocol
 from agon.metrics.registry import look_at_features
 from agon.metrics.setting import Likelihood
 from agon.sampling import draw, needs_first, still
@@ -45,7 +46,7 @@ def open_extractor(run: Run, data_set: DataSet, *, device: torch.device | str = 
 
 def take_scores(
     run: Run, data_set: DataSet, p: Players, content: Mapping[str, Any], extractor: Extractor | None, *, weights: str = "ema", seed: int = 0,
-    say: Any = None, left_out: Callable[[str, InputError], None] | None = None,
+    say: Any = None, left_out: Callable[[str, InputError], None] | None = None, protocol: TextProtocol | None = None,
 ) -> list[Score]:  # fmt: skip
     """The run's metrics on fresh samples of these players, each with its floor; none without an extractor. left_out as in `evaluate`."""
     if extractor is None:
@@ -66,6 +67,7 @@ def take_scores(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
         probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
         left_out=left_out, likelihood=open_likelihood(run.game, p, space), translate=translator(run.game, p, space),
+        protocol=protocol,
     )  # fmt: skip
 
 

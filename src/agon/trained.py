@@ -26,6 +26,7 @@ from agon.errors import InputError, suggest
 from agon.game import Game, Players, mix
 from agon.latent import Codes, Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
+from agon.metrics.protocols import METRICS, protocol_of
 from agon.run import Say, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, draw, has_latents, needs_first
 from agon.scoring import open_extractor, take_scores
@@ -243,13 +244,21 @@ class Trained:
 
     def evaluate(self, metrics: Sequence[str] | None = None, *, num_samples: int | None = None, seed: int = 0, say: Say | None = None,
                  extractor: str | None = None, extractor_weights: str | None = None,
-                 left_out: Callable[[str, InputError], None] | None = None) -> list[Any]:  # fmt: skip
+                 left_out: Callable[[str, InputError], None] | None = None, protocol: str | None = None) -> list[Any]:  # fmt: skip
         """Scores with their floors; `metrics` as in `agon eval`. Needs the run's data.
 
         left_out(names, why) hears of metrics that do not apply to this run, and the others are taken. Raises InputError without it, or if none does.
+        protocol: a published one of text by name, which fixes metrics and N (metrics/protocols.py).
         """
         if num_samples is not None and num_samples < 1:
             raise InputError(f"--num-samples is {num_samples}; expected 1 or more.")
+        kept = None if protocol is None else protocol_of(protocol)
+        if kept is not None and (metrics or num_samples not in (None, kept.samples)):
+            raise InputError(
+                f"protocol '{kept.name}' fixes {', '.join(METRICS)} of {kept.samples:,} samples; leave out -m and --num-samples, or take other "
+                "scores without it."
+            )
+        metrics = METRICS if kept is not None else metrics
         run = replace(
             self.run, metrics=tuple(metrics or self.run.metrics), num_samples=num_samples or self.run.num_samples,
             extractor=extractor or self.run.extractor, extractor_weights=extractor_weights or self.run.extractor_weights,
@@ -258,7 +267,9 @@ class Trained:
         if data_set.content_hash != self.content["content_hash"]:
             raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
         found = open_extractor(run, data_set, device=self.players.device, say=say)
-        return take_scores(run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say, left_out=left_out)
+        return take_scores(
+            run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say, left_out=left_out, protocol=kept
+        )
 
 
 def amended(game: Game, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Game]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agon.data import Loader, Samples
+from agon.data import Data, Loader, Samples, open_data
+from agon.directory import read_state
 from agon.errors import InputError
+from agon.run import play, prepare
 
 
 def sentences(count: int, seed: int = 0) -> Samples:
@@ -60,3 +64,43 @@ def test_what_has_no_lengths_is_refused():
         Loader(Samples(torch.zeros(9, 2)), 3, 0, alike=True)
     with pytest.raises(InputError, match="alike is for sentences"):
         Loader(Samples(torch.ones(9, 5, dtype=torch.int32), torch.arange(9) % 2), 3, 0, alike=True, balance=True)
+
+
+def test_a_run_in_buckets_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
+    lines = [" ".join(f"w{(k * 7 + j) % 30}" for j in range(1 + k % 9)) for k in range(200)]
+    (tmp_path / "lines.txt").write_text("\n".join(lines), "utf-8")
+    data = Data(path=str(tmp_path / "lines.txt"), tokenizer="word", bucket=True)
+    assert open_data(data).reasons["bucket"].startswith("asked for")
+    small = {
+        "rounds": 6,
+        "batch": 8,
+        "tick": 3,
+        "save_every": 2,
+        "keep": 9,
+        "device": "cpu",
+        "tensorboard": False,
+        "score_every": 0,
+        "metrics": [],
+    }
+    states = {}
+    for name, bucket in (("plain", False), ("buckets", True)):
+        run, _ = prepare(
+            Data(path=data.path, tokenizer="word", bucket=bucket),
+            out=tmp_path / name,
+            recipe="likelihood",
+            settings={**small, "game.net.width": 8},
+        )
+        play(run)
+        states[name] = read_state(run.states()[-1][1])[0]
+    run.drop_states(after=2)
+    play(run)
+    again = read_state(run.states()[-1][1])[0]
+    assert all(torch.equal(again[key], value) for key, value in states["buckets"].items())
+    assert not all(torch.equal(states["plain"][key], value) for key, value in states["buckets"].items())
+
+
+def test_buckets_are_of_sentences() -> None:
+    with pytest.raises(InputError, match="bucket"):
+        open_data(Data(path="digits", bucket=True))
+    with pytest.raises(InputError, match="bucket puts sentences of like lengths into a batch, balance sentences of all classes"):
+        open_data(Data(path="sentences", bucket=True, balance=True))

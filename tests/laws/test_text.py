@@ -52,6 +52,9 @@ CASES = {
     "scratchgan": (ScratchGAN(net=RNN, judge_net=EACH), PLAIN),
     "scratchgan, classes": (ScratchGAN(net=RNN, judge_net=EACH), CLASSES),
     "scratchgan, transformer": (ScratchGAN(net=FORMER, judge_net=TransformerCritic(width=8, heads=2, dropout=0.0)), FULL),
+    "scratchgan, learned critic": (ScratchGAN(net=RNN, judge_net=EACH, baseline="critic", value_net=EACH, entropy=0.01), CLASSES),
+    "scratchgan, learned critic, transformer": (ScratchGAN(net=FORMER, judge_net=JUDGE, baseline="critic", value_net=JUDGE), FULL),
+    "scratchgan, cnn": (ScratchGAN(net=RNN, judge_net=CNN, baseline="critic", value_net=CNN), CLASSES),
     "likelihood, copying": (Likelihood(net=replace(RNN, copy=True)), PAIRS),
     "likelihood, transformer of pairs": (Likelihood(net=FORMER), PAIRS),
     "brcsgan": (TRANSLATES, PAIRS),
@@ -91,5 +94,7 @@ def test_two_ranks() -> None:
     check_ranks(
         [CASES["likelihood"], CASES["scratchgan"], CASES["brcsgan"], CASES["brcsgan, dense"], CASES["umt, adversary"], CASES["retelling"]]
     )
-    names = ("likelihood", "scratchgan", "seqgan", "maligan", "cot", "textgail", "selfgan")
+    names = (
+        "likelihood", "scratchgan", "scratchgan, learned critic", "seqgan", "maligan", "cot", "textgail", "selfgan", "residual", "brcsgan, best", "umt",
+    )  # fmt: skip
     check_ranks([CASES[name] for name in names], rounds=3)

@@ -15,6 +15,7 @@ from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.errors import InputError
 from agon.metrics import Score, Stamp, ngrams
+from agon.metrics.protocols import PROTOCOLS, TextProtocol
 from agon.run import play, prepare
 from agon.trained import load
 from commandline import printed
@@ -136,3 +137,36 @@ def test_a_record_bought_with_coverage_does_not_pass() -> None:
     assert "collapsed: NLL_oracle 7.196" in said
     with pytest.raises(InputError, match="the gate needs the scores oracle and nll"):
         verdict(scores()[:2], likelihood)
+
+
+def test_a_named_protocol_fixes_the_numbers(
+    runs: list[RunDirectory], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = (run.path for run in runs)
+    status, text = printed(capsys, "curve", one, "--protocol", "texygen-coco")
+    assert status
+    assert "protocol 'texygen-coco' compares 10,000 samples with 10,000 held-out sentences" in text
+    small = TextProtocol(name="small", samples=12, references=10, whole=False, small=True, stop=True, own="made up")
+    monkeypatch.setitem(PROTOCOLS, "small", small)
+    status, text = printed(capsys, "curve", one, "--protocol", "small", "--temperatures", "0.5,1", "--likelihood", other)
+    assert status == 0, text
+    kept = json.loads((one / "curve.json").read_text())
+    assert kept["protocol"].startswith("N=12 · 10 references@")
+    assert kept["protocol"].endswith("small, a full stop to each, made up")
+    assert {p["samples"] for p in kept["points"]} == {12}
+    status, text = printed(capsys, "curve", one, "--protocol", "small", "-n", 20)
+    assert status
+    assert "fixes 12 sentences a point; leave out -n" in text
+    scores = load(one).evaluate(protocol="small")
+    assert {s.name for s in scores} == {f"{kind}{n}" for kind in ("bleu", "self_bleu") for n in ngrams.ORDERS} | {"unique"}
+    assert all("N=12" in str(s.protocol) and "small, a full stop to each, made up" in str(s.protocol) for s in scores)
+    for more in ({"metrics": ["fd"]}, {"num_samples": 20}):
+        with pytest.raises(
+            InputError, match="protocol 'small' fixes bleu, self_bleu, unique of 12 samples; leave out -m and --num-samples"
+        ):
+            load(one).evaluate(protocol="small", **more)  # type: ignore[arg-type]
+    (one / "curve.json").unlink()
+    status, text = printed(capsys, "eval", one, "--protocol", "small")
+    assert "no temperature curve yet: agon curve" in text
+    assert status == 0
+    assert "small, a full stop to each, made up" in text

@@ -109,10 +109,6 @@ def test_begun_sentences_go_on() -> None:
 @pytest.mark.parametrize("each", [False, True])
 @pytest.mark.parametrize("net", CRITICS)
 def test_padding_reaches_no_critic(net: str, each: bool) -> None:
-    if "cnn" in net and each:
-        with pytest.raises(InputError, match="whole sentences"):
-            CRITICS[net].critic(PLAIN, each=True)
-        return
     module = CRITICS[net].critic(PLAIN, each=each).eval()
     x = PLAIN.arbitrary(torch.rand(8, 7)).long()
     e = module.embed(x)
@@ -123,15 +119,29 @@ def test_padding_reaches_no_critic(net: str, each: bool) -> None:
     assert one.shape == (x.shape if each else x.shape[:1])
 
 
-@pytest.mark.parametrize("net", ["rnn", "transformer"])
+@pytest.mark.parametrize("net", CRITICS)
 def test_judges_of_tokens_do_not_look_ahead(net: str) -> None:
+    """Whatever stands behind a token leaves its logit as it is; the token itself and what is before it do not, however far."""
     module = CRITICS[net].critic(PLAIN, each=True).eval()
     x = torch.full((1, 7), 5)
-    later = x.clone()
-    later[0, 4] = 8
-    one, other = module(x), module(later)
-    torch.testing.assert_close(one[:, :4], other[:, :4])
-    assert not torch.allclose(one[:, 4:], other[:, 4:])
+    for place in (1, 4, 6):
+        later = x.clone()
+        later[0, place] = 8
+        one, other = module(x), module(later)
+        torch.testing.assert_close(one[:, :place], other[:, :place], rtol=0, atol=1e-6)
+        assert not torch.allclose(one[:, place:], other[:, place:])
+    first = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
+    other = torch.cat([torch.tensor([[9]]), first[:, 1:]], 1)
+    assert not torch.equal(module(first)[:, -1], module(other)[:, -1])  # the last logit knows the first word
+
+
+@pytest.mark.parametrize("net", CRITICS)
+def test_judges_of_tokens_are_told_the_condition(net: str) -> None:
+    module = CRITICS[net].critic(CLASSES, each=True).eval()
+    x, y = CLASSES.arbitrary(torch.rand(4, 7)).long(), torch.tensor([0, 1, 0, 1])
+    alone = torch.cat([module(x[k : k + 1], y[k : k + 1]) for k in range(4)])
+    torch.testing.assert_close(module(x, y), alone)
+    assert not torch.allclose(module(x, y), module(x, 1 - y))
 
 
 @pytest.mark.parametrize("net", CRITICS)

@@ -17,6 +17,7 @@ def curve(
     likelihood: Annotated[Path | None, typer.Option(help="A likelihood run on the same text: also tell how far RUN lies above its curve.")] = None,
     num_samples: Annotated[int | None, typer.Option("-n", "--num-samples", help="Sentences a point; default as many as are held out, at most 10,000.")] = None,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
+    protocol: Annotated[str | None, typer.Option(help="A published protocol: texygen-coco, texygen-emnlp, texygen-emnlp-half.")] = None,
     weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
     state: State = "latest",
     trust: Trust = False,
@@ -30,6 +31,7 @@ def curve(
     from agon import curve as curves
     from agon.data.request import LANGUAGES
     from agon.errors import InputError
+    from agon.metrics.protocols import PLAIN, protocol_of
     from agon.records import atomic_write
     from agon.trained import load
 
@@ -43,16 +45,19 @@ def curve(
     if other.content["content_hash"] != own.content["content_hash"]:
         raise InputError(f"'{run}' and '{likelihood}' were trained on different data; a gap needs one text for both.")
     data_set = curves.data_of(own)
-    count = num_samples or min(10_000, len(data_set.held))
+    named = PLAIN if protocol is None else protocol_of(protocol)
+    if named.samples and num_samples not in (None, named.samples):
+        raise InputError(f"protocol '{named.name}' fixes {named.samples:,} sentences a point; leave out -n.")
+    count = num_samples or named.samples or min(10_000, len(data_set.held))
 
     def say(name: str, text: str) -> None:
         line(console, name, text)
 
-    points = curves.curve(other, asked, num_samples=count, seed=seed, data_set=data_set, say=say)
-    told = curves.protocol(data_set, count, seed)
-    content: dict[str, Any] = {"protocol": told, "points": [p.to_json() for p in points]}
+    points = curves.curve(other, asked, num_samples=count, seed=seed, data_set=data_set, say=say, protocol=named)
+    told = curves.protocol(data_set, count, seed, named)
+    content: dict[str, Any] = {"protocol": told, "round": own.round, "points": [p.to_json() for p in points]}
     if likelihood is not None:
-        place = curves.place_of(own, num_samples=count, seed=seed, data_set=data_set)
+        place = curves.place_of(own, num_samples=count, seed=seed, data_set=data_set, protocol=named)
         found = curves.gap(place, points)
         say("run", curves.row(place))
         say("gap", f"BLEU-4 at equal self-BLEU-4: {found}")

@@ -10,7 +10,7 @@ from agon.errors import InputError, suggest
 DATA_WORDS = (
     "size", "channels", "resize", "filter", "labels", "condition", "columns", "balance", "mirror", "holdout", "limit", "memory",
     "frames", "stride", "fps", "hop", "group", "tokenizer", "vocabulary", "length", "lower", "text", "source", "target",
-    "source_length", "shared", "unpaired",
+    "source_length", "shared", "unpaired", "bucket",
 )  # fmt: skip
 
 

@@ -164,6 +164,7 @@ def evaluate(
     extractor_weights: Annotated[
         str | None, typer.Option(help="Local weights file for --extractor inception, folder for backbone; the grey set for stacked.")
     ] = None,
+    protocol: Annotated[str | None, typer.Option(help="A published protocol of text: texygen-coco, texygen-emnlp, texygen-emnlp-half.")] = None,
     weights: Annotated[str, typer.Option(help="ema or raw.")] = "ema",
     state: State = "latest",
     trust: Trust = False,
@@ -173,17 +174,20 @@ def evaluate(
     Of several metrics, those that do not apply to the run are named with the reason, and the others are taken.
     """
     from agon.records import append_jsonl
+    from agon.report.gap import beside_likelihood
     from agon.trained import load
 
     console = screen()
     trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     scores = trained.evaluate(
         metrics, num_samples=num_samples, seed=seed, say=lambda n, t: line(console, n, t), extractor=extractor,
-        extractor_weights=extractor_weights, left_out=lambda names, why: line(console, "left out", f"{names}: {why}"),
+        extractor_weights=extractor_weights, protocol=protocol, left_out=lambda names, why: line(console, "left out", f"{names}: {why}"),
     )  # fmt: skip
     sampling = {"sampling": trained.sampling} if trained.sampling else {}
     for score in scores:
         line(console, "score", str(score))
+    if (beside := beside_likelihood(run, trained.content)) is not None:
+        line(console, "likelihood", beside)
     row = {"round": trained.round, "seen": trained.seen, "command": "eval", **sampling}
     try:
         for score in scores:

@@ -61,6 +61,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         for name, there in (("stride", data.stride != 1), ("hop", data.hop), ("group", data.group)):
             if there:
                 raise InputError(f"{name} is for films in files; {data.path} is drawn as it is asked for: leave {name} out")
+        _refuse_text_words(data)
         data_set = open_embedded(data)
         for choice, reason in data_set.reasons.items():
             say(choice, reason)
@@ -170,7 +171,9 @@ def _refuse_picture_words(data: Data) -> None:
 
 def _refuse_text_words(data: Data) -> None:
     given = [
-        name for name in ("vocabulary", "length", "lower", "text", "source", "target", "source_length", "shared") if getattr(data, name)
+        name
+        for name in ("vocabulary", "length", "lower", "text", "source", "target", "source_length", "shared", "bucket")
+        if getattr(data, name)
     ]
     if data.tokenizer != "auto":
         given.append("tokenizer")

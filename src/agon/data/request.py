@@ -57,6 +57,7 @@ class Data:
     vocabulary: int | None = None  # most tokens of a text's vocabulary
     length: int | None = None  # most tokens of a sentence; longer ones are left out
     lower: bool = False  # text in small letters
+    bucket: bool = False  # training shows sentences of like lengths together: less padding, but batches that differ in length
     text: str | None = None  # column that is the text, of .jsonl, .csv and .tsv
     source: str | None = None  # column or file suffix that a text is made from, such as en
     target: str | None = None  # column or file suffix of the text that is made, such as de
@@ -122,6 +123,8 @@ def _check_text(data: Data) -> None:
         raise InputError(f"{given} was given without {other}; a text made from another needs both, such as --source en --target de")
     if data.source is not None and data.source == data.target:
         raise InputError(f"source and target are both {data.source!r}; expected two columns or two file suffixes")
+    if data.bucket and data.balance:
+        raise InputError("bucket puts sentences of like lengths into a batch, balance sentences of all classes; leave out one of the two")
     if data.text is not None and data.target is not None:
         raise InputError("text and target both say which column is made; give one of the two")
 

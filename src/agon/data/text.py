@@ -140,6 +140,8 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
         )
     if data.balance:
         reasons["balance"] = check_balance(space)
+    if data.bucket:
+        reasons["bucket"] = "asked for: sentences of like lengths share a batch; a critic is shown batches of short ones alone"
     for choice, reason in reasons.items():
         if choice != "data":
             say(choice, reason)

@@ -30,6 +30,8 @@ from agon.game import Batch, Clock, Game, Players, Terms, Turn
 from agon.games.likelihood import drawn, needs_tokens, said
 from agon.layers.tokens import mean_of
 from agon.networks.text import Critic, Speaker
+from agon.networks.text.conv import ConvCritic
+from agon.networks.text.multi import MultiCritic
 from agon.networks.text.recurrent import Recurrent, RecurrentCritic
 from agon.networks.text.transformer import TransformerCritic
 from agon.optim import Adam, Average
@@ -83,8 +85,8 @@ class Retelling(Game):
             return f"documents of {space.source.length} tokens hide no summaries of {space.length}; expected longer sources than targets."
         if not all(getattr(net, "takes_source", False) for net in (self.net, self.retell_net)):
             return "a speaker here reads a text and tells another; take 'rnn' or 'transformer' for net and retell_net."
-        if not isinstance(self.judge_net, RecurrentCritic | TransformerCritic):
-            return f"'{self.judge_net.kind}' has no logit for every word of a summary; take 'rnn' or 'transformer' for judge_net."
+        if not isinstance(self.judge_net, RecurrentCritic | TransformerCritic | ConvCritic | MultiCritic):
+            return f"'{self.judge_net.kind}' has no logit for every word of a summary; take 'rnn', 'transformer' or 'cnn' for judge_net."
         return None
 
     def players(self, space: Tokens) -> dict[str, nn.Module]:

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agon.data import DataSet
 from agon.directory import RunDirectory
 from agon.engine import Engine
 from agon.game import Batch, mix
 from agon.health.contract import Patient, Sign, Vitals, recent
+from agon.health.origin import recalled
 from agon.health.signs import examine
 from agon.health.vitals import Reference, measure, refer
 from agon.sampling import draw, needs_first, still
@@ -52,6 +53,7 @@ class Doctor:
     present: dict[str, int] = field(default_factory=dict)  # sign -> ticks since it was last seen
     _reference: Reference | None = None
     _fakes: int = 0
+    _origin: nn.Module | None = None  # of sentences, the speaker as likelihood left it
 
     @property
     def count(self) -> int:
@@ -71,7 +73,9 @@ class Doctor:
         for _, module in modules:
             module.eval()
         try:
-            vitals = measure(self.engine.game, self.engine.players, self._reference, self._samples(self._reference))
+            if self._origin is None and isinstance(self.space, Tokens):
+                self._origin = recalled(self.engine, self.content, self.out)
+            vitals = measure(self.engine.game, self.engine.players, self._reference, self._samples(self._reference), self._origin)
         finally:
             for (_, module), was in zip(modules, training, strict=True):
                 module.train(was)
@@ -148,3 +152,4 @@ class Doctor:
             for row in ticks
         ]  # fmt: skip
         self.present = dict(present)
+        self._origin = None  # going back may have gone behind it

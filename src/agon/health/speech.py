@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agon.decoding import Choice
 from agon.game import Batch, Game, Players
 from agon.health.contract import Vitals
+from agon.health.origin import PLAYER
 from agon.spaces import Tokens
 from agon.spaces.tokens import END, real
 
@@ -56,12 +57,15 @@ def reading(x: Tensor, space: Tokens) -> Vitals:
     return told | ({"unended": (x != END).all(1).float().mean().item()} if space.ends else {})
 
 
-def speech_of(game: Game, p: Players, space: Tokens, fake: Tensor, seen: Batch, held: Batch | None, books: Library) -> Vitals:
+def speech_of(
+    game: Game, p: Players, space: Tokens, fake: Tensor, seen: Batch, held: Batch | None, books: Library, origin: nn.Module | None = None,
+) -> Vitals:  # fmt: skip
     """Vitals of a moment. fake [n, L]: samples asked for with the conditions of the first n sentences of `seen`, which are trained on.
 
     "sample/…", "real/…": see `reading`; "sample/copied": share of samples that are training sentences word for word, where they have no source.
     "G/nats own": −log G a token of its own sentences, which is its entropy, so only where it samples from its own distribution; "G/nats train",
-    "G/nats held": of sentences trained on and held out, KL(data ‖ G) but for a constant. "G/labels": nats a token that a wrong condition costs
+    "G/nats held": of sentences trained on and held out, KL(data ‖ G) but for a constant. "G/kl pretrained": E_G[log G − log G₀] a token on
+    the same own sentences, G₀ the speaker as likelihood left it (`origin`). "G/labels": nats a token that a wrong condition costs
     held-out ones.
     """
     vitals = {f"sample/{name}": figure for name, figure in reading(fake, space).items()}
@@ -74,7 +78,10 @@ def speech_of(game: Game, p: Players, space: Tokens, fake: Tensor, seen: Batch, 
         return vitals
     vitals["G/nats train"] = train
     if getattr(game, "choice", Choice()) == Choice():
-        vitals["G/nats own"] = _nats(game, p, fake[:n], seen) or 0.0
+        own = vitals["G/nats own"] = _nats(game, p, fake[:n], seen) or 0.0
+        if origin is not None:
+            before = Players({**dict(p.items()), PLAYER: origin})
+            vitals["G/kl pretrained"] = (_nats(game, before, fake[:n], seen) or 0.0) - own
     if held is not None and len(held["x"]):
         some = Batch({name: value[:JUDGED] for name, value in held.items()})
         usual = _nats(game, p, some["x"], some) or 0.0

@@ -121,7 +121,8 @@ def past(history: History, patient: Patient) -> Sign | None:
         if heart
         else "The sentences have moved away from the language: what the generator gained in polish it pays for in variety. Stop where it was best.",
         f"held-out sentences have {told[-1][1]:.2f} nats a token, {best:.2f} at round {round:,.0f}"
-        + (f"; training sentences {train[0]:.2f}" if train else ""),
+        + (f"; training sentences {train[0]:.2f}" if train else "")
+        + _moved(history, round),
         remedies.some(
             remedies.back(patient, round), remedies.dropped(patient) if heart else remedies.slower(patient, "G"), remedies.steadier(patient)
         ),
@@ -148,6 +149,15 @@ def _best(history: History) -> float | None:
     """The round at which held-out sentences were likeliest."""
     told = [(v["G/nats held"], v["round"]) for v in history if "round" in v and recent([v], "G/nats held", 1)]
     return min(told)[1] if told else None
+
+
+def _moved(history: History, round: float) -> str:
+    """How far the game has led the speaker from what likelihood made of it, now and at a round, where that is measured; evidence, no alarm."""
+    told = {v["round"]: v["G/kl pretrained"] for v in history if "round" in v and recent([v], "G/kl pretrained", 1)}
+    if not told:
+        return ""
+    then = f", {told[round]:.2f} then" if round in told else ""
+    return f"; KL to the speaker that likelihood made {told[max(told)]:.2f} nats a token{then}"
 
 
 def _gap_at(history: History, round: float) -> float:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agon.data import DataSet
 from agon.game import Batch, Game, Players
@@ -139,8 +139,9 @@ def _sketches(stored: Any, index: Tensor, space: Space) -> Tensor:
 
 
 @torch.no_grad()
-def measure(game: Game, p: Players, reference: Reference, fake: Tensor) -> Vitals:
-    """Vitals of a moment. fake [n, …]: samples in the players' range, drawn for the conditions of the reference's real samples.
+def measure(game: Game, p: Players, reference: Reference, fake: Tensor, origin: nn.Module | None = None) -> Vitals:
+    """Vitals of a moment. fake [n, …]: samples in the players' range, drawn for the conditions of the reference's real samples. origin: of sentences
+    the speaker as likelihood left it, if it is known.
 
     "D/real", "D/held", "D/fake": mean logits; "D/held error": standard error of real less held; "D/noise": standard deviation of logits on
     reals and fakes; "D/accuracy …": share judged right about the midpoint of real and fake; "D/separation": chance that a real one gets the
@@ -156,7 +157,7 @@ def measure(game: Game, p: Players, reference: Reference, fake: Tensor) -> Vital
                 vitals |= {f"sample/{name}": figure, f"real/{name}": reference.facts[f"real {name}"]}
             if isinstance(reference.space, Tokens) and reference.books is not None:
                 vitals = {name: figure for name, figure in vitals.items() if not name.endswith(("/saturation", "/size"))}
-                vitals |= speech_of(game, p, reference.space, fake, reference.real, reference.held, reference.books)
+                vitals |= speech_of(game, p, reference.space, fake, reference.real, reference.held, reference.books, origin)
         vitals["sample/finite"] = float(fake.isfinite().all().item())
     for name in game.optim:
         weights = list(p[name].parameters())

@@ -21,6 +21,7 @@ from agon.metrics import registry
 from agon.metrics.cache import Say, digest, read_numbers, write_numbers
 from agon.metrics.contract import VERSION, Extractor, Features, Metric, Probe, Score, Stamp
 from agon.metrics.features import default_cache
+from agon.metrics.protocols import TextProtocol
 from agon.metrics.rows import subset
 from agon.metrics.setting import Likelihood, Setting, Translate, labels_of
 from agon.spaces import Image, Tokens, Vector, Video
@@ -35,7 +36,7 @@ def evaluate(
     sampler: Sampler, data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None, seed: int = 0,
     weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
     labelled: bool = False, conditioned: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
-    likelihood: Likelihood | None = None, translate: Translate | None = None,
+    likelihood: Likelihood | None = None, translate: Translate | None = None, protocol: TextProtocol | None = None,
 ) -> list[Score]:  # fmt: skip
     """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or [n, T, C, H, W], float32
     [n, d] or int32 [n, L]; of large clips fewer at a time.
@@ -43,6 +44,7 @@ def evaluate(
     A sampler of a conditional generator gives (samples, what they were asked to be [n, ...]); `conditioned` says so, and `labelled` that these
     are classes int64 [n]. `probe` opens the generator to
     metrics that choose latents; `likelihood` tells them log probabilities and `translate` makes texts of sources, as in `Setting`.
+    `protocol`: a published one of text, which fixes N.
     `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
@@ -55,10 +57,13 @@ def evaluate(
         raise InputError(f"num_samples got {num_samples}; expected at least 2, and thousands for a figure worth comparing")
     if isinstance(data_set.space, Video):
         batch = max(1, min(batch, _BATCH_NUMBERS // math.prod(data_set.space.shape)))
+    if protocol is not None:
+        protocol.check(data_set)
+        num_samples = protocol.samples
     conditioned = conditioned or labelled
     setting = Setting(
         data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips, conditioned, likelihood,
-        translate=translate,
+        translate=translate, protocol=protocol,
     )  # fmt: skip
     families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
     known = registry.families()

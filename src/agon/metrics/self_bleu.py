@@ -12,7 +12,8 @@ from torch import Tensor
 from agon.metrics import ngrams
 from agon.metrics.contract import Family
 from agon.metrics.jackknife import interval
-from agon.metrics.sentences import Measured, OfSentences, groups_of, kind_of, need_tokens, words_of
+from agon.metrics.protocols import PLAIN, named
+from agon.metrics.sentences import Measured, OfSentences, groups_of, kind_of, need_tokens
 from agon.metrics.setting import Setting
 
 NAMES = tuple(f"self_bleu{n}" for n in ngrams.ORDERS)
@@ -21,10 +22,10 @@ GROUPS = 10
 
 def build(setting: Setting, expected: int) -> OfSentences:
     """Of the samples among themselves. Raises InputError for what is no text."""
-    space = need_tokens(setting, "self_bleu")
+    space, protocol = need_tokens(setting, "self_bleu"), setting.protocol or PLAIN
 
     def measure(x: Tensor) -> Measured:
-        words = words_of(space, x)
+        words = protocol.said(space, x)
         values = ngrams.self_bleu_each(words).mean(0)
         if len(words) < 2 * GROUPS:
             return Measured(dict(zip(NAMES, values.tolist(), strict=True)))
@@ -35,7 +36,7 @@ def build(setting: Setting, expected: int) -> OfSentences:
         ends = {name: interval(float(values[k]), without[:, k], least=0.0, most=1.0) for k, name in enumerate(NAMES)}
         return Measured(dict(zip(NAMES, values.tolist(), strict=True)), ends)
 
-    by = f"{kind_of(space)}, leave-one-out, method 1, nearest length"
+    by = f"{kind_of(space)}, leave-one-out, method 1, nearest length{named(setting)}"
     return OfSentences(space, expected, measure, dict.fromkeys(NAMES, False), by=by, against="samples")
 
 

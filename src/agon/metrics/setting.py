@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from agon.metrics.contract import VERSION, Extractor, Probe
 from agon.metrics.features import default_cache
 from agon.metrics.moments import Moments
 from agon.metrics.rows import subset
+
+if TYPE_CHECKING:
+    from agon.metrics.protocols import TextProtocol
 
 ROWS = 10_000  # real samples that neighbourhoods and kernels see
 TRAINING_ROWS = 60_000  # training samples among which copies are looked for
@@ -40,7 +43,8 @@ class Reference:
 class Setting:
     """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes,
     `conditioned`: with a condition of any kind. `likelihood`: (stored samples, conditions or None) -> log probability [n, L] of each part under
-    the generator, None where it has none. `floor`: the samples to come are real ones. `translate`: what the generator makes of sources."""
+    the generator, None where it has none. `floor`: the samples to come are real ones. `translate`: what the generator makes of sources.
+    `protocol`: a published one that scores of text keep to."""
 
     data_set: Any
     extractor: Extractor
@@ -55,6 +59,7 @@ class Setting:
     likelihood: Likelihood | None = None
     floor: bool = False
     translate: Translate | None = None
+    protocol: TextProtocol | None = None
     _made: dict[int, tuple[list[str], list[tuple[str, ...]], list[str]]] = field(default_factory=dict, repr=False)
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)

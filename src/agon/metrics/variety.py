@@ -17,7 +17,8 @@ from torch import Tensor
 from agon.metrics import ngrams
 from agon.metrics.contract import Family
 from agon.metrics.jackknife import wilson
-from agon.metrics.sentences import Measured, OfSentences, kind_of, need_tokens, words_of
+from agon.metrics.protocols import PLAIN, named
+from agon.metrics.sentences import Measured, OfSentences, kind_of, need_tokens
 from agon.metrics.setting import Setting
 
 NAMES = ("unique", "distinct1", "distinct2", "distinct3", "unigram_entropy")
@@ -25,10 +26,10 @@ NAMES = ("unique", "distinct1", "distinct2", "distinct3", "unigram_entropy")
 
 def build(setting: Setting, expected: int) -> OfSentences:
     """Of the samples among themselves. Raises InputError for what is no text."""
-    space = need_tokens(setting, "variety")
+    space, protocol = need_tokens(setting, "variety"), setting.protocol or PLAIN
 
     def measure(x: Tensor) -> Measured:
-        words = words_of(space, x)
+        words = protocol.said(space, x)
         counts = np.array(list(Counter(word for sentence in words for word in sentence).values()), np.float64)
         share = counts / counts.sum() if len(counts) else np.ones(1)
         unique = ngrams.unique_share(words)
@@ -36,7 +37,7 @@ def build(setting: Setting, expected: int) -> OfSentences:
         values |= {"unique": unique, "unigram_entropy": abs(float((share * np.log(share)).sum()))}
         return Measured({name: values[name] for name in NAMES}, {"unique": wilson(unique, len(words))})
 
-    return OfSentences(space, expected, measure, dict.fromkeys(NAMES, True), by=kind_of(space), against="samples")
+    return OfSentences(space, expected, measure, dict.fromkeys(NAMES, True), by=kind_of(space) + named(setting), against="samples")
 
 
 FAMILY = Family(name="variety", outputs=NAMES, build=build, features=False, real="train", one_sided=NAMES)

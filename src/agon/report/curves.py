@@ -22,7 +22,7 @@ _PANEL_OF = {
     "grad": "gradients", "grad_norm": "gradients", "norm": "gradients",
     "lr": "rates", "strength": "strength",
     "repeats": "repeats", "unique": "unique", "copied": "copied", "unended": "unended", "length": "length", "nats own": "nats", "nats held": "nats",
-    "nats train": "nats",
+    "nats train": "nats", "kl pretrained": "kl",
     "motion": "motion", "ways": "ways", "flicker": "flicker", "drift": "drift",
 }  # fmt: skip
 _TITLES = {
@@ -36,6 +36,7 @@ _TITLES = {
     "flicker": ("Flicker", "second difference in time of the typical pixel"),
     "drift": ("Content drift", "change of colours from the first to the last quarter of a clip"),
     "nats": ("Nats a token", "its own sentences (entropy), held-out and training ones"),
+    "kl": ("KL to likelihood", "nats a token from the speaker that likelihood made to the present one, on its own sentences"),
     "repeats": ("Repeated phrases", "runs of three tokens that their sentence has said before"),
     "unique": ("Different sentences", "share of different ones among so many"),
     "copied": ("Copies", "share of samples that are training sentences word for word"),

@@ -7,11 +7,13 @@ run lies beside it, and "gap". A panel is `{"id", "title", "note", "x", "y", "se
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agon.report.curves import number
-from agon.report.journal import mapping
+from agon.report.journal import mapping, whole
 from agon.report.markup import number_text, setting_text
 
 FILE = "curve.json"
@@ -19,12 +21,32 @@ POINTS = 200  # at most
 ORDER = "4"  # of the n-grams
 
 
+def beside_likelihood(directory: Path, content: Mapping[str, Any]) -> str | None:
+    """How a run of text stands beside likelihood, or the command that would tell; None of runs on other data, or from a source. content: run.json."""
+    space = mapping(content.get("space"))
+    if space.get("kind") != "tokens" or space.get("source"):
+        return None
+    told, path = _kept(directory), shlex.quote(str(directory))
+    if mapping(content.get("game")).get("name") == "likelihood":
+        return None if told.get("points") else f"no temperature curve yet: agon curve {path}"
+    gap = " ".join(_gap(mapping(told.get("gap"))))
+    if not gap:
+        return f"not compared with likelihood yet: agon curve {path} --likelihood LIKELIHOOD_RUN"
+    at = f", round {whole(told['round']):,}" if number(told.get("round")) is not None else ""
+    return f"{gap} (agon curve beside {setting_text(told.get('likelihood') or 'another run')}{at})"
+
+
+def _kept(directory: Path) -> dict[str, Any]:
+    """What `agon curve` left; {} where it left nothing that can be read."""
+    try:
+        return mapping(json.loads((directory / FILE).read_bytes()))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
 def gap_panels(directory: Path) -> list[dict[str, Any]]:
     """The panel of a run's temperature curve in a list, or [] where there is none that can be read."""
-    try:
-        told = mapping(json.loads((directory / FILE).read_bytes()))
-    except (OSError, ValueError, RecursionError):
-        return []
+    told = _kept(directory)
     found = told.get("points")
     rows = [row for row in found if isinstance(row, dict)][:POINTS] if isinstance(found, list) else []
     own, other = mapping(told.get("run")), told.get("likelihood")

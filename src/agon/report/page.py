@@ -21,7 +21,7 @@ from agon.report.curves import panels, score_panels
 from agon.report.faults import advice, blind_to, faults, seen_by
 from agon.report.film import Film, Frame, film
 from agon.report.frame import chart, chart_tools, document, picture, plane, write_page
-from agon.report.gap import gap_panels
+from agon.report.gap import beside_likelihood, gap_panels
 from agon.report.journal import SCORES, Journal, mapping, read_journal, state, whole
 from agon.report.markup import (
     Markup,
@@ -198,7 +198,8 @@ def _blindness(journal: Journal) -> Markup | None:
 
 
 def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]], planes: Sequence[Mapping[str, Any]]) -> Markup:
-    maps = h("div", [plane(panel) for panel in planes], class_="charts") if planes else None
+    beside = beside_likelihood(journal.path, journal.run)
+    maps = [quiet(beside) if beside else None, h("div", [plane(panel) for panel in planes], class_="charts") if planes else None]
     if not journal.scores:
         return section("scores", "Scores", quiet("No score has been taken yet."), maps)
     rows: list[list[Any]] = []

@@ -3,8 +3,8 @@
 Kim 2014, "Convolutional Neural Networks for Sentence Classification", arXiv:1408.5882: filters of several widths over the embedded tokens, the
 largest answer of each, one linear layer. Yu et al. 2017 (SeqGAN), arXiv:1609.05473: a highway layer before it (Srivastava et al. 2015, arXiv:1505.00387).
 
-*Differs*: windows end where the sentence ends; padding is not seen. The filters of all widths are one matrix product over unfolded windows where
-that is quicker on processors. For judging single tokens take "rnn" or "transformer".
+*Differs*: windows end where the sentence ends; padding is not seen. Judging each token, windows end at it, those near the beginning reach
+before it into nothing, and the largest answer is that of the windows so far, so that a logit knows its whole prefix and nothing behind.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.errors import InputError
 from agon.layers.labels import CriticHead
 from agon.layers.tokens import NEVER, TokenTable, mask_of
 from agon.spaces.tokens import Tokens
@@ -25,7 +24,7 @@ from agon.spaces.tokens import Tokens
 
 @dataclass(frozen=True, kw_only=True)
 class ConvCritic:
-    """Filters of several widths and a highway layer; see the module's text."""
+    """Filters of several widths and a highway layer, of whole sentences or with `each` of every token; see the module's text."""
 
     embed: int = 64
     widths: tuple[int, ...] = (1, 2, 3, 4, 5)  # tokens a filter sees
@@ -35,9 +34,7 @@ class ConvCritic:
     couples_samples: ClassVar[bool] = False
 
     def critic(self, space: Tokens, each: bool = False) -> nn.Module:
-        if each:
-            raise InputError("'cnn' judges whole sentences; this game judges each token: take the critic 'rnn' or 'transformer'.")
-        return _Critic(self, space)
+        return _Critic(self, space, each)
 
 
 class Windows(nn.Module):
@@ -60,21 +57,35 @@ class Windows(nn.Module):
             # A window belongs to the sentence if it begins in it; a sentence shorter than the window has the first one.
             inside = place[None] < (lengths - width + 1).clamp_min(1)
             found.append(torch.where(inside[:, None], seen, NEVER).amax(2))
-        h = torch.cat(found, 1)
+        return self._mixed(torch.cat(found, 1))
+
+    def each(self, e: Tensor, mask: Tensor) -> Tensor:
+        """What they find up to and with each token: [n, L, d], at t from e[:, : t + 1] alone."""
+        e = torch.where(mask[..., None], e, 0.0).transpose(1, 2)
+        pairs = zip(self.widths, self.convs, strict=True)
+        return self._mixed(torch.cat([F.relu(conv(F.pad(e, (width - 1, 0)))).cummax(2).values for width, conv in pairs], 1).transpose(1, 2))
+
+    def _mixed(self, h: Tensor) -> Tensor:
+        """The highway layer on features [..., d]."""
         gate = self.carry(h).sigmoid()
         return gate * F.relu(self.change(h)) + (1 - gate) * h
 
 
 class _Critic(nn.Module):
-    def __init__(self, net: ConvCritic, space: Tokens) -> None:
+    def __init__(self, net: ConvCritic, space: Tokens, each: bool) -> None:
         super().__init__()
+        self.each = each
         self.embed = TokenTable(space, net.embed)
         self.look = Windows(net.embed, net.widths, net.filters, space.length)
         self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
         self.head = CriticHead(self.look.features, replace(space, source=None), bias=True)
 
     def judge(self, e: Tensor, mask: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.head(self.drop(self.look(e, mask)), y)
+        if not self.each:
+            return self.head(self.drop(self.look(e, mask)), y)
+        n, length = mask.shape
+        h = self.drop(self.look.each(e, mask)).flatten(0, 1)
+        return self.head(h, None if y is None else y.repeat_interleave(length, 0)).unflatten(0, (n, length))
 
     def forward(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         return self.judge(self.embed(x), mask_of(x, mask), y)

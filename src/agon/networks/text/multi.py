@@ -4,7 +4,8 @@ Nie, Narodytska, Patel 2019, "RelGAN: Relational Generative Adversarial Networks
 of each width from 2 to 5, a highway layer, 100 features. Each embedding sees the sentence its own way, so that the gradient at a soft word has more than
 one direction.
 
-*Differs*: the logits of the embeddings are averaged before the loss; the paper averages their losses. Windows end where the sentence ends.
+*Differs*: the logits of the embeddings are averaged before the loss; the paper averages their losses. Windows end where the sentence ends. With `each`
+every token is judged, as by "cnn".
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from agon.errors import InputError
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import CriticHead
 from agon.layers.tokens import TokenTable, mask_of
@@ -36,15 +36,13 @@ class MultiCritic:
     couples_samples: ClassVar[bool] = False
 
     def critic(self, space: Tokens, each: bool = False) -> nn.Module:
-        if each:
-            raise InputError("'multi-cnn' judges whole sentences; this game judges each token: take the critic 'rnn' or 'transformer'.")
-        return _Critic(self, space)
+        return _Critic(self, space, each)
 
 
 class _Critic(nn.Module):
-    def __init__(self, net: MultiCritic, space: Tokens) -> None:
+    def __init__(self, net: MultiCritic, space: Tokens, each: bool) -> None:
         super().__init__()
-        self.views = net.views
+        self.views, self.each = net.views, each
         self.embed = TokenTable(space, net.views * net.embed)  # the embeddings side by side
         self.look = Windows(net.embed, net.widths, net.filters, space.length)
         self.drop = nn.Dropout(net.dropout) if net.dropout else nn.Identity()
@@ -54,9 +52,12 @@ class _Critic(nn.Module):
         self.head = CriticHead(net.features, replace(space, source=None), bias=True)
 
     def judge(self, e: Tensor, mask: Tensor, y: Tensor | None = None) -> Tensor:
-        each = e.unflatten(2, (self.views, -1)).transpose(1, 2).flatten(0, 1)
-        h = self.sum(self.drop(self.look(each, mask.repeat_interleave(self.views, 0))))
-        return self.head(h, None if y is None else y.repeat_interleave(self.views, 0)).unflatten(0, (-1, self.views)).mean(1)
+        views = e.unflatten(2, (self.views, -1)).transpose(1, 2).flatten(0, 1)
+        look = self.look.each if self.each else self.look
+        h = self.sum(self.drop(look(views, mask.repeat_interleave(self.views, 0))))
+        rows = h.flatten(0, -2)
+        logits = self.head(rows, None if y is None else y.repeat_interleave(len(rows) // len(y), 0))
+        return logits.reshape(len(e), self.views, *h.shape[1:-1]).mean(1)
 
     def forward(self, x: Tensor, y: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
         return self.judge(self.embed(x), mask_of(x, mask), y)

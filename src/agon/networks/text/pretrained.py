@@ -132,7 +132,9 @@ class PretrainedCritic:
 
     def critic(self, space: Tokens, each: bool = False) -> nn.Module:
         if each:
-            raise InputError("'pretrained' judges whole sentences; this game judges each token: take the critic 'rnn' or 'transformer'.")
+            raise InputError(
+                "'pretrained' judges whole sentences; this game judges each token: take the critic 'rnn', 'transformer' or 'cnn'."
+            )
         return _Critic(self, space)
 
 
