@@ -308,15 +308,15 @@ def play(
         budget=Budget(run.score_share),
     )
     with _stop_signal() as asked_to_stop, _disk_errors(directory):
-        _resume(scene)
+        fresh = _resume(scene)
         try:
-            return _rounds(scene, loader, asked_to_stop, cpu_budget)
+            return _rounds(scene, loader, asked_to_stop, cpu_budget, fresh=fresh)
         finally:
             log.close()
 
 
-def _resume(scene: hooks.Scene) -> None:
-    """Take up the newest state, dropping records after it."""
+def _resume(scene: hooks.Scene) -> bool:
+    """Take up the newest state, dropping records after it; return whether there is none and the run begins."""
     engine, directory, log = scene.engine, scene.directory, scene.log
     found = directory.load_state()
     if found is None:
@@ -326,7 +326,7 @@ def _resume(scene: hooks.Scene) -> None:
         if scene.content.get("start"):
             transfer.adopt(engine, directory)
         log.event("start", 0, 0, seed=scene.run.seed, space=scene.data_set.space.describe())
-        return
+        return True
     tensors, rest, _ = found
     engine.load_state(tensors, rest["engine"])
     scene.restore(rest)
@@ -334,15 +334,15 @@ def _resume(scene: hooks.Scene) -> None:
         scene.truncate(engine.clock.round)
     ranks.barrier()
     if engine.clock.round >= scene.run.rounds and scene.ended(engine.clock.round):
-        return
+        return False
     log.event("resume", engine.clock.round, engine.clock.seen)
     scene.show.note("resume", f"from round {engine.clock.round:,}")
+    return False
 
 
-def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool], cpu_budget: float | None) -> Outcome:
+def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool], cpu_budget: float | None, *, fresh: bool) -> Outcome:
     run, engine = scene.run, scene.engine
     recoveries = 0
-    fresh = engine.clock.round == 0 and scene.seconds == 0.0
     first = engine.clock.round
     if first >= run.rounds and not fresh and scene.ended(first):
         return Outcome("done", first, scene.directory)

@@ -158,3 +158,12 @@ def test_divergence_rolls_back_then_gives_up(tmp_path: Path) -> None:
     assert kinds.count("rollback") == 3
     tensors, _ = read_state(directory.states()[-1][1])
     assert all(t.isfinite().all() for t in tensors.values() if t.is_floating_point())
+
+
+def test_what_was_recorded_before_the_first_round_is_recorded_once(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    play(directory, cpu_budget=0.0)  # saves the state of round 0 and stops
+    assert [round for round, _ in directory.states()] == [0]
+    play(directory)
+    rounds = [row["round"] for row in directory.events() if row["kind"] == "tick"]
+    assert rounds == sorted(set(rounds)) == [*range(0, SETTINGS["rounds"], SETTINGS["tick"]), SETTINGS["rounds"]]
