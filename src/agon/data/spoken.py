@@ -112,7 +112,7 @@ def unpacked(x: torch.Tensor, space: Tokens) -> tuple[torch.Tensor, torch.Tensor
 
 
 def open_language(data: Data, cache: Path) -> DataSet:
-    """`arithmetic`, `oracle` or `oracle-stream` as a data set of SENTENCES or STREAM to train and HELD to hold out; `limit` takes fewer, `length` tokens each."""
+    """`arithmetic`, `oracle` or `oracle-stream` as a data set of SENTENCES or STREAM to train and HELD to hold out, or `limit`; of `length` tokens."""
     language = language_of(data.path, data.length)
     assert language is not None, data.path
     grammar = language if isinstance(language, Arithmetic) else None
