@@ -49,7 +49,10 @@ def test_the_grammar_has_its_entropy_at_any_length(cache):
     [
         ({"length": 1}, "length got 1; expected 2 to 4,096 tokens"),
         ({"length": 201}, "length got 201; expected 2 to 200 tokens a sentence of oracle"),
-        ({"vocabulary": 100}, "vocabulary is for text that is read, and oracle is drawn from a language with words of its own; leave it out"),
+        (
+            {"vocabulary": 100},
+            "vocabulary is for text that is read, and oracle is drawn from a language with words of its own; leave it out",
+        ),
         ({"size": 8}, "size is for pictures or clips, and oracle is text"),
     ],
 )

@@ -175,7 +175,9 @@ def _refuse_text_words(data: Data, *, drawn: bool = False) -> None:
     if data.tokenizer != "auto":
         given.append("tokenizer")
     if given and drawn:
-        raise InputError(f"{given[0]} is for text that is read, and {data.path} is drawn from a language with words of its own; leave it out")
+        raise InputError(
+            f"{given[0]} is for text that is read, and {data.path} is drawn from a language with words of its own; leave it out"
+        )
     if given:
         raise InputError(f"{given[0]} is for text, and {data.path} is none; leave it out, or give lines (.txt), .jsonl, .csv or .tsv")
 
