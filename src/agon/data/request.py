@@ -29,9 +29,7 @@ SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000
 LENGTH_LIMITS = (2, 4096)  # tokens of a sentence
-LANGUAGE_LENGTH = (
-    200  # most tokens of a sentence of LANGUAGES: the grammar's entropy costs the cube of it, and every draw asks the oracle for each token
-)
+LANGUAGE_LENGTH = 200  # most tokens of a sentence of LANGUAGES: the grammar's entropy costs the cube of it
 
 
 @dataclass(frozen=True, kw_only=True)
