@@ -350,7 +350,7 @@ def over_curve(rows: list[dict[str, Any]], likely: list[dict[str, Any]]) -> str:
     gaps = [
         known.above(known.place_of_scores(row["recipe"], scores_of(row)), [known.Place.from_json(p) for p in mate["known_curve"]])
         for row, mate in pairs(rows, likely)
-        if "known_curve" in mate
+        if "known_curve" in mate and row["scores"]["kl_oracle_model"]["value"] is not None
     ]
     values = [gap.value for gap in gaps if not gap.why]
     return "–" if not gaps else str(gaps[0]) if len(gaps) == 1 or not values else over_seeds(values, "+.3f")
