@@ -33,6 +33,7 @@ from agon.metrics.rows import subset
 from agon.metrics.setting import ROWS
 from agon.sampling import draw
 from agon.scoring import open_likelihood
+from agon.spaces.tokens import real
 from agon.trained import Trained
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.3)
@@ -115,10 +116,16 @@ class Ground:
         def model(x: Tensor) -> Tensor:
             return torch.full((len(x),), math.nan, dtype=torch.float64) if likelihood is None else -sums_of(likelihood, x, None)[:, 0]
 
-        found = Divergences.of(self._held_log, model(self.held), self._log(x), model(x)).per(self.tokens)
+        whole = Divergences.of(self._held_log, model(self.held), self._log(x), model(x))
+        # A grammar's sentences differ in length: what is said of one side alone is a token of that side, as the metric `nll` has it.
+        own = {
+            name: getattr(whole, name).per(float(real(side).sum(1).double().mean()))
+            for name, side in (("nll_test", self.held), ("entropy", x))
+        }
+        per = whole.per(self.tokens)
         valid = float(self.language.valid(*unpacked(x, self.space)).double().mean()) if isinstance(self.language, Arithmetic) else None  # type: ignore[arg-type]
         return Place(
-            trained.run.recipe, temperature, count, {name: getattr(found, name) for name in NAMES}, _different(x),
+            trained.run.recipe, temperature, count, {name: own.get(name, getattr(per, name)) for name in NAMES}, _different(x),
             _different(self.data_set.held.x[subset(len(self.data_set.held), count, 0)]), valid,
         )  # fmt: skip
 

@@ -149,8 +149,8 @@ def test_a_place_has_the_figures_of_the_metrics(runs: dict[str, RunDirectory]) -
         place = ground.place(trained, num_samples=60)
         scored = {s.name: s for s in trained.evaluate(["oracle", "nll", "unique"] + ["valid"] * (name == "grammar"), num_samples=60)}
         assert place.figures["kl_oracle_model"].value == pytest.approx(scored["kl_oracle_model"].value, rel=1e-6)
-        if name == "oracle":
-            assert place.figures["nll_test"].value == pytest.approx(scored["nll_test"].value, rel=1e-6)
+        assert place.figures["nll_test"].value == pytest.approx(scored["nll_test"].value, rel=1e-6)
+        assert place.figures["entropy"].value == pytest.approx(scored["generator_entropy"].value, rel=1e-6)
         again = place_of_scores("likelihood", list(scored.values()))
         assert again.figures["kl_oracle_model"].error == pytest.approx(place.figures["kl_oracle_model"].error, rel=0.03)
         places = ground.curve(trained, (0.0, 0.5, 1.0), num_samples=60)
