@@ -9,9 +9,11 @@ r"""Text games at equal processor time in one table, beside real sentences and t
 `run` does what is missing, one row (set, recipe, seed) after the other, one thread, and writes each to benchmarks/results/text/SET-RECIPE-SEED.json; it may
 be stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs and sets their number so that the
 recipe's schedules span the budget; likelihood, which learns by heart what it reads too often, stops where its recipe does. Training alone counts.
-Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. Of text with a known
-likelihood (`oracle`, `arithmetic`) the table has both divergences and the gate against collapse instead of BLEU, beside published figures. The gap is BLEU-4
-above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. `apart` adds to every row whose run is
+Final averaged weights are scored, by as many samples as there are held-out sentences, at most --num-samples. `table` prints Markdown. The gap is BLEU-4
+above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): start with the recipe likelihood. Of text with a known likelihood (`oracle`,
+`oracle-stream`, `arithmetic`; NAME=PATH@40 takes sentences of 40 words) the table has both divergences instead of BLEU, likelihood at other temperatures, how
+far KL(P‖G) lies above that curve at equal NLL-oracle (of a grammar: at as many grammatical sentences), a verdict in words, and published figures beside the
+oracle at length 20. `apart` adds to every row whose run is
 there how often a classifier tells its samples from training sentences (`c2st`) by what a pretrained encoder makes of them, and the Fréchet distance there;
 for likelihood at several temperatures. `--encoder` is also the critic that the recipe residual-pretrained begins with. `samples` prints sentences
 of each row at temperature 1, drawn with one seed and not chosen.
@@ -32,7 +34,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agon import curve
+from agon import curve, known
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.metrics import Score, evaluate, make_extractor
@@ -95,7 +97,8 @@ def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespac
     target = options.results / f"{name}-{recipe}-{seed}.json"
     if target.is_file():
         return
-    directory, data = RunDirectory(options.out / f"{name}-{recipe}-{seed}"), Data(path=path)
+    path, _, length = path.partition("@") if path.partition("@")[0] in KNOWN else (path, "", "")
+    directory, data = RunDirectory(options.out / f"{name}-{recipe}-{seed}"), Data(path=path, length=int(length) if length else None)
     if not directory.is_run():
         own = own_length(data, recipe, options.encoder) if recipe in OWN else None
         # What costs most in residual-pretrained comes after its speaker, so a probe of the first rounds says nothing.
@@ -118,14 +121,15 @@ def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespac
 
 def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
     """Score a trained row."""
-    trained, data_set = load(directory.path), open_data(Data(path=directory.run()["data"]["path"]))
+    trained = load(directory.path)
+    data_set = open_data(trained.run.data)
     count = min(options.num_samples, len(data_set.held))
-    known = data_set.card["path"] in KNOWN
+    of_known = data_set.card["path"] in KNOWN
     began = time.process_time()
     trained.sample_stored(min(1_000, count), seed=1)
     sampling = min(1_000, count) / (time.process_time() - began)
     scores = trained.evaluate(
-        OF_KNOWN if known else OF_TEXT, num_samples=count, seed=0, left_out=lambda names, why: print(f"left out {names}: {why}", flush=True)
+        OF_KNOWN if of_known else OF_TEXT, num_samples=count, seed=0, left_out=lambda names, why: print(f"left out {names}: {why}", flush=True)
     )  # fmt: skip
     ticks = [r for r in directory.events() if r["kind"] == "tick"]
     spent = ticks[-1]["cpu_seconds"]
@@ -136,8 +140,12 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
         "memory_mb": max(t["memory_mb"] for t in ticks), "scores": {s.name: s.to_json() | {"text": str(s)} for s in scores},
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()}, "content_hash": trained.content["content_hash"],
         "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
+        "length": trained.run.data.length,
     }  # fmt: skip
-    if not known:
+    if of_known and recipe == BASE:
+        places = known.Ground(data_set).curve(trained, options.known_temperatures, num_samples=count)
+        result["known_curve"] = [place.to_json() for place in places]
+    elif not of_known:
         result["protocol"] = curve.protocol(data_set, count, 0)
         result["place"] = curve.place_of(trained, num_samples=count, data_set=data_set).to_json()
         result["human"] = curve.human(data_set, count).to_json()
@@ -271,23 +279,43 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
 
 def known_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     """The table of a language whose likelihood is known."""
-    lines = [
-        "| | seeds | NLL-oracle | NLL-test | entropy of G | KL(G‖P) | KL(P‖G) | JS, a sentence | unique | gate | CPU-s | sentences/CPU-s |",
-        "|---" * 12 + "|",
-    ]
     first = next(iter(found.values()))[0]
+    grammar, likely = first["path"] == "arithmetic", found.get(BASE, [])
+    at_equal = "grammaticality" if grammar else "NLL-oracle"
+    heads = [
+        "", "seeds", "NLL-oracle", "NLL-test", "entropy of G", "KL(G‖P)", "KL(P‖G)", "JS, a sentence", "unique", *(["valid"] if grammar else []),
+        f"KL(P‖G) above likelihood's curve at equal {at_equal}", "beside likelihood", "CPU-s", "sentences/CPU-s",
+    ]  # fmt: skip
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     entropy = f"{first['scores']['nll_oracle']['floor']:.3f}" if first["scores"]["nll_oracle"]["floor"] is not None else "–"
-    lines.append(f"| the oracle itself | | {entropy} | {entropy} | {entropy} | 0 | 0 | 0 | | | | |")
-    names = ("nll_oracle", "nll_test", "generator_entropy", "kl_model_oracle", "kl_oracle_model", "js_oracle", "unique")
+    real_unique = first["scores"]["unique"].get("floor")
+    floors = [entropy, entropy, entropy, "0", "0", "0", "–" if real_unique is None else f"{real_unique:.3f}", *(["1"] if grammar else [])]
+    lines.append(f"| the {'grammar' if grammar else 'oracle'} itself | | {' | '.join(floors)} | | | | |")
+    names = (
+        "nll_oracle",
+        "nll_test",
+        "generator_entropy",
+        "kl_model_oracle",
+        "kl_oracle_model",
+        "js_oracle",
+        "unique",
+        *(["valid"] if grammar else []),
+    )
     for recipe, rows in found.items():
         speeds = " | ".join(f"{statistics.mean(row[key] for row in rows):,.0f}" for key in ("cpu_seconds", "sentences_per_cpu_second"))
-        figures = " | ".join(score(rows, which) for which in names)
-        lines.append(f"| {recipe} | {len(rows)} | {figures} | {gate(rows, found.get(BASE, []))} | {speeds} |")
-    if first["path"].startswith("oracle"):
+        figures = " | ".join(finite(rows, which) for which in names)
+        lines.append(f"| {recipe} | {len(rows)} | {figures} | {over_curve(rows, likely)} | {gate(rows, likely)} | {speeds} |")
+    drawn = [[known.Place.from_json(place) for place in row["known_curve"]] for row in likely if "known_curve" in row]
+    for place in drawn[0] if drawn else ():
+        told = [other for points in drawn for other in points if other.temperature == place.temperature]
+        values = [over_seeds([other.figures[name].value for other in told]).replace("inf", "∞") for name in known.NAMES]
+        shares = [over_seeds([p.unique for p in told]), *([over_seeds([p.valid for p in told])] if grammar else [])]
+        lines.append(f"| likelihood at temperature {place.temperature:g} | {len(told)} | {' | '.join([*values, '–', *shares])} | | | | |")
+    if first["path"].startswith("oracle") and first.get("length") in (None, 20):
         for who, (nll_oracle, nll_test) in PUBLISHED.items():
             kl = "–" if nll_test is None else f"{nll_test - ENTROPY:.3f}"
             lines.append(
-                f"| *{who}* | | {nll_oracle:.3f} | {'–' if nll_test is None else f'{nll_test:.3f}'} | – | – | {kl} | – | – | | | |"
+                f"| *{who}* | | {nll_oracle:.3f} | {'–' if nll_test is None else f'{nll_test:.3f}'} | – | – | {kl} | – | – | | | | |"
             )
         lines += [
             "",
@@ -296,15 +324,44 @@ def known_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [*lines, "", f"Nats a token; {first['num_samples']:,} sentences a side · {first['machine']}, one thread, {first['date']}."]
 
 
+def finite(rows: list[dict[str, Any]], name: str) -> str:
+    """A score over seeds; ∞ where it was infinite, which a kept score tells as null beside a KL(P‖G) that is a number."""
+    kept = [row["scores"] for row in rows if name in row["scores"]]
+    if name in ("nll_oracle", "kl_model_oracle") and any(
+        s[name]["value"] is None and s["kl_oracle_model"]["value"] is not None for s in kept
+    ):
+        return "∞"
+    return score(rows, name)
+
+
+def pairs(rows: list[dict[str, Any]], likely: list[dict[str, Any]]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Rows of a game, each with the likelihood row of the same seed, where that is there."""
+    mates = {row["seed"]: row for row in likely}
+    return [(row, mates[row["seed"]]) for row in rows if row["seed"] in mates and row["recipe"] != BASE]
+
+
+def scores_of(row: dict[str, Any]) -> list[Score]:
+    """The scores of a row."""
+    return [Score.from_json(s) for s in row["scores"].values()]
+
+
+def over_curve(rows: list[dict[str, Any]], likely: list[dict[str, Any]]) -> str:
+    """KL(P‖G) above the curve of the likelihood row of the same seed."""
+    gaps = [
+        known.above(known.place_of_scores(row["recipe"], scores_of(row)), [known.Place.from_json(p) for p in mate["known_curve"]])
+        for row, mate in pairs(rows, likely)
+        if "known_curve" in mate and row["scores"]["kl_oracle_model"]["value"] is not None
+    ]
+    values = [gap.value for gap in gaps if not gap.why]
+    return "–" if not gaps else str(gaps[0]) if len(gaps) == 1 or not values else over_seeds(values, "+.3f")
+
+
 def gate(rows: list[dict[str, Any]], likely: list[dict[str, Any]]) -> str:
-    """How many seeds pass beside the likelihood row of the same seed."""
-    said = []
-    for row in rows:
-        mate = next((r for r in likely if r["seed"] == row["seed"]), None)
-        if mate is None or row["recipe"] == BASE or "nll_test" not in row["scores"]:
-            continue
-        said.append(curve.verdict(*([Score.from_json(s) for s in side["scores"].values()] for side in (row, mate))))
-    return "–" if not said else "passed" if not any(said) else f"collapsed in {sum(map(bool, said))} of {len(said)}"
+    """The verdict beside the likelihood row of the same seed, and of how many seeds where they differ."""
+    said = [known.verdict_of(scores_of(row), scores_of(mate)).word for row, mate in pairs(rows, likely)]
+    if len(set(said)) < 2:
+        return said[0] if said else "–"
+    return ", ".join(f"{word} in {said.count(word)} of {len(said)}" for word in dict.fromkeys(said))
 
 
 def samples(name: str, seed: int, count: int, out: Path) -> None:
@@ -327,6 +384,9 @@ def main() -> None:
     run.add_argument("--cpu-seconds", type=float, default=600)
     run.add_argument("--num-samples", type=int, default=10_000)
     run.add_argument("--temperatures", type=float, nargs="+", default=list(curve.TEMPERATURES))
+    run.add_argument(
+        "--known-temperatures", type=float, nargs="+", default=list(known.TEMPERATURES), help="of likelihood on a known language"
+    )
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--encoder", type=Path, help="folder of a pretrained encoder, for residual-pretrained")
     between = verbs.add_parser("apart")
@@ -353,9 +413,9 @@ def main() -> None:
     if options.verb == "table":
         for name in sorted({json.loads(path.read_text())["set"] for path in options.results.glob("*.json")}):
             found = rows_of(name, options.results)
-            known = next(iter(found.values()))[0]["path"] in KNOWN
+            of_known = next(iter(found.values()))[0]["path"] in KNOWN
             print(f"\n### {name}\n")
-            print("\n".join(known_table(found) if known else text_table(found)))
+            print("\n".join(known_table(found) if of_known else text_table(found)))
         return
     for seed in options.seeds:
         for recipe in sorted(options.recipes, key=lambda recipe: recipe != BASE):

@@ -25,8 +25,7 @@ from agon.conditions import Conditions
 from agon.data import DataSet, open_data
 from agon.errors import InputError
 from agon.game import mix
-from agon.metrics import Score, ngrams
-from agon.metrics.divergences import Divergences, Estimate, collapsed
+from agon.metrics import ngrams
 from agon.metrics.jackknife import interval
 from agon.metrics.protocols import PLAIN, TextProtocol
 from agon.metrics.rows import subset
@@ -39,7 +38,6 @@ TEMPERATURES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
 GROUPS = 10
 ORDER = 4  # of the gap
 HUMAN = "real sentences"
-NORMAL = 1.96  # standard errors in half of a 95 % interval
 Say = Callable[[str, str], None]
 
 
@@ -176,36 +174,6 @@ def gap(run: Point, points: Sequence[Point]) -> Gap:
     if len(each) < 2 or any(one is None for one in each):
         return Gap(value)
     return Gap(value, *interval(value, torch.tensor([one for one in each if one is not None], dtype=torch.float64)))
-
-
-def verdict(run: Sequence[Score], likelihood: Sequence[Score]) -> str | None:
-    """The gate of `divergences.collapsed`, of the scores `oracle` and `nll` of a run and of a likelihood run on the same language."""
-    return collapsed(_divergences(run), _divergences(likelihood))
-
-
-def _divergences(scores: Sequence[Score]) -> Divergences:
-    """Of scores by name, in nats a token; standard errors from their intervals. Raises InputError where one is missing."""
-    found = {score.name: score for score in scores}
-    missing = [
-        name
-        for name in ("nll_oracle", "kl_model_oracle", "kl_oracle_model", "js_oracle", "nll_test", "generator_entropy")
-        if name not in found
-    ]
-    if missing:
-        raise InputError(
-            f"the gate needs the scores oracle and nll, and {', '.join(missing)} is not among them; take them by agon eval -m oracle -m nll."
-        )
-
-    def estimate(name: str) -> Estimate:
-        score = found[name]
-        known = score.low is not None and score.high is not None
-        return Estimate(score.value, (score.high - score.low) / (2 * NORMAL) if known else math.nan)  # type: ignore[operator]
-
-    return Divergences(
-        nll_oracle=estimate("nll_oracle"), nll_test=estimate("nll_test"), entropy=estimate("generator_entropy"),
-        entropy_oracle=Estimate(found["nll_oracle"].extra.get("entropy_oracle", math.nan), math.nan),
-        kl_model_oracle=estimate("kl_model_oracle"), kl_oracle_model=estimate("kl_oracle_model"), js=estimate("js_oracle"),
-    )  # fmt: skip
 
 
 def row(p: Point) -> str:

@@ -55,6 +55,11 @@ class Choice:
         if self.no_repeat < 0 or self.no_repeat == 1:
             raise InputError(f"no_repeat {self.no_repeat}; expected 0 (all may be repeated) or 2 tokens or more.")
 
+    @property
+    def tells(self) -> bool:
+        """Whether the probability of what is said is softmax(logits / temperature) at every token: nothing is cut off, looked for or forbidden."""
+        return self.temperature > 0 and self.top_k == 0 and self.top_p == 1 and self.beam == 0 and self.no_repeat == 0
+
 
 def choose(logits: Tensor, noise: Tensor, choice: Choice) -> Tensor:
     """Tokens int64 from logits [n, V], which are overwritten, at uniform noise [n], or [n, k] for k of each: of the noise's shape."""
@@ -209,6 +214,23 @@ def log_probs(speaker: Any, x: Tensor, y: Tensor | None = None, *, smoothing: fl
     there = mask if order is None else mask[order]
     found = torch.zeros(there.shape, dtype=each.dtype, device=x.device).masked_scatter(there, each)
     return found if order is None else torch.zeros_like(found).index_copy(0, order, found)
+
+
+class Tempered:
+    """A speaker at a temperature τ > 0 as `log_probs` asks it: log π(x_t | x_<t) are those of softmax(logits / τ), as `choose` draws. For scores,
+    without smoothing."""
+
+    def __init__(self, speaker: Any, temperature: float) -> None:
+        self.speaker, self.temperature = speaker, temperature
+        self.embed, self.hidden, self.read = speaker.embed, speaker.hidden, self
+
+    def score(self, h: Tensor, tokens: Tensor) -> Tensor:
+        """log softmax(logits / τ) at tokens int64 [m] of features [m, d]: float32 [m], some rows at a time."""
+        found = []
+        for a, said in zip(h.split(ROWS), tokens.split(ROWS), strict=True):
+            logits = self.speaker.read(a).float() / self.temperature
+            found.append(logits.gather(1, said[:, None])[:, 0] - logits.logsumexp(1))
+        return torch.cat(found)
 
 
 def _features(speaker: Any, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:

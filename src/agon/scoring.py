@@ -17,7 +17,7 @@ from agon import firsts
 from agon.applied import translator
 from agon.conditions import Conditions
 from agon.data import DataSet
-from agon.decoding import Choice
+from agon.decoding import Choice, Tempered
 from agon.errors import InputError
 from agon.game import Batch, Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
@@ -72,10 +72,14 @@ def take_scores(
 
 
 def open_likelihood(game: Game, p: Players, space: Space) -> Likelihood | None:
-    """log probability [n, L], on the CPU, of stored samples under their conditions; None for games without one, and for tokens chosen otherwise than
-    they were learned (`game.choice`), whose likelihood is another."""
-    if type(game).log_likelihood is Game.log_likelihood or getattr(game, "choice", Choice()) != Choice():
+    """log probability [n, L], on the CPU, of stored samples under their conditions; None for games without one, and for tokens chosen by a cut, a beam
+    or the likeliest (`game.choice`), whose likelihood is another. At another temperature it is the likelihood at that temperature."""
+    choice = getattr(game, "choice", Choice())
+    if type(game).log_likelihood is Game.log_likelihood or not choice.tells:
         return None
+    if choice.temperature != 1:
+        # What is sampled from is scored: every game of sentences with a likelihood has its speaker in G.
+        p = p.through(lambda name, player: Tempered(player, choice.temperature) if name == "G" else player)  # type: ignore[arg-type,return-value]
 
     def likelihood(x: Tensor, y: Tensor | None) -> Tensor:
         given = Batch() if y is None else Batch(y=y.to(p.device))

@@ -12,7 +12,7 @@ from torch import Tensor
 from agon.errors import InputError
 from agon.languages.grammar import SYMBOLS, Arithmetic
 from agon.languages.tiny import Tiny
-from agon.metrics.divergences import Divergences, Estimate, collapsed, divergences, entropy
+from agon.metrics.divergences import Divergences, Estimate, collapsed, divergences, entropy, judged
 
 
 def exact(oracle: Tiny, model: Tiny) -> dict[str, float]:
@@ -84,6 +84,56 @@ def test_a_collapsed_model_does_not_pass() -> None:
     assert collapsed(honest, likelihood) is None
     assert collapsed(likelihood, record) is None  # a worse NLL_oracle claims nothing
     assert collapsed(likelihood, likelihood) is None
+
+
+def at(quality: float, coverage: float, nll_oracle: float = 9.0, error: float = 0.01) -> Divergences:
+    """Divergences of these values, each with this standard error."""
+    names = [f.name for f in dataclasses.fields(Divergences)]
+    values = dict.fromkeys(names, 1.0) | {"kl_model_oracle": quality, "kl_oracle_model": coverage, "nll_oracle": nll_oracle}
+    return Divergences(**{name: Estimate(value, error) for name, value in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("quality", "coverage", "nll_oracle", "word"),
+    [
+        (1.9, 1.9, 8.9, "better on both"),
+        (1.9, 2.01, 9.1, "better on one, not worse on the other"),
+        (2.0, 1.9, 8.9, "better on one, not worse on the other"),
+        (2.02, 2.02, 9.1, "not told apart"),
+        (1.9, 2.1, 9.1, "trades"),
+        (2.1, 1.9, 8.9, "trades"),
+        (2.02, 2.04, 9.1, "worse on one, not better on the other"),
+        (2.1, 2.1, 9.1, "worse on both"),
+        (2.1, 2.1, 8.9, "collapsed"),
+        (1.9, 2.1, 8.9, "collapsed"),
+        (math.nan, math.nan, 8.0, "cannot be judged"),
+        (math.inf, 2.1, math.inf, "worse on both"),
+    ],
+)
+def test_the_verdict_looks_at_both_divergences(quality: float, coverage: float, nll_oracle: float, word: str) -> None:
+    """Two standard errors of a difference are .028."""
+    found = judged(at(quality, coverage, nll_oracle), at(2.0, 2.0))
+    assert found.word == word
+    assert str(found).startswith(f"{word}: ")
+
+
+def test_few_different_sentences_are_a_collapse_whatever_else() -> None:
+    found = judged(at(math.nan, math.nan, 9.3), at(2.0, 2.0), unique=(0.179, 1.0))
+    assert str(found) == "collapsed: 17.9% of its sentences differ, of as many real ones 100.0%: it says fewer things."
+    assert judged(at(1.9, 1.9), at(2.0, 2.0), unique=(0.2, 0.3)).word == "better on both", "real ones are alike too"
+    assert "has no likelihood, so its KL(P‖G) is not known" in judged(at(math.nan, math.nan), at(2.0, 2.0), unique=(0.986, 1.0)).why
+
+
+def test_grammar_stands_for_an_infinite_divergence() -> None:
+    infinite = at(math.inf, 2.0, math.inf)
+    for share, word in (
+        (0.9, "better on one, not worse on the other"),
+        (0.5, "worse on one, not better on the other"),
+        (0.71, "not told apart"),
+    ):
+        found = judged(infinite, infinite, valid=(Estimate(share, 0.01), Estimate(0.7, 0.01)))
+        assert found.word == word
+        assert f"ungrammatical sentences {1 - share:.3f} beside 0.300" in found.why
 
 
 def test_one_impossible_sentence_does_not_let_a_collapsed_model_pass() -> None:

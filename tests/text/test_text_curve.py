@@ -1,4 +1,4 @@
-"""Quality against diversity: the temperature curve of a run, the gap at equal diversity, and the gate."""
+"""Quality against diversity: the temperature curve of a run, and the gap at equal diversity."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agon.curve import Gap, Point, curve, gap, human, place_of, point, verdict
+from agon.curve import Gap, Point, curve, gap, human, place_of, point
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.errors import InputError
-from agon.metrics import Score, Stamp, ngrams
+from agon.metrics import ngrams
 from agon.metrics.protocols import PROTOCOLS, TextProtocol
 from agon.run import play, prepare
 from agon.trained import load
@@ -107,36 +107,6 @@ def test_the_verb(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str], 
     assert (status, "this run makes" in text) == (2, True)
     status, text = printed(capsys, "curve", one, "--likelihood", points.path)
     assert (status, "trained on different data" in text) == (2, True)
-
-
-def scores(**values: float) -> list[Score]:
-    """Scores of these values, each ± 0.02."""
-    usual = {"nll_oracle": 9.0, "kl_model_oracle": 1.5, "kl_oracle_model": 2.0, "js_oracle": 0.6, "nll_test": 8.0, "generator_entropy": 7.5}
-    stamp = Stamp(
-        metric="oracle",
-        extractor="samples",
-        extractor_hash="",
-        resize="",
-        reference="held-out",
-        reference_hash="0",
-        num_samples=100,
-        seed=0,
-    )
-    return [
-        Score(name=name, value=value, floor=None, protocol=stamp, higher_is_better=False, low=value - 0.02, high=value + 0.02)
-        for name, value in (usual | values).items()
-    ]
-
-
-def test_a_record_bought_with_coverage_does_not_pass() -> None:
-    likelihood = scores()
-    assert verdict(scores(nll_oracle=8.5, kl_oracle_model=2.01), likelihood) is None
-    assert verdict(scores(nll_oracle=9.5, kl_oracle_model=12.0), likelihood) is None, "no record, so nobody is misled"
-    said = verdict(scores(nll_oracle=7.196, kl_oracle_model=14.4, generator_entropy=3.0), likelihood)
-    assert said is not None
-    assert "collapsed: NLL_oracle 7.196" in said
-    with pytest.raises(InputError, match="the gate needs the scores oracle and nll"):
-        verdict(scores()[:2], likelihood)
 
 
 def test_a_named_protocol_fixes_the_numbers(

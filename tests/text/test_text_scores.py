@@ -69,6 +69,10 @@ def test_eval_at_the_command_line(run: RunDirectory, capsys: pytest.CaptureFixtu
         assert f"{name} " in text, name
     status, text = printed(capsys, "eval", run.path, "-m", "nll", "-m", "unique", "--num-samples", 30, "--game.choice.temperature", "0.5")
     assert status == 0, text
+    assert "nll_test " in text
+    assert "left out" not in text
+    status, text = printed(capsys, "eval", run.path, "-m", "nll", "-m", "unique", "--num-samples", 30, "--game.choice.top_k", 3)
+    assert status == 0, text
     assert "left out  nll_test" in text
     assert "leave out --game.choice" in text
     status, text = printed(capsys, "eval", run.path, "-m", "bleu", "--extractor", "inception", "-m", "fd")
@@ -76,8 +80,8 @@ def test_eval_at_the_command_line(run: RunDirectory, capsys: pytest.CaptureFixtu
     assert "is not for text" in text
 
 
-def test_a_run_that_speaks_colder_goes_on_without_its_likelihood(tmp_path: Path) -> None:
-    settings = SMALL | {"rounds": 1, "game.choice.temperature": 0.5}
+def test_a_run_whose_words_are_cut_off_goes_on_without_its_likelihood(tmp_path: Path) -> None:
+    settings = SMALL | {"rounds": 1, "game.choice.top_p": 0.5}
     directory, _ = prepare(Data(path="arithmetic", limit=300), out=tmp_path / "x", recipe="likelihood", settings=settings)
     assert play(directory).end == "done"
     assert {row["name"] for row in directory.scores()} == {"fd", "bleu4", "self_bleu4", "unique"}
@@ -114,8 +118,9 @@ def test_likelihood_is_of_tokens_as_they_were_learned(run: RunDirectory) -> None
     assert bool((told[x == 0] == 0).all())
     every = likelihood(torch.tensor([[k, *[0] * (x.shape[1] - 1)] for k in range(1, trained.space.vocabulary)]), None)[:, 0]
     assert float(every.exp().sum()) == pytest.approx(1, abs=1e-4)
-    colder = replace(trained.game, choice=replace(trained.game.choice, temperature=0.5))  # type: ignore[attr-defined,call-arg]
-    assert open_likelihood(colder, trained.players, trained.space) is None
+    for refused in ({"top_k": 3}, {"top_p": 0.5}, {"temperature": 0.0}, {"no_repeat": 2}, {"beam": 2}):
+        other = replace(trained.game, choice=replace(trained.game.choice, **refused))  # type: ignore[attr-defined,call-arg]
+        assert open_likelihood(other, trained.players, trained.space) is None
 
     class Silent(type(trained.game)):  # type: ignore[misc]
         log_likelihood = Game.log_likelihood

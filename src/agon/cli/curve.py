@@ -24,11 +24,13 @@ def curve(
 ) -> None:  # fmt: skip
     """BLEU and self-BLEU of a text run over temperatures, with the point of real sentences; written to RUN/curve.json.
 
-    With --likelihood RUN, the curve is that run's, and RUN is a point beside it: BLEU-4 at equal self-BLEU-4, with an interval.
+    With --likelihood RUN, the curve is that run's, and RUN is a point beside it: BLEU-4 at equal self-BLEU-4, with an interval. On oracle, oracle-stream and
+    arithmetic also both divergences over temperatures, KL(P‖G) above likelihood's curve at equal NLL-oracle, and a verdict.
     """
     import json
 
     from agon import curve as curves
+    from agon import known
     from agon.data.request import LANGUAGES
     from agon.errors import InputError
     from agon.metrics.protocols import PLAIN, protocol_of
@@ -62,9 +64,17 @@ def curve(
         say("run", curves.row(place))
         say("gap", f"BLEU-4 at equal self-BLEU-4: {found}")
         content |= {"run": place.to_json(), "likelihood": str(likelihood), "gap": found.to_json()}
-        if own.run.data.path in LANGUAGES:
-            sides = [trained.evaluate(["oracle", "nll"], num_samples=count, seed=seed) for trained in (own, other)]
-            say("gate", curves.verdict(*sides) or "passed: nothing speaks for a collapse beside likelihood")
+    if own.run.data.path in LANGUAGES:
+        ground = known.ground_of(own, data_set)
+        places = ground.curve(other, asked, num_samples=count, seed=seed, say=say)
+        content["known"] = {"points": [p.to_json() for p in places]}
+        if likelihood is not None:
+            mine, theirs = (ground.place(trained, num_samples=count, seed=seed) for trained in (own, other))
+            said, over = known.verdict(mine, theirs), known.above(mine, places)
+            say("run", str(mine))
+            say("gap", f"KL(P‖G) above likelihood's curve at equal {'NLL-oracle' if mine.valid is None else 'grammar'}: {over}")
+            say("gate", str(said))
+            content["known"] |= {"run": mine.to_json(), "gap": over.to_json(), "verdict": {"word": said.word, "why": said.why}}
     say("protocol", told)
     try:
         atomic_write(run / "curve.json", json.dumps(content, indent=1))

@@ -52,7 +52,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         _refuse_picture_words(data)
         if data.path in ("sentences", "headlines"):
             return open_text(data, say, cache)
-        _refuse_text_words(data)
+        _refuse_text_words(data, drawn=True)
         language = open_language(data, cache if cache is not None else default_cache())
         for choice, reason in language.reasons.items():
             say(choice, reason)
@@ -169,14 +169,16 @@ def _refuse_picture_words(data: Data) -> None:
         raise InputError(f"{given[0]} is for pictures or clips, and {data.path} is text; leave it out")
 
 
-def _refuse_text_words(data: Data) -> None:
-    given = [
-        name
-        for name in ("vocabulary", "length", "lower", "text", "source", "target", "source_length", "shared", "bucket")
-        if getattr(data, name)
-    ]
+def _refuse_text_words(data: Data, *, drawn: bool = False) -> None:
+    """drawn: sentences of an embedded language, of any length but with words of its own."""
+    names = ("vocabulary", "lower", "text", "source", "target", "source_length", "shared", *(() if drawn else ("length", "bucket")))
+    given = [name for name in names if getattr(data, name)]
     if data.tokenizer != "auto":
         given.append("tokenizer")
+    if given and drawn:
+        raise InputError(
+            f"{given[0]} is for text that is read, and {data.path} is drawn from a language with words of its own; leave it out"
+        )
     if given:
         raise InputError(f"{given[0]} is for text, and {data.path} is none; leave it out, or give lines (.txt), .jsonl, .csv or .tsv")
 

@@ -29,6 +29,7 @@ SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000
 LENGTH_LIMITS = (2, 4096)  # tokens of a sentence
+LANGUAGE_LENGTH = 200  # most tokens of a sentence of LANGUAGES: the grammar's entropy costs the cube of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +113,8 @@ def _check_text(data: Data) -> None:
     low, high = LENGTH_LIMITS
     if data.length is not None and not low <= data.length <= high:
         raise InputError(f"length got {data.length}; expected {low} to {high:,} tokens a sentence")
+    if data.path in LANGUAGES and data.length is not None and data.length > LANGUAGE_LENGTH:
+        raise InputError(f"length got {data.length}; expected {low} to {LANGUAGE_LENGTH} tokens a sentence of {data.path}")
     if data.source_length is not None and not low <= data.source_length <= high:
         raise InputError(f"source_length got {data.source_length}; expected {low} to {high:,} tokens a source")
     if data.target is None and (data.source_length is not None or data.shared is not None):

@@ -6,6 +6,8 @@ arithmetic  expressions of a probabilistic grammar (`agon.languages.grammar`): e
 oracle      10,000 sentences of 20 words by a random LSTM out of 5,000 words, and 10,000 held out (`agon.languages.lstm`), the bed of
             SeqGAN (Yu et al. 2017, arXiv:1609.05473): a generator's true likelihood can be told. Tokens have no text
 oracle-stream  100,000 sentences of the same oracle: read once or twice in ten minutes, so that nothing is learnt by heart (`oracle` is a test of that too)
+
+The last three take `length`: the field has 20 and 40. It counts the end where there is one (`arithmetic`).
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ SENTENCES, STREAM, HELD, SEED = (
     20170209,
 )  # sentences of a language, of a stream of it, held out; the seed of all never changes
 ORACLE = 0  # the oracle's own seed
+LENGTH = 20  # tokens of a sentence where no length is asked for: the field's
 _SENTENCE = re.compile(r"(?:(?<=[.!?]\s)|^)([A-Z][A-Za-z ,;:'()/0-9-]{18,158}[.!?])(?=\s|$)")
 _CODE = r"^\s*(?:>>>|\.\.\.|\+--|==|--)|::|\t"
 _BESIDE = ("test", "tests", "site-packages", "dist-packages", "lib2to3", "idlelib", "turtledemo")  # folders whose texts are left out
@@ -91,11 +94,11 @@ def _said(text: str) -> Iterator[str]:
         yield from (found for found in _SENTENCE.findall(line) if _PLAIN.search(found))
 
 
-def language_of(path: str) -> Arithmetic | LSTMOracle | None:
-    """The language that a data set was drawn from, by its path; None for text whose probabilities nobody knows."""
+def language_of(path: str, length: int | None = None) -> Arithmetic | LSTMOracle | None:
+    """The language that a data set was drawn from, by its path and the length of its space; None for text whose probabilities nobody knows."""
     if path == "arithmetic":
-        return Arithmetic()
-    return LSTMOracle(seed=ORACLE) if path in ("oracle", "oracle-stream") else None
+        return Arithmetic(length or LENGTH)
+    return LSTMOracle(length=length or LENGTH, seed=ORACLE) if path in ("oracle", "oracle-stream") else None
 
 
 def unpacked(x: torch.Tensor, space: Tokens) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,8 +112,8 @@ def unpacked(x: torch.Tensor, space: Tokens) -> tuple[torch.Tensor, torch.Tensor
 
 
 def open_language(data: Data, cache: Path) -> DataSet:
-    """`arithmetic`, `oracle` or `oracle-stream` as a data set of SENTENCES or STREAM to train and HELD to hold out; `limit` takes fewer."""
-    language = language_of(data.path)
+    """`arithmetic`, `oracle` or `oracle-stream` as a data set of SENTENCES or STREAM to train and HELD to hold out, or `limit`; of `length` tokens."""
+    language = language_of(data.path, data.length)
     assert language is not None, data.path
     grammar = language if isinstance(language, Arithmetic) else None
     sizes = [min(count, data.limit or count) for count in (STREAM if data.path == "oracle-stream" else SENTENCES, HELD)]
@@ -120,8 +123,8 @@ def open_language(data: Data, cache: Path) -> DataSet:
         both = [_packed(*language.sample(count, generator), language.length, ends=grammar is not None) for count in sizes]
         return {"x": torch.cat(both).long().numpy()}
 
-    if sizes[0] > SENTENCES:
-        mark = json.dumps([data.path, *sizes, SEED, ORACLE, torch.__version__])
+    if sizes[0] * language.length > SENTENCES * LENGTH:
+        mark = json.dumps([data.path, language.length, *sizes, SEED, ORACLE, torch.__version__])
         found = remembered(cache, hashlib.sha256(mark.encode()).hexdigest()[:24], drawn)
     else:
         found = drawn()
@@ -134,6 +137,8 @@ def open_language(data: Data, cache: Path) -> DataSet:
         space = Tokens(length=language.length, vocabulary=FIRST + language.vocabulary, ends=False)
         told = f"an LSTM with random weights, seed {ORACLE}"
     reasons = {"data": f"{data.path}: embedded, {told}", "split": f"{len(parts[0]):,} to train, {len(parts[1]):,} held back: drawn apart"}
+    why = "the field's; --length N takes another" if data.length is None else "asked for"
+    reasons["length"] = f"{space.length} tokens{', the end among them' if space.ends else ''}: {why}"
     labels: dict[str, Any] = {"used": False, "kind": None, "origin": "", "classes": []}
     card: dict[str, Any] = {
         "path": data.path, "kind": "embedded language", "space": space.describe(), "num_items": len(parts[0]) + len(parts[1]),

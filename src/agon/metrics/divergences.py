@@ -9,7 +9,8 @@ Of an oracle P and a model G that both draw sentences and say their likelihood:
     JS          ½ KL(P‖M) + ½ KL(G‖M), M = ½(P + G): in [0, log 2], finite whatever the supports
 
 All are Monte-Carlo means over independent samples, each with its standard error; those of JS are taken over both halves of the mixture.
-`collapsed` is the gate: a record NLL_oracle bought with coverage does not pass (measured in the field: 7.196 with an NLL_test of 20.15).
+`judged` puts a model beside plain likelihood training in words. Its gate is `collapsed`: a record NLL_oracle bought with coverage does not pass
+(measured in the field: 7.196 with an NLL_test of 20.15).
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ class Divergences:
         return Divergences(**{f.name: getattr(self, f.name).per(tokens) for f in fields(self)})
 
 
+FEW = 0.5  # times the share of different sentences among real ones
+# By how each divergence stands, −1 better, 1 worse, in order of size.
+WORDS: dict[tuple[int, ...], str] = {
+    (-1, -1): "better on both", (-1, 0): "better on one, not worse on the other", (0, 0): "not told apart", (-1, 1): "trades",
+    (0, 1): "worse on one, not better on the other", (1, 1): "worse on both",
+}  # fmt: skip
+
+
 def entropy(language: Language, n: int, seed: int = 0) -> Estimate:
     """H = E[−log p] of n sentences, in nats a sentence."""
     _check(n)
@@ -120,6 +129,50 @@ def collapsed(model: Divergences, likelihood: Divergences, errors: float = 2.0) 
         f"{ours.value:.3f} against {theirs.value:.3f}, and the entropy {model.entropy.value:.3f} against {likelihood.entropy.value:.3f}: "
         "the model says fewer things. Choose by both divergences."
     )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A model beside likelihood training: one of WORDS, and why."""
+
+    word: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.why}"
+
+
+def judged(
+    model: Divergences, likelihood: Divergences, *, unique: tuple[float, float] | None = None, valid: tuple[Estimate, Estimate] | None = None,
+    errors: float = 2.0,
+) -> Verdict:  # fmt: skip
+    """The model beside plain likelihood training on the same oracle, by both divergences; differences of at most `errors` standard errors are none.
+
+    A model without a likelihood has nan for what takes one and cannot be judged. unique: the shares of different sentences among the model's and among as
+    many of the oracle's; below FEW times the latter the model is collapsed, whatever else it has. valid: shares of sentences that the oracle could have
+    said, the model's and likelihood's, which stand for KL(G‖P) where that is infinite for both.
+    """
+    if unique is not None and unique[0] < FEW * unique[1]:
+        return Verdict("collapsed", f"{unique[0]:.1%} of its sentences differ, of as many real ones {unique[1]:.1%}: it says fewer things.")
+    if math.isnan(model.kl_oracle_model.value) or math.isnan(likelihood.kl_oracle_model.value):
+        who = "it" if math.isnan(model.kl_oracle_model.value) else "the run it is compared with"
+        return Verdict(
+            "cannot be judged", f"{who} has no likelihood, so its KL(P‖G) is not known, and an NLL-oracle alone says nothing of coverage."
+        )
+    if (why := collapsed(model, likelihood, errors)) is not None:
+        return Verdict("collapsed", why.removeprefix("collapsed: "))
+    sides = [(model.kl_model_oracle, likelihood.kl_model_oracle), (model.kl_oracle_model, likelihood.kl_oracle_model)]
+    if valid is not None and all(math.isinf(side.value) for side in sides[0]):
+        sides[0] = (Estimate(1 - valid[0].value, valid[0].error), Estimate(1 - valid[1].value, valid[1].error))
+        names = ["ungrammatical sentences", "KL(P‖G)"]
+    else:
+        names = ["KL(G‖P)", "KL(P‖G)"]
+    worse = [int(_above(ours, theirs, errors)) - int(_above(theirs, ours, errors)) for ours, theirs in sides]
+    told = ", ".join(
+        f"{name} {ours.value:.3f} beside {theirs.value:.3f} ({('not told apart', 'worse', 'better')[way]})"
+        for name, (ours, theirs), way in zip(names, sides, worse, strict=True)
+    )
+    return Verdict(WORDS[tuple(sorted(worse))], told + ".")
 
 
 def _above(a: Estimate, b: Estimate, errors: float) -> bool:

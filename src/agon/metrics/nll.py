@@ -35,8 +35,8 @@ def need_likelihood(setting: Setting, metric: str) -> Likelihood:
     """The likelihood. Raises InputError for a generator without one."""
     if setting.likelihood is None:
         raise InputError(
-            f"metric '{metric}' needs the generator's own likelihood, of tokens as it was trained to say them, and there is none here; leave it out, or "
-            "leave out --game.choice."
+            f"metric '{metric}' needs the generator's own likelihood, and there is none here: the game has none, or its tokens are cut off, looked for or "
+            "the likeliest. Leave the metric out, or leave out --game.choice but for a temperature above 0."
         )
     return setting.likelihood
 

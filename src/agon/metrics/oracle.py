@@ -94,7 +94,7 @@ def build(setting: Setting, expected: int) -> OracleDistance:
     """On at most 10,000 held-out sentences. Raises InputError for data of unknown probability."""
     space, held = need_tokens(setting, "oracle"), setting.data_set.held
     path = setting.data_set.card.get("path", "")
-    language = language_of(path)
+    language = language_of(path, space.length)
     if language is None:
         raise InputError(
             f"metric 'oracle' needs text whose probability is known, and that of '{path}' is not; train on oracle or arithmetic."

@@ -16,7 +16,7 @@ from agon.metrics.setting import Setting
 def build(setting: Setting, expected: int) -> OfSentences:
     """Raises InputError for data without a grammar."""
     space, path = need_tokens(setting, "valid"), setting.data_set.card.get("path", "")
-    grammar = language_of(path)
+    grammar = language_of(path, space.length)
     if not isinstance(grammar, Arithmetic):
         raise InputError(f"metric 'valid' needs a grammar, and '{path}' has none that is known; train on arithmetic.")
 
