@@ -15,9 +15,7 @@ above the likelihood row of the same seed at equal self-BLEU-4 (`agon curve`): s
 there how often a classifier tells its samples from training sentences (`c2st`) by what a pretrained encoder makes of them, and the Fréchet distance there;
 for likelihood at several temperatures. `--encoder` is also the critic that the recipe residual-pretrained begins with. `samples` prints sentences
 of each row at temperature 1, drawn with one seed and not chosen; where the set has classes, each behind the class it was asked for, and the table
-has the share of samples in the class asked for. `--setting` changes a recipe, and `--as` names its rows then:
-
-    python benchmarks/text.py run --set chapters=chapters --recipes catgan --as catgan-rnn --setting game.net=rnn --seeds 0 --out runs/text
+has the share of samples in the class asked for. `--setting` changes a recipe, `--from` begins it with another run's speaker, and `--as` names its rows then.
 """
 
 from __future__ import annotations
@@ -85,7 +83,7 @@ def planned(name: str, label: str, data: Data, recipe: str, options: argparse.Na
     with tempfile.TemporaryDirectory() as folder:
         low, high = PROBE
         wish = settings(0, high, recipe, options.encoder, options.changed) | {"tick": low}
-        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=wish)
+        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=wish, start=options.start)
         play(directory)
         ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
     return max(20, round(options.cpu_seconds * (high - low) / (ticks[high] - ticks[low])))
@@ -112,7 +110,7 @@ def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespac
         rounds = own if own and recipe != BASE else planned(name, label, data, recipe, options)
         rounds = min(rounds, own or rounds)
         wish = settings(seed, rounds, recipe, options.encoder, options.changed)
-        prepare(data, out=directory.path, recipe=recipe, settings=wish, command="benchmarks/text.py")
+        prepare(data, out=directory.path, recipe=recipe, settings=wish, command="benchmarks/text.py", start=options.start)
         directory.write("run.json", {**directory.run(), "planned_rounds": rounds})
     if label == BASE:
         play(directory, cpu_budget=1.1 * options.cpu_seconds)
@@ -345,6 +343,7 @@ def main() -> None:
     run.add_argument("--encoder", type=Path, help="folder of a pretrained encoder, for residual-pretrained")
     run.add_argument("--as", dest="label", help="what the rows are called, where --setting changes the recipe")
     run.add_argument("--setting", action="append", default=[], metavar="game.net=rnn", help="of the recipe, may be repeated")
+    run.add_argument("--from", dest="start", type=Path, help="a run whose speaker the rows begin with; its time is not counted")
     between = verbs.add_parser("apart")
     between.add_argument("--encoder", type=Path, required=True)
     between.add_argument("--out", type=Path, required=True)
