@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -32,11 +33,12 @@ def said(engine: Engine) -> tuple[Tensor, Tensor]:
     return engine.game.sample(engine.players, 400, given={"y": y}) - FIRST, y
 
 
-def test_a_speaker_says_what_its_category_is_about() -> None:
+@pytest.mark.parametrize("mismatch", [0.0, 1.0])
+def test_a_speaker_says_what_its_category_is_about(mismatch: float) -> None:
     """Half of its words are of the subject asked for by chance, 15 of 16 in real sentences; and it is all words of both, not one of each."""
     game = CatGAN(
         net=Recurrent(width=24, embed=16), judge_net=MultiCritic(views=4, embed=4, filters=16, widths=(1, 2), features=24, dropout=0.0),
-        beta=2.0, ema={},
+        mismatch=mismatch, beta=2.0, ema={},
         optim={"G": Adam(lr=5e-3, betas=(0.5, 0.999), clip=5.0), "D": Adam(lr=5e-3, betas=(0.5, 0.999))},
     )  # fmt: skip
     engine = Engine(game, SPACE, seed=0)
@@ -48,3 +50,6 @@ def test_a_speaker_says_what_its_category_is_about() -> None:
     words, y = said(engine)
     assert float((words // 4 == y[:, None]).double().mean()) > 0.85
     assert torch.bincount(words.flatten(), minlength=WORDS).min() > 20
+    x, y = drawn(400, ROUNDS)
+    with torch.no_grad():
+        assert float((engine.players.D(x, y) > engine.players.D(x, 1 - y)).double().mean()) > 0.8, "the critic looks at the category"
