@@ -16,7 +16,8 @@ far KL(P‖G) lies above that curve at equal NLL-oracle (of a grammar: at as man
 oracle at length 20. `apart` adds to every row whose run is
 there how often a classifier tells its samples from training sentences (`c2st`) by what a pretrained encoder makes of them, and the Fréchet distance there;
 for likelihood at several temperatures. `--encoder` is also the critic that the recipe residual-pretrained begins with. `samples` prints sentences
-of each row at temperature 1, drawn with one seed and not chosen.
+of each row at temperature 1, drawn with one seed and not chosen; where the set has classes, each behind the class it was asked for, and the table
+has the share of samples in the class asked for. `--setting` changes a recipe, `--from` begins it with another run's speaker, and `--as` names its rows then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ import math
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -49,6 +52,7 @@ OWN = (BASE, "residual-pretrained")  # recipes that keep their own length, the s
 PROBE = (5, 20)  # rounds played before and while the clock runs
 KNOWN = ("oracle", "oracle-stream", "arithmetic")
 OF_TEXT = ["fd", "c2st", "nll", "variety", "novelty", "nearest_sentence", "lm", "reverse_lm"]
+OF_CLASSES = ["class_accuracy"]
 OF_KNOWN = ["oracle", "nll", "unique", "valid"]
 # Nats a token at length 20 on the published oracle, another draw of weights than ours, with entropy 5.747: NLL-oracle and, where it was told, NLL-test.
 # RelGAN (Nie et al. 2019) for the first five and its own; Caccia et al. 2020, arXiv:1811.02549, their released figures, for the rest.
@@ -60,28 +64,31 @@ PUBLISHED = {
 ENTROPY = 5.747
 
 
-def settings(seed: int, rounds: int, recipe: str = "", encoder: Path | None = None) -> dict[str, Any]:
-    """What every row shares, and the encoder that a pretrained critic begins with."""
+def settings(
+    seed: int, rounds: int, recipe: str = "", encoder: Path | None = None, changed: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:  # fmt: skip
+    """What every row shares, the encoder that a pretrained critic begins with, and what was changed by name."""
     every = max(1, rounds // 20)
     own = {"game.judge_net.folder": str(encoder)} if recipe == "residual-pretrained" else {}
-    return own | {
+    return own | dict(changed) | {
         "seed": seed, "threads": 1, "device": "cpu", "tensorboard": False, "score_every": 0, "metrics": [], "rounds": rounds, "tick": every,
         "save_every": every,
     }  # fmt: skip
 
 
-def planned(name: str, data: Data, recipe: str, cpu_seconds: float, results: Path, encoder: Path | None = None) -> int:
+def planned(name: str, label: str, data: Data, recipe: str, options: argparse.Namespace) -> int:
     """Rounds that take so many processor seconds, or those of another seed, so that seeds differ in nothing else."""
-    for path in sorted(results.glob(f"{name}-{recipe}-[0-9]*.json")):
+    for path in sorted(options.results.glob(f"{name}-{label}-[0-9]*.json")):
         found = json.loads(path.read_text())
-        if found["budget"] == cpu_seconds:
+        if found["budget"] == options.cpu_seconds:
             return int(found["planned_rounds"])
     with tempfile.TemporaryDirectory() as folder:
         low, high = PROBE
-        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=settings(0, high, recipe, encoder) | {"tick": low})
+        wish = settings(0, high, recipe, options.encoder, options.changed) | {"tick": low}
+        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=wish, start=options.start)
         play(directory)
         ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
-    return max(20, round(cpu_seconds * (high - low) / (ticks[high] - ticks[low])))
+    return max(20, round(options.cpu_seconds * (high - low) / (ticks[high] - ticks[low])))
 
 
 def own_length(data: Data, recipe: str, encoder: Path | None) -> int:
@@ -94,25 +101,25 @@ def own_length(data: Data, recipe: str, encoder: Path | None) -> int:
 
 def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespace) -> None:
     """Train and score one row, unless its figures are there."""
-    target = options.results / f"{name}-{recipe}-{seed}.json"
+    label = options.label or recipe
+    target = options.results / f"{name}-{label}-{seed}.json"
     if target.is_file():
         return
     path, _, length = path.partition("@") if path.partition("@")[0] in KNOWN else (path, "", "")
-    directory, data = RunDirectory(options.out / f"{name}-{recipe}-{seed}"), Data(path=path, length=int(length) if length else None)
+    directory, data = RunDirectory(options.out / f"{name}-{label}-{seed}"), Data(path=path, length=int(length) if length else None)
     if not directory.is_run():
-        own = own_length(data, recipe, options.encoder) if recipe in OWN else None
+        own = own_length(data, recipe, options.encoder) if label in OWN else None
         # What costs most in residual-pretrained comes after its speaker, so a probe of the first rounds says nothing.
-        rounds = own if own and recipe != BASE else planned(name, data, recipe, options.cpu_seconds, options.results, options.encoder)
+        rounds = own if own and recipe != BASE else planned(name, label, data, recipe, options)
         rounds = min(rounds, own or rounds)
-        prepare(
-            data, out=directory.path, recipe=recipe, settings=settings(seed, rounds, recipe, options.encoder), command="benchmarks/text.py"
-        )
+        wish = settings(seed, rounds, recipe, options.encoder, options.changed)
+        prepare(data, out=directory.path, recipe=recipe, settings=wish, command="benchmarks/text.py", start=options.start)
         directory.write("run.json", {**directory.run(), "planned_rounds": rounds})
-    if recipe == BASE:
+    if label == BASE:
         play(directory, cpu_budget=1.1 * options.cpu_seconds)
     else:
         spend(directory, options.cpu_seconds)
-    result = figures(directory, name, recipe, seed, options)
+    result = figures(directory, name, label, seed, options)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
     for score in result["scores"].values():
@@ -128,8 +135,9 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
     began = time.process_time()
     trained.sample_stored(min(1_000, count), seed=1)
     sampling = min(1_000, count) / (time.process_time() - began)
+    asked = OF_KNOWN if of_known else OF_TEXT + OF_CLASSES * bool(trained.space.num_classes)
     scores = trained.evaluate(
-        OF_KNOWN if of_known else OF_TEXT, num_samples=count, seed=0, left_out=lambda names, why: print(f"left out {names}: {why}", flush=True)
+        asked, num_samples=count, seed=0, left_out=lambda names, why: print(f"left out {names}: {why}", flush=True)
     )  # fmt: skip
     ticks = [r for r in directory.events() if r["kind"] == "tick"]
     spent = ticks[-1]["cpu_seconds"]
@@ -139,7 +147,7 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
         "cpu_seconds": spent, "sentences_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling,
         "memory_mb": max(t["memory_mb"] for t in ticks), "scores": {s.name: s.to_json() | {"text": str(s)} for s in scores},
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()}, "content_hash": trained.content["content_hash"],
-        "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
+        "torch": torch.__version__, "changed": options.changed, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
         "length": trained.run.data.length,
     }  # fmt: skip
     if of_known and recipe == BASE:
@@ -228,11 +236,11 @@ def of_orders(points: list[dict[str, Any]], name: str) -> str:
 
 def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     """The table of a set of sentences."""
-    likely = found.get(BASE, [])
+    likely, classed = found.get(BASE, []), any(OF_CLASSES[0] in row["scores"] for rows in found.values() for row in rows)
     lines = [
         "| | seeds | BLEU-2 … 5 | self-BLEU-2 … 5 | unique | NLL-test | LM / reverse LM | FD | told apart | novel sentences "
-        "| BLEU-4 above the likelihood curve | CPU-s | sentences/CPU-s | samples/CPU-s |",
-        "|---" * 14 + "|",
+        "| BLEU-4 above the likelihood curve | CPU-s | sentences/CPU-s | samples/CPU-s |" + " class asked for |" * classed,
+        "|---" * (14 + classed) + "|",
     ]
     first = next(iter(found.values()))[0]
 
@@ -246,7 +254,7 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines.append(
         f"| real sentences | | {of_orders([human], 'bleu')} | {of_orders([human], 'self_bleu')} | {human['unique']:.3f} | – "
         f"| {floor('lm')} / {floor('reverse_lm')} | {floor('fd')} | | {floor('novel_sentences')} "
-        f"| {above} | | | |"
+        f"| {above} | | | |" + f" {floor(OF_CLASSES[0])} |" * classed
     )
     for recipe, rows in found.items():
         gaps = [gap for row in rows if (gap := gap_of(row, likely)) is not None]
@@ -261,7 +269,7 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         lines.append(
             f"| {recipe} | {len(rows)} | {of_orders(places, 'bleu')} | {of_orders(places, 'self_bleu')} | {over_seeds([p['unique'] for p in places])} "
             f"| {score(rows, 'nll_test')} | {score(rows, 'lm')} / {score(rows, 'reverse_lm')} | {score(rows, 'fd', '.3g')} | {told_apart} "
-            f"| {score(rows, 'novel_sentences')} | {told}{outside} | {speeds} |"
+            f"| {score(rows, 'novel_sentences')} | {told}{outside} | {speeds} |" + f" {score(rows, OF_CLASSES[0])} |" * classed
         )
     for place in range(len(likely[0]["curve"]) if likely else 0):
         points = [row["curve"][place] for row in likely if len(row["curve"]) > place]
@@ -269,6 +277,7 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             f"| likelihood at temperature {points[0]['temperature']:g} | {len(points)} | {of_orders(points, 'bleu')} | {of_orders(points, 'self_bleu')} "
             f"| {over_seeds([p['unique'] for p in points])} | | | "
             f"| {apart_of([one for row in likely for one in row.get('apart_at', []) if one['temperature'] == points[0]['temperature']])} | | | | | |"
+            + (" |" if classed else "")
         )
     return [
         *lines,
@@ -369,8 +378,11 @@ def samples(name: str, seed: int, count: int, out: Path) -> None:
     found = {path.name.split("-", 1)[1].rsplit("-", 1)[0]: path for path in out.glob(f"{name}-*-{seed}")}
     for recipe in sorted(found, key=lambda recipe: (recipe != BASE, recipe)):
         trained = load(found[recipe])
+        asked = trained.conditions.ask(count, seed=1) if trained.space.num_classes else None
+        of = ["" if asked is None else f"*{trained.space.classes[k]}*: " for k in (range(count) if asked is None else asked.tolist())]
+        said = trained.space.decode(trained.sample_stored(count, seed=1))
         print(f"\n## {recipe}\n")
-        print("\n".join(f"- {said}" for said in trained.space.decode(trained.sample_stored(count, seed=1))), flush=True)
+        print("\n".join(f"- {name}{text}" for name, text in zip(of, said, strict=True)), flush=True)
 
 
 def main() -> None:
@@ -389,6 +401,9 @@ def main() -> None:
     )
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--encoder", type=Path, help="folder of a pretrained encoder, for residual-pretrained")
+    run.add_argument("--as", dest="label", help="what the rows are called, where --setting changes the recipe")
+    run.add_argument("--setting", action="append", default=[], metavar="game.net=rnn", help="of the recipe, may be repeated")
+    run.add_argument("--from", dest="start", type=Path, help="a run whose speaker the rows begin with; its time is not counted")
     between = verbs.add_parser("apart")
     between.add_argument("--encoder", type=Path, required=True)
     between.add_argument("--out", type=Path, required=True)
@@ -401,6 +416,10 @@ def main() -> None:
     said.add_argument("--count", type=int, default=20)
     said.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    if options.verb == "run":
+        options.changed = dict(pair.split("=", 1) for pair in options.setting)
+        if bool(options.label) != bool(options.changed) or (options.label and len(options.recipes) != 1):
+            parser.error("--as names one changed recipe: give one of --recipes, --as and --setting together")
     if options.verb == "run" and "residual-pretrained" in options.recipes and options.encoder is None:
         parser.error("residual-pretrained begins with a pretrained encoder: --encoder FOLDER")
     if options.verb == "samples":

@@ -2,6 +2,7 @@
 
     python benchmarks/translation.py run --set multi30k --adversary on --cpu-seconds 1200 --seed 0
     python benchmarks/translation.py table
+    python benchmarks/translation.py samples --set multi30k
 
 The sets are folders of AGON_DATA: multi30k_en_de (train, val and test_2016_flickr as .en.gz and .de.gz) and scitldr (train, dev and test as .jsonl.gz); and
 the embedded headlines, whose held-out reports are the test and whose optimum is ROUGE 100. "unpaired" is multi30k with the English of one half of the training
@@ -10,6 +11,11 @@ pairs, drawn with seed 0, and the German of the other half, so that no sentence'
 A run trains on the training pairs for that many CPU-seconds and is scored on the test file alone, its texts found by a beam of 4: BLEU and chrF with
 sacreBLEU's signature, ROUGE with stemming. Rows go to --out, by default benchmarks/results/translation.jsonl; `table` prints them by setting, with the
 spread over seeds. The number of rounds, on which the learning rate's fall depends, is chosen from --pace, pairs a CPU-second.
+
+All that was made of the test file is kept beside the rows, a line each, in a folder called as --out without its suffix. From it `table` has the difference
+of adversary on and off at equal seed with the interval of a paired bootstrap over sentences (`paired.py`), and `samples` prints the first twenty of the test
+file, not chosen, as Markdown: "source → made | real". Sources and real texts are read from AGON_DATA when it prints and are kept nowhere; --bare prints
+what was made alone. The first rows kept five texts only: play them again for either.
 """
 
 from __future__ import annotations
@@ -21,12 +27,15 @@ import os
 import random
 import re
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from paired import differences
 
 SETS = {
     "multi30k": ("multi30k_en_de", "en", "de", "translation"),
@@ -51,6 +60,7 @@ PACE = {
     ("headlines-unpaired", "off"): 200.0,
 }
 BEAM = 4
+SHOWN = 20
 
 
 def lines(path: Path) -> list[str]:
@@ -153,6 +163,23 @@ def baselines(folder: Path, name: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def place_of(name: str) -> Path:
+    """Where a set lies, or its name if it is embedded."""
+    return Path(os.environ["AGON_DATA"]) / SETS[name][0] if SETS[name][0] else Path("headlines")
+
+
+def made_file(row: dict[str, Any], out: Path) -> Path:
+    """Where the texts made by a row are kept."""
+    changed = "".join("-" + re.sub(r"[^A-Za-z0-9.]+", "_", pair) for pair in row["settings"])
+    return out.with_suffix("") / f"{row['set']}-{row['adversary']}-{row['cpu_seconds']:g}-{row['seed']}{changed}.txt"
+
+
+def made_by(row: dict[str, Any], out: Path) -> list[str] | None:
+    """All that a row made of the test file, in its order; None where it was not kept."""
+    path = made_file(row, out)
+    return path.read_text("utf-8").split("\n")[:-1] if path.is_file() else None
+
+
 def run(choice: argparse.Namespace) -> dict[str, Any]:
     """Train, translate the test file, score."""
     import torch
@@ -162,8 +189,8 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     from agon.trained import load
 
     torch.set_num_threads(1)
-    place, source, target, recipe = SETS[choice.set]
-    folder = Path(os.environ["AGON_DATA"]) / place if place else Path("headlines")
+    _, source, target, recipe = SETS[choice.set]
+    folder = place_of(choice.set)
     pace = choice.pace or PACE[choice.set, choice.adversary]
     batch = choice.batch or (16 if recipe.startswith("summary") else 64)
     rounds = choice.rounds or max(20, round(choice.cpu_seconds * pace / batch))
@@ -184,7 +211,10 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
     sources, targets = sources[: choice.limit], targets[: choice.limit]
     made = list(trained.apply(sources, beam=BEAM))
-    row |= {"how": f"beam {BEAM}", "examples": made[:5], **scores(made, targets, choice.set)}
+    row |= {"how": f"beam {BEAM}", "examples": made[:SHOWN], **scores(made, targets, choice.set)}
+    kept = made_file(row, choice.out)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("".join(" ".join(text.split()) + "\n" for text in made), "utf-8")
     if choice.set == "unpaired":
         row["by dictionary"] = scores(by_dictionary(trained, sources), targets, choice.set)
     elif choice.set not in APART and choice.adversary == "on":
@@ -193,16 +223,60 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
-def table(path: Path) -> None:
-    """Every setting's mean and spread over seeds, behind the baselines."""
+def rows_in(path: Path) -> list[dict[str, Any]]:
+    """Every row there is; of one that was played again the last."""
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+    return list({(r["set"], r["adversary"], r["seed"], r["cpu_seconds"], tuple(r["settings"])): r for r in rows}.values())
+
+
+def compared(rows: Sequence[dict[str, Any]], name: str, out: Path) -> list[str]:
+    """Lines of a table: adversary on minus off by seed, where both kept what they made; what was set for "on" alone stands beside it."""
+    lines = []
+    for row in rows:
+        off = next((
+            r for settings in (row["settings"], []) for r in rows
+            if r["adversary"] == "off" and (r["seed"], r["cpu_seconds"], r["settings"]) == (row["seed"], row["cpu_seconds"], settings)
+        ), None)  # fmt: skip
+        if row["adversary"] != "on" or off is None:
+            continue
+        both = made_by(row, out), made_by(off, out)
+        if both[0] is None or both[1] is None:
+            continue
+        targets = read_pairs(place_of(name), name, "test")[1][: len(both[0])]
+        found = differences(*both, targets, "translation" if name in BILINGUAL else "summary")
+        told = [f"{value:+.2f} [{low:+.2f}, {high:+.2f}]" for value, low, high in found.values()]
+        changed = " ".join(row["settings"])
+        lines.append(f"| on − off {changed} paired, seed {row['seed']} | 1 | {row['cpu_seconds']:g} | " + " | ".join(told) + " |")
+    return lines
+
+
+def samples(path: Path, name: str, seed: int, bare: bool) -> None:
+    """Print the first SHOWN of the test file with what each row of a set and seed made of them."""
+    sources, targets = read_pairs(place_of(name), name, "test")
+    for row in rows_in(path):
+        if (row["set"], row["seed"]) != (name, seed):
+            continue
+        made = made_by(row, path)
+        if made is None:
+            print(f"adversary {row['adversary']}: its texts were not kept; play it again", file=sys.stderr)
+            continue
+        print(
+            f"\n## {name}, adversary {row['adversary']} {' '.join(row['settings'])}".rstrip()
+            + f", seed {seed}, {row['cpu_seconds']:g} CPU-s\n"
+        )
+        for source, text, real in list(zip(sources, made, targets, strict=False))[:SHOWN]:
+            print(f"- {text}" if bare else f"- {source} → **{text}** | {real}")
+
+
+def table(path: Path) -> None:
+    """Every setting's mean and spread over seeds, behind the baselines, and what the adversary adds."""
+    rows = rows_in(path)
     for name, (place, *_) in SETS.items():
-        folder = Path(os.environ["AGON_DATA"]) / place if place else Path("headlines")
-        if place and not folder.is_dir():
+        if place and not ("AGON_DATA" in os.environ and place_of(name).is_dir()):
             continue
         keys = ("BLEU", "chrF") if name in BILINGUAL else ("rouge1", "rouge2", "rougeL")
         print(f"\n{name}\n\n| | seeds | CPU-s | " + " | ".join(keys) + " |\n|---|---|---|" + "---|" * len(keys))
-        for label, found in baselines(folder, name).items():
+        for label, found in baselines(place_of(name), name).items():
             print(f"| {label} | | | " + " | ".join(f"{found[key]:.2f}" for key in keys) + " |")
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
         for row in rows:
@@ -217,6 +291,8 @@ def table(path: Path) -> None:
             if "interval" in found_rows[0] and len(found_rows) == 1:
                 told[0] += f" (bootstrap ± {found_rows[0]['interval']:.2f})"
             print(f"| adversary {adversary} {' '.join(changed)} | {len(found_rows)} | {seconds:g} | " + " | ".join(told) + " |")
+        for line in compared([row for row in rows if row["set"] == name], name, path):
+            print(line)
         if groups:
             print(f"\n{next(iter(groups.values()))[0]['signature']}")
 
@@ -235,11 +311,18 @@ def main() -> None:
     one.add_argument("--limit", type=int, help="test pairs that are scored; default all")
     one.add_argument("--setting", action="append", default=[], metavar="game.share=0.5", help="of the run, may be repeated")
     one.add_argument("--run", type=Path, help="where the run is kept")
-    for verb in (one, verbs.add_parser("table")):
+    said = verbs.add_parser("samples")
+    said.add_argument("--set", choices=SETS, required=True)
+    said.add_argument("--seed", type=int, default=0)
+    said.add_argument("--bare", action="store_true", help="without sources and real texts, which are the data set's")
+    for verb in (one, said, verbs.add_parser("table")):
         verb.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "translation.jsonl")
     choice = parser.parse_args()
     if choice.verb == "table":
         table(choice.out)
+        return
+    if choice.verb == "samples":
+        samples(choice.out, choice.set, choice.seed, choice.bare)
         return
     row = run(choice)
     with open(choice.out, "a", encoding="utf-8") as file:

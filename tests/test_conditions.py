@@ -178,3 +178,12 @@ def test_classes_a_row_each(tmp_path: Path) -> None:
     assert trained.sample(2, label=["1", "7"]).shape[0] == 2
     result = CliRunner().invoke(app, ["sample", str(directory.path), "--classes", "all", "--per-class", "2"])
     assert "20 samples" in result.output, result.output
+    pictures = []
+    for word in ("--class", "--label"):
+        assert (
+            CliRunner().invoke(app, ["sample", str(directory.path), word, "3", "-n", "2", "--out", str(tmp_path / f"{word}.npz")]).exit_code
+            == 0
+        )
+        pictures.append(np.load(tmp_path / f"{word}.npz")["x"])
+    assert np.array_equal(*pictures), "two names of one option"
+    assert np.array_equal(pictures[0], trained.sample(2, label=3))

@@ -26,7 +26,7 @@ FROZEN = {
     "headlines": "51da118749b0cbbd",
     "arithmetic": "64c3bf279d3b1dd6",
 }
-FREE = ("sentences", "oracle", "oracle-stream")  # as the version of Python has them, and as its floating point draws them
+FREE = ("sentences", "chapters", "oracle", "oracle-stream")  # as the version of Python has them, and as its floating point draws them
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -122,3 +122,18 @@ def test_a_folder_of_the_same_name_is_pointed_at(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "digits").mkdir()
     assert "write ./digits" in open_data(Data(path="digits")).reasons["data"]
+
+
+def test_chapters_are_sentences_with_the_subject_they_stand_in():
+    chapters, plain = open_data(Data(path="chapters")), open_data(Data(path="sentences"))
+    assert chapters.space.classes == ("concurrency", "files", "language", "mail", "network", "numbers", "tests", "windows")
+    told = [*chapters.train.captions, *chapters.held.captions]
+    assert len(set(told)) == len(told)
+    assert set(told) <= {*plain.train.captions, *plain.held.captions}
+    counts = torch.bincount(chapters.train.y)
+    assert 3 * counts.min() > counts.max()
+    windows = [text for text, k in zip(chapters.train.captions, chapters.train.y, strict=True) if k == 7]
+    assert sum("widget" in text.lower() for text in windows) > 50
+    assert open_data(Data(path="chapters", labels="ignore")).train.y is None
+    with pytest.raises(InputError, match="'chapters' has none"):
+        open_data(Data(path="chapters", columns=("topic",)))

@@ -41,6 +41,7 @@ CASES = {
     "relgan, taylor, wasserstein": (replace(SOFT, net=RNN, judge_net=CNN, estimator="taylor", loss=Wasserstein(), penalty=10.0), FULL),
     "catgan": (CatGAN(net=MEMORY, judge_net=WHOLE), CLASSES),
     "catgan, not told": (CatGAN(net=RNN, judge_net=CNN, loss=Hinge(), told=False, pretrain=1), CLASSES),
+    "catgan, mismatch": (CatGAN(net=RNN, judge_net=CNN, mismatch=0.5), CLASSES),
     "latent text": (CODES, PLAIN),
     "latent text, kl, transformer": (replace(CODES, net=FORMER, loss="kl", penalty=0.0, n_critic=1), CLASSES),
     "latent text, memory": (replace(CODES, net=MEMORY, meet=0.0), FULL),

@@ -116,3 +116,5 @@ def test_what_cannot_be_is_said(run: Path) -> None:
         CatGAN().cast(Tokens(length=7, vocabulary=12))
     with pytest.raises(InputError, match="bounded slope"):
         CatGAN(loss=Wasserstein()).cast(Tokens(length=7, vocabulary=12, classes=("a", "b")))
+    with pytest.raises(InputError, match="leave one of the two out"):
+        CatGAN(told=False, mismatch=1.0).cast(Tokens(length=7, vocabulary=12, classes=("a", "b")))

@@ -20,7 +20,7 @@ def sample(
     run: RunPath,
     n: Annotated[int | None, typer.Option("-n", "--n", help="How many; default 64, of clips 16.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
-    label: Annotated[str | None, typer.Option("--class", help="A class, by name or number.")] = None,
+    label: Annotated[str | None, typer.Option("--class", "--label", help="A class, by name or number.")] = None,
     classes: Annotated[str | None, typer.Option(help="Classes, a row each: 0,1,2 or cat,dog, or all.")] = None,
     per_class: Annotated[int, typer.Option(help="Samples in each row of --classes.")] = 8,
     tags: Annotated[str | None, typer.Option(help="Tags that are on: smile,hat; with ! off: smile,!hat.")] = None,

@@ -22,7 +22,7 @@ from agon.data.entry import default_cache
 from agon.data.film import strip_of
 from agon.data.layouts import MOST_ARE, SHORTEST_STRIP
 from agon.data.pack import Packed, pack
-from agon.data.request import EMBEDDED, SIZE_LIMITS, SPOKEN, Data, checked
+from agon.data.request import DOCUMENTED, EMBEDDED, SIZE_LIMITS, SPOKEN, Data, checked
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source, open_source
 from agon.data.spoken import open_language
@@ -50,7 +50,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     say = say or (lambda choice, reason: None)
     if data.path in SPOKEN:
         _refuse_picture_words(data)
-        if data.path in ("sentences", "headlines"):
+        if data.path in DOCUMENTED:
             return open_text(data, say, cache)
         _refuse_text_words(data, drawn=True)
         language = open_language(data, cache if cache is not None else default_cache())

@@ -17,6 +17,7 @@ EMBEDDED = (
     "moving-shapes",
     "moving-digits",
     "sentences",
+    "chapters",
     "headlines",
     "arithmetic",
     "oracle",
@@ -24,7 +25,8 @@ EMBEDDED = (
 )
 MOVING = ("moving-shapes", "moving-digits")  # those of EMBEDDED that are clips
 LANGUAGES = ("arithmetic", "oracle", "oracle-stream")  # whose likelihoods are known
-SPOKEN = ("sentences", "headlines", *LANGUAGES)  # and those that are text
+DOCUMENTED = ("sentences", "chapters", "headlines")  # those that are sentences of people's words
+SPOKEN = (*DOCUMENTED, *LANGUAGES)  # and all that are text
 SIZE_LIMITS = (4, 2048)  # pixels a side
 FRAME_LIMITS = (2, 1024)  # frames of a clip
 MOST_FPS = 1000

@@ -2,6 +2,7 @@
 
 sentences   what every Python installation says about itself: sentences of `pydoc_data.topics` and of the docstrings of the standard library, in plain
             words, without code. Which they are depends on the version of Python, and the content hash tells
+chapters    those of them that can be told to be of one subject, with it as their class (`chapters.py`)
 arithmetic  expressions of a probabilistic grammar (`agon.languages.grammar`): every sentence's probability and the entropy are known
 oracle      10,000 sentences of 20 words by a random LSTM out of 5,000 words, and 10,000 held out (`agon.languages.lstm`), the bed of
             SeqGAN (Yu et al. 2017, arXiv:1609.05473): a generator's true likelihood can be told. Tokens have no text
@@ -54,24 +55,36 @@ _PLAIN = re.compile(r"[a-z]{2,} [a-z]+ .*[a-z]{3}")
 def sentences(cache: Path) -> Corpus:
     """The sentences of this Python installation, found once and kept in the cache. Raises InputError where the standard library has no sources."""
     corpus = Corpus(f"sentences of Python {sys.version_info.major}.{sys.version_info.minor}", "sentences")
-    # Another Python, or another rule, has other sentences.
-    mark = json.dumps([sys.version, sysconfig.get_paths()["stdlib"], _SENTENCE.pattern, _PLAIN.pattern, _CODE, _BESIDE, _RULE])
+    mark = json.dumps(rule())
     found = remembered(
-        cache, hashlib.sha256(mark.encode()).hexdigest()[:24], lambda: {"text.x": as_bytes("\n".join(dict.fromkeys(_all())))}
+        cache,
+        hashlib.sha256(mark.encode()).hexdigest()[:24],
+        lambda: {"text.x": as_bytes("\n".join(dict.fromkeys(said for _, said in documented())))},
     )
     corpus.texts = as_text(found["text.x"]).split("\n")
+    enough(corpus)
+    return corpus
+
+
+def rule() -> list[Any]:
+    """What decides which sentences there are: another Python, or another rule, has others."""
+    return [sys.version, sysconfig.get_paths()["stdlib"], _SENTENCE.pattern, _PLAIN.pattern, _CODE, _BESIDE, _RULE]
+
+
+def enough(corpus: Corpus) -> None:
+    """Raises InputError where the standard library has no sources, or next to none."""
     if len(corpus) < 1_000:
         raise InputError(
             "this Python installation carries no documentation, so there are no embedded sentences; give a file of lines instead."
         )
-    return corpus
 
 
-def _all() -> Iterator[str]:
+def documented() -> Iterator[tuple[str, str]]:
+    """(where it stands, sentence) in their order, some more than once: "topics" of the language, else a module or the folder of one."""
     from pydoc_data.topics import topics
 
     for name in sorted(topics):
-        yield from _said(topics[name])
+        yield from (("topics", said) for said in _said(topics[name]))
     folder = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted([*folder.glob("*.py"), *folder.glob("[a-z]*/*.py")]):
         if path.parent.name in _BESIDE:
@@ -82,7 +95,8 @@ def _all() -> Iterator[str]:
             continue
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                yield from _said(ast.get_docstring(node) or "")
+                where = path.stem if path.parent == folder else path.parent.name
+                yield from ((where, said) for said in _said(ast.get_docstring(node) or ""))
 
 
 def _said(text: str) -> Iterator[str]:

@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 
 from agon.data import dictionary, tokenisers
+from agon.data.chapters import chapters
 from agon.data.corpus import MOST_CLASSES, Corpus, identity, read_corpus
 from agon.data.described import check_balance, describe_labels
 from agon.data.entry import Arrays, default_cache
 from agon.data.headlines import headlines
 from agon.data.hub import SIGN, read_hub
 from agon.data.remembered import as_bytes, as_text, remembered
-from agon.data.request import Data
+from agon.data.request import DOCUMENTED, Data
 from agon.data.samples import DataSet, Samples, held_out, held_out_few
 from agon.data.spoken import sentences
 from agon.data.textcard import described
@@ -64,6 +65,8 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
     corpus = (
         sentences(folder)
         if data.path == "sentences"
+        else chapters(folder)
+        if data.path == "chapters"
         else headlines(apart=data.unpaired)
         if data.path == "headlines"
         else read_hub(data)
@@ -202,7 +205,7 @@ def _refuse(data: Data) -> None:
     """Words of the request that mean nothing for text. Raises InputError."""
     if data.condition not in ("auto", "classes"):
         raise InputError(f"condition={data.condition} is for pictures and clips; sentences have classes, or a source: leave it out.")
-    if data.path in ("sentences", "headlines") and (data.text or data.columns or data.source or data.target):
+    if data.path in DOCUMENTED and (data.text or data.columns or data.source or data.target):
         raise InputError(f"text, columns, source and target name columns, and '{data.path}' has none; leave them out.")
 
 

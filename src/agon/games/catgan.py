@@ -6,10 +6,13 @@ arXiv:1911.06641.
   before     −log π(x_t | x_<t, category) for `pretrain` rounds                                      -> likelihood "nll"
   soft words y_t = softmax(β (logits + Gumbel noise)), β rising                                      -> `relgan.softly`
   critic     the loss of a real sentence and one made for its category, over all categories          -> critic "adv"
+             the same of a real sentence and itself told another category, if asked for              -> critic "mismatch"
   speaker    the same with both exchanged                                                            -> speaker "adv"
 
 Differs: no hierarchical evolution: the speaker is not mutated by several losses and the fittest kept. The critic is told the category (`told`), the paper's
-is not: one that is not told cannot see two categories exchanged. Categories count by their share of the data, equally with --balance true.
+is not: one that is not told cannot see two categories exchanged. One that is told need not look, and in short games it does not (docs/papers/catgan.md);
+`mismatch` makes it: sentences with a wrong category beside the fakes, as Reed et al. 2016 have it for captions (arXiv:1605.05396). Categories count by
+their share of the data, equally with --balance true.
 The speaker says its sentences, and the critic rewards them, without dropout.
 """
 
@@ -19,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from agon.decoding import Choice, log_probs, steady
@@ -46,6 +50,7 @@ class CatGAN(Game):
     judge_net: Critic = field(default_factory=MultiCritic)
     loss: Loss = field(default_factory=Relativistic)
     told: bool = True  # the critic knows the category
+    mismatch: Value = 0.0  # weight of telling a sentence from itself with a wrong category; 0: the paper's game
     beta: Value = field(default_factory=lambda: Exponential(start=1.0, end=100.0, span=200_000.0))  # 1 / temperature of soft words
     pretrain: int = 0  # rounds of likelihood before the game
     n_critic: int = 1  # critic plays per round; likelihood is played as often
@@ -60,6 +65,8 @@ class CatGAN(Game):
             return f"this game makes sentences of categories, and the data are {space.describe()}; give a table with a column of classes: --condition classes."
         if self.loss.lipschitz:
             return f"the loss '{self.loss.kind}' needs a critic of bounded slope, which this game has not; take 'relativistic' or 'hinge'."
+        if self.mismatch != 0 and not self.told:
+            return "mismatch shows the critic wrong categories, and told=False hides all of them from it; leave one of the two out."
         return None
 
     def players(self, space: Tokens) -> dict[str, nn.Module]:
@@ -74,7 +81,15 @@ class CatGAN(Game):
         return {"nll": imitation(log_probs(p.G, x, label_of(given)), real(x))}
 
     def critic(self, p: Players, given: Batch, t: Clock) -> Terms:
-        return {"adv": self.loss.critic(*self._judged(p, given, t))}
+        on_real, on_fake = self._judged(p, given, t)
+        terms = {"adv": self.loss.critic(on_real, on_fake)}
+        if self.mismatch != 0:
+            y = given["y"]
+            # Of the sentences beside these, in pairs, so that half of a batch finds its own; where it is the same category the fake stays.
+            wrong = y[(torch.arange(len(y), device=y.device) ^ 1).clamp_max(len(y) - 1)]
+            on_wrong = torch.where(wrong == y, on_fake, p.D(given["x"], wrong))
+            terms["mismatch"] = at(self.mismatch, t) * self.loss.critic(on_real, on_wrong)
+        return terms
 
     def speaker(self, p: Players, given: Batch, t: Clock) -> Terms:
         with steady(p.D):
