@@ -105,6 +105,12 @@ def test_eval_of_a_run_that_cannot_be_written(runs: list[RunDirectory], capsys: 
     assert "note  not kept in" in text
 
 
+def test_eval_names_the_worst_class(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = printed(capsys, "eval", runs[0].path, "-m", "class_coverage", "--extractor", "classifier")
+    assert status == 0, text
+    assert "note: worst class '" in text
+
+
 def test_eval_takes_the_metrics_that_apply_and_names_the_others(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:
     run, rows = runs[0].path, len(runs[0].scores())
     status, text = printed(capsys, "eval", run, "-m", "class_accuracy", "-m", "fd", "-m", "stacked_modes")

@@ -107,7 +107,7 @@ def evaluate(
             protocol=_stamp(setting, metric, count, weights, name),
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
-            note=_note(name, count, floor_count, broken, extractor.dim) if source.streams else "",
+            note=_note(metric.remark(name), name, count, floor_count, broken, extractor.dim) if source.streams else metric.remark(name),
             extra={**metric.detail(), **_floor_interval(floor, name), "shared_cost_s": round(shared, 2)},
             low=_number(low),
             high=_number(high),
@@ -216,8 +216,8 @@ def _timing(space: Any) -> str:
     return f"{space.frames} frames of {space.height}×{space.width} at {space.fps:g}/s" if isinstance(space, Video) else ""
 
 
-def _note(name: str, count: int, floor_count: int, broken: int, dim: int) -> str:
-    notes = []
+def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim: int) -> str:
+    notes = [remark] if remark else []
     if broken:
         notes.append(f"{broken} of {count} samples hold numbers that are not finite")
     if floor_count < 2:
