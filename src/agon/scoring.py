@@ -66,6 +66,7 @@ def take_scores(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
         probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
         left_out=left_out, likelihood=open_likelihood(run.game, p, space), translate=translator(run.game, p, space),
+        policy=run.game.augment.policy if run.game.augment is not None else (),
     )  # fmt: skip
 
 

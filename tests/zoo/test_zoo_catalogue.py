@@ -52,7 +52,9 @@ def test_the_list_needs_no_torch() -> None:
     assert [entry["name"] for entry in json.loads(listed)] == list(recipes.table())
 
 
-def test_the_list_tells_score_cost_date_and_hardware_beside_the_recipe(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_tells_score_cost_date_and_hardware_beside_the_recipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = gather([result(), result(seed=1, fd=2.0), result("dcgan", machine="another processor")])
     monkeypatch.setattr("agon.catalogue.rows", lambda: found)
     for columns in (80, 120):

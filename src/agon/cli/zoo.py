@@ -51,7 +51,12 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, wi
             put({**told, "recipe": first})
             first = ""
         console.print(f"    {card.title}; {card.paper}", style="dim", highlight=False, markup=False, soft_wrap=True)
-    line(console, "FD", "classifier features of the set, lower is better; CPU-s: training only, one thread; – : not measured, or not on pictures", width=8)
+    line(
+        console,
+        "FD",
+        "classifier features of the set, lower is better; CPU-s: training only, one thread; – : not measured, or not on pictures",
+        width=8,
+    )
     for letter, machine in zip(_LETTERS, machines, strict=False):
         line(console, letter, machine, width=8)
     line(console, "more", "every figure, commits: agon recipes --json; text and clips: docs/benchmarks.md", width=8)

@@ -33,6 +33,7 @@ SCORES = {
     "class_accuracy": ("Class accuracy", "share of samples that a classifier puts in the class asked for"),
     "class_fd": ("Class-wise Fréchet distance", "mean over classes of the distance within each"),
     "class_coverage": ("Class-wise coverage", "mean over classes of the coverage within each"),
+    "leak": ("Augmentation leak", "0: samples look like real pictures, 1: like the augmented ones the critic saw; of the worst transform"),
     "authenticity": ("Authenticity", "share of samples that are no nearer to a training picture than its fellows"),
     "copies": ("Copies", "share of samples nearer to a training picture than 99 % of held-out ones"),
     "copying": ("Copying test", "below 0: samples nearer to the training set than held-out pictures"),
