@@ -350,7 +350,7 @@ BROKEN = (
 def healthy(pictures: str, photographs: str | None = None) -> tuple[Case, ...]:
     """Short runs of the shipped recipes, small networks for pictures, three seeds each; all of them learn (looked at: distance to the data)."""
     size = 16 if "mnist" in pictures else None
-    lean = {"game.net.widths": [32, 16], "game.net.critic_widths": [16, 32]}
+    lean = {"game.net.widths": [32, 16], "game.net.critic_widths": [32, 16]}
     plans: tuple[tuple[str, str, dict[str, Any]], ...] = (
         *((recipe, pictures, {"rounds": 400, "game.net.width": 8}) for recipe in ("wgan", "wgan-gp", "dragan", "rsgan", "ragan", "acgan")),
         *((recipe, pictures, {"rounds": 300, **lean}) for recipe in ("sngan", "sngan-projection", "sagan", "biggan", "fastgan")),
