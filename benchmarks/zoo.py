@@ -107,7 +107,7 @@ def main() -> None:
         return
     if options.verb == "publish":
         rows = gather(everything())
-        print(write_rows(rows), f"({len(rows)} rows)")
+        print(write_rows(rows), f"({len(rows)} rows); now: python tests/test_papers.py, which writes them into docs/papers")
         return
     torch.set_num_threads(1)
     for seed in options.seeds:

@@ -1,6 +1,6 @@
 """The index of papers: every page is in it, and its grid of legal choices is what `why_not` says.
 
-After a new loss, penalty or network: `python tests/test_papers.py` writes the grid anew.
+After a new loss, penalty or network, or newly published scores: `python tests/test_papers.py` writes the grid and the pages' last lines anew.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
+from agon.catalogue import rows
 from agon.games.gan import why_not
 from agon.losses import Logistic, Loss, Relativistic
 from agon.networks import families
@@ -29,7 +30,7 @@ SEEN = {
 }  # fmt: skip
 
 
-def rows() -> tuple[list[tuple[str, Any]], list[tuple[str, tuple[AnyPenalty, ...]]], list[tuple[str, Any]]]:
+def choices() -> tuple[list[tuple[str, Any]], list[tuple[str, tuple[AnyPenalty, ...]]], list[tuple[str, Any]]]:
     """Losses, penalties and networks by name, each kind once."""
     losses: list[tuple[str, Any]] = [(cls.__dataclass_fields__["kind"].default, cls()) for cls in get_args(Loss)]
     losses += [("relativistic, averaged", Relativistic(averaged=True))]
@@ -42,7 +43,7 @@ def rows() -> tuple[list[tuple[str, Any]], list[tuple[str, tuple[AnyPenalty, ...
 
 def grid() -> str:
     """Two tables, and the reasons of the cells that are numbered."""
-    losses, penalties, nets = rows()
+    losses, penalties, nets = choices()
     reasons: list[str] = []
 
     def cell(loss: Any, chosen: tuple[AnyPenalty, ...], net: Any) -> str:
@@ -71,6 +72,23 @@ def grid() -> str:
     out += ["", "Networks × penalties, with any loss but Wasserstein:", ""]
     out += table("network", names, [(name, [cell(Logistic(), chosen, net) for _, chosen in penalties]) for name, net in nets])
     return "\n".join([*out, "", *(f"{number}. {reason[0].upper()}{reason[1:]}" for number, reason in enumerate(reasons, 1))])
+
+
+def numbers(page: Path) -> str:
+    """The last line of a page: where figures stand, and the published rows of its recipes."""
+    line = re.search(rf"\]\({re.escape(page.name)}\) \| ([^|]+) \|", INDEX.read_text("utf-8"))
+    recipes = re.findall(r"`([a-z0-9-]+)`", line[1]) if line else []
+    told = []
+    for row in sorted((r for r in rows() if r.recipe in recipes), key=lambda r: (recipes.index(r.recipe), r.set)):
+        spread = "one seed" if row.fd_sd is None else f"{len(row.seeds)} seeds"
+        score = f"{row.fd:.3g}" + ("" if row.fd_sd is None else f" ± {row.fd_sd:.2g}")
+        told.append(f"{row.name} {score} ({spread}, {row.figures['cpu_seconds']:.0f} CPU-s)")
+    return "Numbers: docs/benchmarks.md" + (f". FD of classifier features, lower is better: {'; '.join(told)}." if told else "")
+
+
+def test_pages_tell_the_published_scores() -> None:
+    for page in sorted(set(FOLDER.glob("*.md")) - {INDEX}):
+        assert page.read_text("utf-8").splitlines()[-1] == numbers(page), f"{page.name}: run `python tests/test_papers.py`"
 
 
 def test_the_grid_is_what_why_not_says() -> None:
@@ -120,3 +138,7 @@ def test_cited_equation_numbers_have_been_looked_up(path: Path) -> None:
 if __name__ == "__main__":
     text = INDEX.read_text("utf-8")
     INDEX.write_text(f"{text.split(BEGIN)[0]}{BEGIN}\n{grid()}\n{END}{text.split(END)[1]}", "utf-8")
+    for page in sorted(set(FOLDER.glob("*.md")) - {INDEX}):
+        lines = page.read_text("utf-8").rstrip("\n").split("\n")
+        assert lines[-1].startswith("Numbers: docs/benchmarks.md"), f"{page.name} must end with its line of numbers"
+        page.write_text("\n".join([*lines[:-1], numbers(page)]) + "\n", "utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 import random
 import re
 import subprocess
@@ -86,6 +87,28 @@ def test_the_embedded_data_are_strict_json(page: str) -> None:
     for panel in content["panels"]:
         for series in panel["series"]:
             assert len(series["values"]) == len(content["axes"][series["x"]]["round"])
+
+
+def test_scores_by_class_show_the_worst_first(tmp_path: Path) -> None:
+    by_class = {"cat": {"n": 30, "fd": 12.5, "coverage": 0.75}, "<dog>": {"n": 30, "fd": 93.25, "coverage": 0.25}}
+    by_class["eel"] = {"n": 3, "fd": math.nan, "coverage": 0.0}
+    rows = [
+        {"round": 5, "name": "class_fd", "value": 9.0, "extra": {"by_class": {"cat": {"n": 1, "fd": 1.0, "coverage": 1.0}}}},
+        {"round": 10, "name": "class_fd", "value": 50.0, "note": "worst class '<dog>': 93.25", "extra": {"by_class": by_class}},
+        {"round": 10, "name": "class_accuracy", "value": 0.5, "extra": {"by_class": {"cat": 0.5, "<dog>": 0.25, "eel": 1.0}}},
+    ]
+    for row in rows:
+        append_jsonl(tmp_path / "metrics.jsonl", row)
+    text = write_report(tmp_path).read_text("utf-8")
+    assert "Scores by class at round 10, the worst first (3)" in text
+    shown = re.search(r'aria-label="Scores by class".*?</table>', text, re.S)
+    assert shown is not None
+    cells = re.sub(r"<[^>]+>", " ", shown[0].replace("</tr>", "|"))
+    lines = [line.split() for line in cells.split("|")]
+    assert [line[0] for line in lines[1:4]] == ["eel", "&lt;dog&gt;", "cat"]
+    assert lines[1][1:] == ["3", "—", "0", "1"]
+    assert lines[3][1:] == ["30", "12.5", "0.75", "0.5"]
+    assert "Class-wise Fréchet distance: worst class" in text
 
 
 @pytest.mark.parametrize(("end", "late", "word"), [

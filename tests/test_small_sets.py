@@ -9,8 +9,11 @@ import pytest
 
 from agon.augment import FEW, Adaptive, Augment
 from agon.data import Data
+from agon.games.gan import GAN
 from agon.games.r3gan import R3GAN
+from agon.recipes import Situation, find
 from agon.run import prepare, run_from_json
+from agon.spaces import Image, Vector
 
 FEWEST = Data(path="shapes", size=16, channels=3, limit=100)
 
@@ -55,3 +58,31 @@ def test_nested_settings_override(tmp_path: Path, data: Data, settings: dict[str
     augment, said = chosen(tmp_path, data, **settings)
     assert augment == expected
     assert said.get("augment", "asked for") == "asked for"
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "lsgan", "wgan-gp", "sngan", "biggan", "stylegan2", "fastgan", "r3gan", "r3gan-paper"])
+def test_every_gan_of_pictures_is_augmented_below_1000(name: str) -> None:
+    few, many = (find(name).build(Situation(space=Image(height=32, width=32), count=count, device="cpu")) for count in (999, 1_000))
+    assert few.game.augment == Augment(policy=FEW, p=Adaptive())
+    assert few.reasons["augment"].startswith("adaptive: 999 pictures are soon learnt by heart")
+    assert many.game.augment is None
+    assert "augment" not in many.reasons
+
+
+def test_the_peer_and_points_are_left_alone() -> None:
+    assert find("dcgan-peer").build(Situation(space=Image(height=32, width=32), count=100, device="cpu")).game.augment is None
+    assert find("gan").build(Situation(space=Vector(dim=2), count=100, device="cpu")).game.augment is None
+
+
+def test_stylegan2_takes_the_published_gamma_on_a_gpu_and_the_measured_one_elsewhere() -> None:
+    def gamma(side: int, device: str, batch: int | None = None) -> tuple[float, str]:
+        made = find("stylegan2").build(Situation(space=Image(height=side, width=side), count=10_000, device=device, batch=batch))
+        assert isinstance(made.game, GAN)
+        return made.game.penalties[0].gamma, made.reasons["gamma"]  # type: ignore[union-attr,return-value]
+
+    assert gamma(1024, "cuda")[0] == pytest.approx(0.0002 * 1024**2 / 32)  # 6.55
+    assert gamma(1024, "cuda", 8)[0] == pytest.approx(0.0002 * 1024**2 / 8)
+    assert "published rule" in gamma(32, "cuda")[1]
+    assert gamma(32, "cpu")[0] == pytest.approx(0.1)
+    assert gamma(64, "cpu", 8)[0] == pytest.approx(0.4)
+    assert "as measured on a CPU" in gamma(32, "cpu")[1]

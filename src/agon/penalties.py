@@ -17,12 +17,14 @@ import math
 from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 
 import torch
 from torch import Tensor, nn
 
 from agon.game import Batch, Clock, Players
+from agon.layers.noise import fresh
 from agon.props import Running
 from agon.schedule import Value, at
 
@@ -331,7 +333,9 @@ class PathLength(Penalty):
         n = len(view.x)
         generator: Any = view.p.G
         w = generator.mapping(view.latents(), view.y)
-        lengths = path_lengths(generator.synthesis, w, view.p.randn(n, *view.x.shape[1:]))
+        noise = fresh(view.p, generator, n)  # held still while w moves
+        pictures = generator.synthesis if noise is None else partial(generator.synthesis, noise=noise)
+        lengths = path_lengths(pictures, w, view.p.randn(n, *view.x.shape[1:]))
         view.real["path"] = lengths.detach().mean()
         return at(self.weight, view.t) * (lengths - _running(view.p, "path").value).square().mean()
 

@@ -68,6 +68,7 @@ def take_scores(
         probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
         left_out=left_out, likelihood=open_likelihood(run.game, p, space), translate=translator(run.game, p, space),
         protocol=protocol,
+        policy=run.game.augment.policy if run.game.augment is not None else (),
     )  # fmt: skip
 
 

@@ -72,7 +72,8 @@ NETWORKS: dict[str, Any] = {
 }
 
 PAIRS = sorted(
-    {(a, b, "mlp") for a, b in itertools.product(LOSSES, PENALTIES)}
+    # The first line holds the two grids of docs/papers/README.md (DCGAN bare and spectral) and the same on perceptrons.
+    set(itertools.product(LOSSES, PENALTIES, ("mlp", "dcgan bare", "dcgan spectral")))
     | {("logistic", b, c) for b, c in itertools.product(PENALTIES, NETWORKS)}
     | {(a, "none", c) for a, c in itertools.product(LOSSES, NETWORKS)}
 )

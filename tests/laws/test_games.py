@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -66,6 +66,8 @@ CASES = {
     "acgan, both slopes": (GAN(net=LEAN, conditional=True, head="auxiliary", penalties=(R1(), R2())), CLASSES),
     "dragan, orthogonal": (GAN(net=LEAN, conditional=True, head="concat", penalties=(DRAGAN(), Orthogonal(every=2))), CLASSES),
     "stylegan2": (GAN(net=STYLED, conditional=True, mixing=0.9, penalties=(R1(every=3), PathLength(every=2))), CLASSES),
+    "stylegan2, noise": (GAN(net=replace(STYLED, noise="drawn"), mixing=0.9, penalties=(PathLength(every=2),)), GREY),
+    "stylegan2, noise, not mixed": (GAN(net=replace(STYLED, noise="drawn")), GREY),
     "fastgan": (GAN(net=FastGAN(widths=(8,), critic_widths=(8,)), loss=Hinge(), penalties=(Reconstruction(),)), GREY),
     "rsgan": (GAN(net=ConvNet(width=8, critic_norm="spectral"), loss=Relativistic()), GREY),
     "dcgan": (GAN(net=ConvNet(width=8)), GREY),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from agon.augment import GROUPS, Group, augmented
 from agon.errors import InputError
-from agon.metrics.leak import leaks
+from agon.metrics.leak import Leaking, leaks
 
 
 class Draws:
@@ -57,6 +57,24 @@ def test_bytes_and_grey_pictures_are_taken() -> None:
     for found, again in zip(leaks(stored[:100], stored[100:]), leaks(grey[:100], grey[100:]), strict=True):
         assert found.group == again.group
         assert found.auc == pytest.approx(again.auc, abs=0.02)
+
+
+def test_a_stream_of_samples_in_parts_gives_what_the_whole_gives() -> None:
+    from agon.metrics.contract import Features, reduce
+
+    stored = (landscapes(300, 0) * 127.5 + 127.5).round().to(torch.uint8)
+    samples = (augmented(landscapes(100, 1), ("shift",), 1.0, Draws()).clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
+    parts = [Leaking(stored, ("shift", "flip")) for _ in range(2)]
+    for metric, half in zip(parts, samples.chunk(2), strict=True):
+        metric.update(Features(torch.zeros(50, 0), samples=half))
+    whole = Leaking(stored, ("shift", "flip"))
+    whole.load(reduce([metric.state() for metric in parts]))
+    shift, flip = leaks(samples, stored, ("shift", "flip"))
+    assert shift.leak is not None and flip.leak is None
+    assert whole.compute()["leak"] == pytest.approx(shift.leak)
+    low, high = whole.intervals()["leak"]
+    assert (high - low) / 2 == pytest.approx(1.96 * float(shift.error or 0))
+    assert "flip: cannot be told" in whole.remark("leak")
 
 
 def test_too_few_pictures_are_refused() -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from agon.errors import InputError
+from agon.game import Batch, Clock, Dice, Players
+from agon.games.gan import GAN
 from agon.networks import SAGAN, BigGAN, FastGAN, Head, Network, SNResNet, StyleGAN2
+from agon.penalties import PathLength
 from agon.spaces import Image
 
 TINY: list[Network] = [
@@ -152,6 +157,47 @@ def test_noise_is_a_function_of_the_network_or_of_what_is_handed_in() -> None:
         generator.synthesis(generator.mapping(z), own[:1])
     with pytest.raises(InputError, match="built without"):
         StyleGAN2(base=64, most=16, w_dim=8).generator(8, space).synthesis(torch.zeros(1, 8), own)
+
+
+class Overheard:
+    """A synthesis that writes down how many pictures of noise it was handed."""
+
+    def __init__(self, synthesis: Callable[..., Tensor], handed: list[int | None]) -> None:
+        self.synthesis, self.handed = synthesis, handed
+
+    def __call__(self, w: Tensor, noise: list[Tensor] | None = None) -> Tensor:
+        self.handed.append(None if noise is None else len(noise))
+        return self.synthesis(w, noise)
+
+
+@pytest.mark.parametrize("mixing", [0.0, 0.9])
+def test_the_game_draws_noise_in_training_and_none_in_samples(mixing: float) -> None:
+    """Fakes of one latent differ by their noise; a sample is a function of its latent; networks without draw nothing."""
+    torch.manual_seed(0)
+    space = Image(channels=1, height=16, width=16)
+    handed: list[int | None] = []
+    for noise in ("drawn", "fixed", "none"):
+        game = GAN(z_dim=8, net=StyleGAN2(base=64, most=16, w_dim=8, noise=noise), mixing=mixing, penalties=(PathLength(),))  # type: ignore[arg-type]
+        players = game.players(space)
+        generator = players["G"]
+        for layer in generator._convolutions():  # type: ignore[operator]
+            if noise != "none":
+                torch.nn.init.constant_(layer.strength, 0.5)
+        p, real = Players(players), Batch(x=torch.zeros(4, 1, 16, 16))
+        generator.synthesis = Overheard(generator.synthesis, handed)  # type: ignore[assignment,arg-type]
+        p.dice = Dice(3, 0, 4, 4, torch.device("cpu"))
+        fakes = game._fakes(p, real)
+        PathLength().term(game._view(p, real, Clock(0, 0), []))
+        assert (handed[-1] is None) == (noise != "drawn")
+        p.dice = Dice(3, 2, 4, 4, torch.device("cpu"))
+        torch.testing.assert_close(
+            game._fakes(p, Batch(x=torch.zeros(2, 1, 16, 16))), fakes[2:], msg="half of the batch is not half of the whole"
+        )
+        p.dice = None
+        z = torch.randn(1, 8).expand(2, -1)
+        same = game.sample(p, 2, z=z)
+        torch.testing.assert_close(same[0], same[1])
+    assert set(handed) == {5, None}
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 50), (64, 48), (8, 8)])

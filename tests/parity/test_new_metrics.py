@@ -199,11 +199,15 @@ def test_classwise_figures_are_the_means_over_classes() -> None:
         fds.append(frechet_distance(a.mean, a.cov, b.mean, b.cov))
         covered.append(prdc(real[y == k], fake[asked == k])["coverage"])
     assert metric.compute() == pytest.approx({"class_fd": sum(fds) / 2, "class_coverage": sum(covered) / 2}, rel=1e-9)
+    k = max(range(2), key=lambda k: fds[k])
+    assert metric.remark("class_fd") == f"worst class '{'ab'[k]}': {fds[k]:.4g}"
+    assert metric.remark("class_coverage").startswith(f"worst class '{'ab'[covered.index(min(covered))]}': coverage 0.")
     swapped = Classwise(real, y, ("a", "b"), 160)
     swapped.update(Features(fake[asked == 0].repeat(2, 1), None, torch.zeros(160, dtype=torch.int64)))
     lost = swapped.compute()
     assert lost["class_coverage"] < 0.6, "a class without samples is not covered"
     assert math.isnan(lost["class_fd"])
+    assert swapped.remark("class_fd") == "worst class 'b': 0 samples of it, too few to judge"
 
 
 def test_stacked_modes_and_kl_by_hand() -> None:

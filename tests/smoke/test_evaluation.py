@@ -105,6 +105,39 @@ def test_eval_of_a_run_that_cannot_be_written(runs: list[RunDirectory], capsys: 
     assert "note  not kept in" in text
 
 
+def test_eval_names_the_worst_class(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = printed(capsys, "eval", runs[0].path, "-m", "class_coverage", "--extractor", "classifier")
+    assert status == 0, text
+    assert "note: worst class '" in text
+
+
+def test_a_leak_is_asked_of_runs_with_augmentation(runs: list[RunDirectory], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {
+        **SMALL,
+        "metrics": ["fd", "leak"],
+        "game.augment": "ada",
+        "game.augment.policy": '["shift", "cutout"]',
+        "game.augment.p": 0.5,
+    }
+    directory, data_set = prepare(Data(path="digits"), out=tmp_path / "run", recipe="dcgan", settings=settings)
+    play(directory, data_set)
+    row = directory.scores()[-1]
+    assert (row["name"], row["protocol"]["reference"]) == ("leak", "held")
+    assert set(row["extra"]["by_group"]) == {"shift", "cutout"}
+    assert row["low"] <= row["value"] <= row["high"] and abs(row["floor"]) < 0.5
+    assert "worst of shift, cutout; axes of" in row["protocol"]["settings"]
+    status, text = printed(capsys, "eval", directory.path, "-m", "leak")
+    assert status == 0, text
+    assert "score  leak" in text and "shift: leak" in text and "(0 real, 1 augmented; AUC" in text
+    status, text = printed(capsys, "eval", runs[0].path, "-m", "leak")
+    assert status == 2
+    assert (
+        "asks whether augmentation has got into the samples, and this run's critics see pictures as they are (game.augment is null)" in text
+    )
+    status, text = printed(capsys, "eval", directory.path, "-m", "leak", "--num-samples", "20")
+    assert status == 2 and "needs 50 samples and 50 held-out pictures, got 20 and" in text
+
+
 def test_eval_takes_the_metrics_that_apply_and_names_the_others(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:
     run, rows = runs[0].path, len(runs[0].scores())
     status, text = printed(capsys, "eval", run, "-m", "class_accuracy", "-m", "fd", "-m", "stacked_modes")

@@ -52,6 +52,27 @@ def test_the_list_needs_no_torch() -> None:
     assert [entry["name"] for entry in json.loads(listed)] == list(recipes.table())
 
 
+def test_the_list_tells_score_cost_date_and_hardware_beside_the_recipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = gather([result(), result(seed=1, fd=2.0), result("dcgan", machine="another processor")])
+    monkeypatch.setattr("agon.catalogue.rows", lambda: found)
+    for columns in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        status, out = printed(capsys, "recipes")
+        assert status == 0, out
+        lines = out.splitlines()
+        assert all(len(text) <= columns for text in lines if text[:1].strip()), "a row is wider than the screen"
+        row = {text.split()[0]: text.split() for text in lines if text[:1].strip()}
+        assert row["r3gan"][:5] == ["r3gan", "mnist", "1.5", "±", "0.71"]
+        assert row["r3gan"][-3:] == ["10", "2026-11-21", "b"]
+        assert columns == 80 or row["r3gan"][5:7] == ["0.80/0.45", "320"]
+        assert row["dcgan"][-3:] == ["10", "2026-11-20", "a"]
+        assert set(row["lsgan"][1:]) == {"–"}
+        assert "a  another processor, torch 2.13.0" in out and "b  a processor, torch 2.13.0" in out
+        assert "    least squares; arXiv:1611.04076" in lines
+
+
 def test_seeds_are_gathered_into_rows(tmp_path: Path) -> None:
     found = gather(
         [result(seed=2, fd=3.0), result(seed=0), result("dcgan", fd=1.5), result(seed=1, fd=2.0, torch="2.14.0", commit="7654321")]

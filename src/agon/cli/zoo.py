@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agon.cli.base import app, line, screen
 from agon.errors import InputError
+
+if TYPE_CHECKING:
+    from agon.catalogue import Row
 
 
 @app.command()
@@ -26,30 +29,61 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, wi
         ]
         typer.echo(json.dumps(listed, indent=1, ensure_ascii=False))
         return
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     console = screen()
-    view = Table("recipe", "what", "paper", box=SIMPLE_HEAD)
+    machines = list(dict.fromkeys(_machine(row) for row in published))
+    by_recipe = {card.name: [row for row in published if row.recipe == card.name] for card in cards()}
+    table = [_told(row, machines) for row in published]
+    # As many columns as the screen is wide; the rest is in --json.
+    columns = [column for column in _COLUMNS if column not in _SPARE]
+    width = {column: max([len(column), *(len(told.get(column, "")) for told in table)]) for column in _COLUMNS}
+    width["recipe"] = max(map(len, by_recipe))
+    for spare in _SPARE:
+        if sum(width[column] + 2 for column in [*columns, spare]) - 2 <= console.width:
+            columns.insert(columns.index("CPU-s"), spare)
+
+    def put(told: dict[str, str], style: str = "") -> None:
+        console.print("  ".join(told.get(c, "–").ljust(width[c]) for c in columns).rstrip(), style=style, highlight=False, soft_wrap=True)
+
+    put({column: column for column in columns}, "bold")
     for card in cards():
-        view.add_row(card.name, card.title, card.paper)
-    console.print(view)
-    if not published:
-        line(console, "scores", "none published yet; python benchmarks/zoo.py run, then publish", width=6)
-        return
-    view = Table(title="Scores, lower FD is better", title_justify="left", box=SIMPLE_HEAD)
-    for title in ("data/recipe", "FD ± sd", "prec. / rec.", "CPU-s", "img/CPU-s", "date"):
-        view.add_column(title, no_wrap=title == "data/recipe")
-    for row in published:
-        figures = row.figures
-        score = f"{row.fd:.3g}" + (f" ± {row.fd_sd:.2g}" if row.fd_sd is not None else " (1 seed)")
-        both = f"{figures.get('precision', float('nan')):.2f} / {figures.get('recall', float('nan')):.2f}"
-        cost, rate = f"{figures['cpu_seconds']:.0f}", f"{figures['images_per_cpu_second']:.0f}"
-        view.add_row(row.name, score, both, cost, rate, figures["date"])
-    console.print(view)
-    for name, key in (("hardware", "machine"), ("torch", "torch"), ("commit", "commit")):
-        line(console, name, "; ".join(dict.fromkeys(str(row.figures[key]) for row in published)), width=8)
+        first = card.name
+        for told in [_told(row, machines) for row in by_recipe[card.name]] or [{}]:
+            put({**told, "recipe": first})
+            first = ""
+        console.print(f"    {card.title}; {card.paper}", style="dim", highlight=False, markup=False, soft_wrap=True)
+    line(
+        console,
+        "FD",
+        "classifier features of the set, lower is better; CPU-s: training only, one thread; – : not measured, or not on pictures",
+        width=8,
+    )
+    for letter, machine in zip(_LETTERS, machines, strict=False):
+        line(console, letter, machine, width=8)
+    line(console, "more", "every figure, commits: agon recipes --json; text and clips: docs/benchmarks.md", width=8)
     line(console, "repeat", "agon reproduce DATA/RECIPE --data PATH", width=8)
+
+
+_COLUMNS = ("recipe", "data", "FD ± sd", "CPU-s", "date", "on", "prec./rec.", "img/CPU-s")
+_SPARE = ("prec./rec.", "img/CPU-s")  # shown where there is room
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def _machine(row: Row) -> str:
+    return f"{row.figures['machine']}, torch {row.figures['torch']}"
+
+
+def _told(row: Row, machines: list[str]) -> dict[str, str]:
+    """A published row, a word for each column."""
+    figures = row.figures
+    return {
+        "data": row.set,
+        "FD ± sd": f"{row.fd:.3g}" + (f" ± {row.fd_sd:.2g}" if row.fd_sd is not None else ", 1 seed"),
+        "CPU-s": f"{figures['cpu_seconds']:.0f}",
+        "date": str(figures["date"]),
+        "on": (_LETTERS + "?" * len(machines))[machines.index(_machine(row))],
+        "prec./rec.": f"{figures.get('precision', float('nan')):.2f}/{figures.get('recall', float('nan')):.2f}",
+        "img/CPU-s": f"{figures['images_per_cpu_second']:.0f}",
+    }
 
 
 @app.command(context_settings={"allow_extra_args": True})

@@ -29,6 +29,7 @@ from agon import losses
 from agon.errors import InputError
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of, lazily, needs_pictures
 from agon.layers.labels import Head, conditioned
+from agon.layers.noise import fresh
 from agon.losses import Logistic, Loss
 from agon.networks import Network
 from agon.networks.mlp import MLP
@@ -116,16 +117,21 @@ class GAN(Game):
     # -- samples -----------------------------------------------------------------------------------------------------------------
 
     def _fakes(self, p: Players, real: Batch) -> Tensor:
-        n = len(real["x"])
+        n, generator = len(real["x"]), p.G
         if not self.mixing:
-            return self.sample(p, n, given=real)
-        generator: Any = p.G
+            noise = fresh(p, generator, n)
+            if noise is None:
+                return self.sample(p, n, given=real)
+            return generator.synthesis(generator.mapping(self.latents(p, n), real.get("y")), noise)  # type: ignore[operator]
+        return self._mixed(p, generator, n, real)
+
+    def _mixed(self, p: Players, generator: Any, n: int, real: Batch) -> Tensor:
         y, layers = real.get("y"), generator.num_layers
         one, two = generator.mapping(self.latents(p, n), y), generator.mapping(self.latents(p, n), y)
         # From a random layer on the second style; past the last one where the picture is not to be mixed.
         start = torch.where(p.rand(n) < self.mixing, 1 + p.randint(max(1, layers - 1), n), layers)
         second = torch.arange(layers, device=start.device) >= start[:, None]
-        return generator.synthesis(torch.where(second[:, :, None], two[:, None], one[:, None]))
+        return generator.synthesis(torch.where(second[:, :, None], two[:, None], one[:, None]), fresh(p, generator, n))
 
     def latents(self, p: Players, n: int) -> Tensor:
         return p.randn(n, self.z_dim)

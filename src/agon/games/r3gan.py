@@ -9,7 +9,8 @@ Equations:
   app.    one cosine for learning rate, β2, γ and the average's half-life over a span of samples, then flat.
 
 Differs: pairs of real and fake pass the critic as one batch of 2n, so that both penalties cost one double backward; `net` may be the
-paper's network or the lean one (grouped convolutions with double backward are slow on CPU). Augmentation is not built in. `signs` > 0 makes
+paper's network or the lean one (grouped convolutions with double backward are slow on CPU). Augmentation is the engine's
+(`augment`), not the game's, and off unless a recipe turns it on. `signs` > 0 makes
 some latent coordinates ±1: a continuous map of a connected latent must draw bridges between modes that are apart (Khayatkhoei et al. 2018,
 arXiv:1806.00880; Tanielian et al. 2020, arXiv:2006.04596); the points recipe uses it, pictures do not.
 """

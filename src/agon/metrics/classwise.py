@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -99,6 +99,15 @@ class Classwise(Metric):
         """n, fd and coverage of each class."""
         return {"by_class": self._by_class}
 
+    def remark(self, name: str) -> str:
+        """The worst class, which a mean hides."""
+        if not self._by_class or name not in self.outputs:
+            return ""
+        worst, told = worst_first(self._by_class, "fd" if name == "class_fd" else "coverage")[0]
+        if told["n"] < LEAST:
+            return f"worst class '{worst}': {told['n']:.0f} samples of it, too few to judge"
+        return f"worst class '{worst}': " + (f"{told['fd']:.4g}" if name == "class_fd" else f"coverage {told['coverage']:.2f}")
+
     def state(self) -> dict[str, Tensor]:
         """The table of rows, the last column a class."""
         return self.rows.state()
@@ -106,6 +115,15 @@ class Classwise(Metric):
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Replace the table."""
         self.rows.load(state)
+
+
+def worst_first(by_class: Mapping[str, Mapping[str, float]], key: Literal["fd", "coverage"]) -> list[tuple[str, Mapping[str, float]]]:
+    """Classes with what is known of them, the worst by this figure first; those with too few samples before all."""
+
+    def badness(told: Mapping[str, float]) -> tuple[bool, float]:
+        return (told["n"] < LEAST, -told["n"] if told["n"] < LEAST else told["fd"] if key == "fd" else -told["coverage"])
+
+    return sorted(by_class.items(), key=lambda pair: badness(pair[1]), reverse=True)
 
 
 def build(setting: Setting, expected: int) -> Classwise:

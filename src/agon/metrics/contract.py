@@ -109,6 +109,10 @@ class Metric(ABC):
         """More than a number, JSON-able: a histogram, a spread."""
         return {}
 
+    def remark(self, name: str) -> str:
+        """A few words that stand beside the figure `name` just computed, such as where it is worst; "" for none."""
+        return ""
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -183,7 +187,7 @@ class Stamp:
 class Score:
     """A figure, the figure real held-out samples reach under the same protocol (`floor`), and that protocol.
 
-    `floor_samples`: N of the floor when it had to differ from the score's. `note`: a plain warning. `extra`: JSON-able detail.
+    `floor_samples`: N of the floor when it had to differ from the score's. `note`: a plain warning or remark. `extra`: JSON-able detail.
     `low`, `high`: 95 % interval over samples of this generator. `cost_s`: processor time of its family of figures, beside drawing the
     samples and looking at them, which all figures share.
     """

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agon.augment import Group
 from agon.errors import InputError
 from agon.metrics import registry
 from agon.metrics.cache import Say, digest, read_numbers, write_numbers
@@ -37,14 +38,15 @@ def evaluate(
     weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
     labelled: bool = False, conditioned: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
     likelihood: Likelihood | None = None, translate: Translate | None = None, protocol: TextProtocol | None = None,
+    policy: tuple[Group, ...] = (),
 ) -> list[Score]:  # fmt: skip
     """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or [n, T, C, H, W], float32
     [n, d] or int32 [n, L]; of large clips fewer at a time.
 
     A sampler of a conditional generator gives (samples, what they were asked to be [n, ...]); `conditioned` says so, and `labelled` that these
     are classes int64 [n]. `probe` opens the generator to
-    metrics that choose latents; `likelihood` tells them log probabilities and `translate` makes texts of sources, as in `Setting`.
-    `protocol`: a published one of text, which fixes N.
+    metrics that choose latents; `likelihood` tells them log probabilities, `translate` makes texts of sources and `policy` names what critics were
+    shown pictures through, as in `Setting`. `protocol`: a published one of text, which fixes N.
     `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
@@ -63,7 +65,7 @@ def evaluate(
     conditioned = conditioned or labelled
     setting = Setting(
         data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips, conditioned, likelihood,
-        translate=translate, protocol=protocol,
+        translate=translate, protocol=protocol, policy=policy,
     )  # fmt: skip
     families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
     known = registry.families()
@@ -112,7 +114,7 @@ def evaluate(
             protocol=_stamp(setting, metric, count, weights, name),
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
-            note=_note(name, count, floor_count, broken, extractor.dim) if source.streams else "",
+            note=_note(metric.remark(name), name, count, floor_count, broken, extractor.dim) if source.streams else metric.remark(name),
             extra={**metric.detail(), **_floor_interval(floor, name), "shared_cost_s": round(shared, 2)},
             low=_number(low),
             high=_number(high),
@@ -221,8 +223,8 @@ def _timing(space: Any) -> str:
     return f"{space.frames} frames of {space.height}×{space.width} at {space.fps:g}/s" if isinstance(space, Video) else ""
 
 
-def _note(name: str, count: int, floor_count: int, broken: int, dim: int) -> str:
-    notes = []
+def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim: int) -> str:
+    notes = [remark] if remark else []
     if broken:
         notes.append(f"{broken} of {count} samples hold numbers that are not finite")
     if floor_count < 2:

@@ -7,12 +7,16 @@ and the same pictures with the group at p = 1; the place of the samples on its a
 The discriminant sees what augmentation changes and little else: the difference of each picture from its left-right and top-bottom mirror and
 from its quarter turns (flip, blit, geometry: which way up), the rows and columns next to the border against those inside (reflection), the
 mean, contrast and colourfulness (colour), windows of mid-grey (cutout).
+
+`leaks` takes pictures; the family `leak` takes a run's samples and the policy its critics were shown (`agon eval RUN -m leak`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,8 +24,13 @@ from torch.nn import functional
 
 from agon.augment import GROUPS, Group, augmented
 from agon.errors import InputError
+from agon.metrics.contract import Family, Features, Metric
+from agon.metrics.rows import subset
+from agon.metrics.setting import Setting
 
 TELLABLE = 0.65  # area under the curve below which real and augmented pictures are alike, so that nothing can be said
+LEAST = 50  # pictures of each side
+MOST = 2_000  # held-out pictures that the axes are fitted on: a few hundred features need no more
 
 
 @dataclass(frozen=True)
@@ -62,15 +71,47 @@ def leaks(samples: Tensor, real: Tensor, policy: Sequence[Group] = GROUPS, *, se
     `real` should be pictures that were not trained on. Blur and other faults of samples can move them along an axis as well, so compare
     with the figure of a run without augmentation where there is one. Raises InputError for too few pictures.
     """
-    if min(len(samples), len(real)) < 50:
-        raise InputError(f"a leak needs 50 pictures of each side to be seen, got {len(samples)} samples and {len(real)} real ones.")
-    samples, real = _floats(samples), _floats(real)
+    if min(len(samples), len(real)) < LEAST:
+        raise InputError(f"a leak needs {LEAST} pictures of each side to be seen, got {len(samples)} samples and {len(real)} real ones.")
+    found = []
+    for axis in _axes(real, policy, seed):
+        places = axis.places(_floats(samples))
+        found.append(axis.leak(len(places), float(places.mean()), float(places.var())))
+    return found
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The direction from real pictures to the same ones augmented by one group, and where held-out real ones lie on it."""
+
+    group: Group
+    middle: Tensor
+    spread: Tensor
+    along: Tensor
+    real: Tensor  # places of the real pictures it was not fitted on
+    gap: float  # from their mean to that of the same ones augmented
+    auc: float
+
+    def places(self, x: Tensor) -> Tensor:
+        """Where pictures [n, C, H, W] in [-1, 1] lie, float64 [n]."""
+        return ((_features(x) - self.middle) / self.spread).clamp(-8, 8) @ self.along  # one wild picture must not decide
+
+    def leak(self, n: float, mean: float, variance: float) -> Leak:
+        """Of n samples whose places have this mean and variance."""
+        if self.auc < TELLABLE or self.gap <= 0:
+            return Leak(self.group, None, None, self.auc)
+        error = math.sqrt(max(0.0, variance) / n + float(self.real.var()) / len(self.real))
+        return Leak(self.group, (mean - float(self.real.mean())) / self.gap, error / self.gap, self.auc)
+
+
+def _axes(real: Tensor, policy: Sequence[Group], seed: int) -> list[_Axis]:
+    """An axis for each group, fitted on every second of the real pictures."""
+    real = _floats(real)
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
-    fit, test = real[order[::2]], real[order[1::2]]
-    return [_leak(samples, fit, test, group, _Seeded(seed + 1)) for group in policy]
+    return [_axis(real[order[::2]], real[order[1::2]], group, _Seeded(seed + 1)) for group in policy]
 
 
-def _leak(samples: Tensor, fit: Tensor, test: Tensor, group: Group, source: _Seeded) -> Leak:
+def _axis(fit: Tensor, test: Tensor, group: Group, source: _Seeded) -> _Axis:
     # Clamped, because samples are: a colour beyond the range would give augmentation away, and no sample could show it.
     fit_changed, test_changed = (augmented(x, (group,), 1.0, source).clamp(-1, 1) for x in (fit, test))
     plain, changed = _features(fit), _features(fit_changed)
@@ -78,18 +119,94 @@ def _leak(samples: Tensor, fit: Tensor, test: Tensor, group: Group, source: _See
     plain, changed = (plain - middle) / spread, (changed - middle) / spread
     within = (plain.T.cov() + changed.T.cov()) / 2
     ridge = 0.1 * within.diagonal().mean() * torch.eye(len(within), dtype=within.dtype)
-    axis = torch.linalg.solve(within + ridge, changed.mean(0) - plain.mean(0))
-
-    def places(x: Tensor) -> Tensor:
-        return ((_features(x) - middle) / spread).clamp(-8, 8) @ axis  # one wild picture must not decide
-
-    at_real, at_changed, at_samples = places(test), places(test_changed), places(samples)
+    along = torch.linalg.solve(within + ridge, changed.mean(0) - plain.mean(0))
+    axis = _Axis(group, middle, spread, along, torch.zeros(0), 0.0, 0.0)
+    at_real, at_changed = axis.places(test), axis.places(test_changed)
     auc = float((at_changed[:, None] > at_real[None]).double().mean())
-    gap = float(at_changed.mean() - at_real.mean())
-    if auc < TELLABLE or gap <= 0:
-        return Leak(group, None, None, auc)
-    error = (at_samples.var() / len(at_samples) + at_real.var() / len(at_real)).sqrt()
-    return Leak(group, float(at_samples.mean() - at_real.mean()) / gap, float(error) / gap, auc)
+    return replace(axis, real=at_real, gap=float(at_changed.mean() - at_real.mean()), auc=auc)
+
+
+class Leaking(Metric):
+    """The worst leak of the groups that a run's critics were shown, from sums of the samples' places on each group's axis."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("leak",)
+    reference_name: ClassVar[str] = "held"
+    higher_is_better: ClassVar[Mapping[str, bool]] = {"leak": False}
+
+    def __init__(self, real: Tensor, policy: Sequence[Group], *, seed: int = 0) -> None:
+        self.axes, self.num_real = _axes(real, policy, seed), len(real)
+        self._state = {"sums": torch.zeros(len(policy), 3, dtype=torch.float64)}  # of each group: n, places, their squares
+
+    def update(self, batch: Features) -> None:
+        """Place the samples on every axis."""
+        assert batch.samples is not None, "looks at the samples themselves"
+        places = torch.stack([axis.places(_floats(batch.samples)) for axis in self.axes])
+        more = torch.stack(
+            [torch.full((len(places),), float(places.shape[1]), dtype=torch.float64), places.sum(1), places.square().sum(1)], 1
+        )
+        self._state = {"sums": self._state["sums"] + more}
+
+    def leaks(self) -> list[Leak]:
+        """What is found for each group so far."""
+        found = []
+        for axis, (n, total, squares) in zip(self.axes, self._state["sums"].tolist(), strict=True):
+            if n < 2:
+                return []
+            found.append(axis.leak(n, total / n, (squares - total**2 / n) / (n - 1)))
+        return found
+
+    def _worst(self) -> Leak | None:
+        return max((found for found in self.leaks() if found.leak is not None), key=lambda found: found.leak or 0.0, default=None)
+
+    def compute(self) -> dict[str, float]:
+        """{"leak": the largest}; not-a-number where no group can be told from real pictures."""
+        worst = self._worst()
+        return {"leak": math.nan if worst is None or worst.leak is None else worst.leak}
+
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Of the worst group, two standard errors either way; both sides of the yardstick are in it."""
+        worst = self._worst()
+        if worst is None or worst.leak is None or worst.error is None:
+            return {}
+        return {"leak": (worst.leak - 1.96 * worst.error, worst.leak + 1.96 * worst.error)}
+
+    def remark(self, name: str) -> str:
+        """Each group's."""
+        return "; ".join(map(str, self.leaks()))
+
+    def settings(self) -> str:
+        """The groups, and how many held-out pictures the axes come from."""
+        return f"worst of {', '.join(axis.group for axis in self.axes)}; axes of {self.num_real} held-out pictures"
+
+    def detail(self) -> dict[str, Any]:
+        """leak, error and auc of each group."""
+        return {"by_group": {found.group: {"leak": found.leak, "error": found.error, "auc": found.auc} for found in self.leaks()}}
+
+    def state(self) -> dict[str, Tensor]:
+        """sums [groups, 3]."""
+        return dict(self._state)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Replace the sums."""
+        self._state = dict(state)
+
+
+def build(setting: Setting, expected: int) -> Leaking:
+    """For runs whose critics see augmented pictures. Raises InputError otherwise, and for too few pictures."""
+    if not setting.policy:
+        raise InputError(
+            "metric 'leak' asks whether augmentation has got into the samples, and this run's critics see pictures as they are (game.augment is "
+            "null); leave it out."
+        )
+    if len(setting.data_set.space.shape) != 3:
+        raise InputError(f"metric 'leak' looks at pictures, and the data are {setting.data_set.space.describe()}; leave it out.")
+    held = setting.data_set.held.x
+    if min(expected, len(held)) < LEAST:
+        raise InputError(
+            f"metric 'leak' needs {LEAST} samples and {LEAST} held-out pictures, got {expected} and {len(held)}; "
+            "ask for more by --num-samples, or train with a larger --holdout."
+        )
+    return Leaking(held[subset(len(held), MOST, 0)], setting.policy, seed=setting.seed)
 
 
 def _floats(x: Tensor) -> Tensor:
@@ -116,3 +233,7 @@ def _features(x: Tensor) -> Tensor:
     grey = [flat.mean(1), flat.amax(1), (flat > 0.9).double().mean(1)]
     loud = [spread.mean(1).clamp_min(1e-3).log(), colourful.clamp_min(1e-3).log(), channels.abs().mean(1), channels.mean(1).square()]
     return torch.cat([small.flatten(1), detail, channels, spread, torch.stack([*folds, colourful, ends, *grey, *loud], 1)], 1)
+
+
+# One-sided: samples can be as little augmented as they like and show nothing. The floor is the training split in the samples' place.
+FAMILY = Family(name="leak", outputs=Leaking.outputs, build=build, features=False, real="train", one_sided=Leaking.outputs)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from agon.augment import Group
 from agon.errors import InputError
 from agon.metrics.cache import Say, digest, read_tensors, write_tensors
 from agon.metrics.contract import VERSION, Extractor, Probe
@@ -44,7 +45,8 @@ class Setting:
     """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes,
     `conditioned`: with a condition of any kind. `likelihood`: (stored samples, conditions or None) -> log probability [n, L] of each part under
     the generator, None where it has none. `floor`: the samples to come are real ones. `translate`: what the generator makes of sources.
-    `protocol`: a published one that scores of text keep to."""
+    `protocol`: a published one that scores of text keep to.
+    `policy`: the groups of transforms that the run's critics were shown pictures through; () without augmentation."""
 
     data_set: Any
     extractor: Extractor
@@ -60,6 +62,7 @@ class Setting:
     floor: bool = False
     translate: Translate | None = None
     protocol: TextProtocol | None = None
+    policy: tuple[Group, ...] = ()
     _made: dict[int, tuple[list[str], list[tuple[str, ...]], list[str]]] = field(default_factory=dict, repr=False)
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)

@@ -13,10 +13,10 @@ et al. 2019, arXiv:1812.04948; classes and the small mapping network from Karras
 Path length regularisation and R1 are penalties of the game. `StyleGAN2.paper()` is configuration F: 30.37 M and 29.01 M parameters at 1024x1024.
 
 *Differs*: a network sees z and y alone and draws nothing, so that halves of a batch equal the whole and a sample is a function of its
-latent. Noise is therefore "none" (the default: small pictures have no stochastic detail) or "fixed", one picture of noise per layer,
-which the published networks use for projection; a caller may then hand in noise of its own (`synthesis(w, noise=...)`, shapes in
-`noise_shapes`). The deviation over the batch is off by default, because it couples the samples, and is the paper's with
-`batch_std=4`. Lean widths and a tanh at the end by
+latent. Noise is therefore "none" (the default: small pictures have no stochastic detail), "fixed", one picture of noise per layer,
+which the published networks use for projection, or "drawn", for which the game draws fresh noise in training and hands it in
+(`synthesis(w, noise=...)`, shapes in `noise_shapes`), as published; samples then keep the fixed pictures. The deviation over the batch is
+off by default, because it couples the samples, and is the paper's with `batch_std=4`. Lean widths and a tanh at the end by
 default (`bounded`); any height and width; nothing is clamped.
 """
 
@@ -54,7 +54,7 @@ class StyleGAN2:
     w_dim: int = 64  # dimension of the intermediate latent
     mapping_layers: int = 2  # depth of the mapping network; the paper's 8 needs longer runs
     mapping_speed: float = 0.01  # its learning-rate multiplier
-    noise: Literal["none", "fixed"] = "none"
+    noise: Literal["none", "fixed", "drawn"] = "none"  # drawn: fresh for every picture in training, fixed in samples
     bounded: bool = True  # end in tanh; the paper's pictures are unbounded, which leaves a grey veil in short runs
     batch_std: int = 0  # group over which the critic sees the deviation; 0: off, so that penalties on single samples are defined
     kind: Literal["stylegan2"] = "stylegan2"
@@ -63,7 +63,7 @@ class StyleGAN2:
     @classmethod
     def paper(cls) -> StyleGAN2:
         """Configuration F; play it with a latent of 512."""
-        return cls(base=32768, most=512, w_dim=512, mapping_layers=8, noise="fixed", bounded=False, batch_std=4)
+        return cls(base=32768, most=512, w_dim=512, mapping_layers=8, noise="drawn", bounded=False, batch_std=4)
 
     def width(self, size: tuple[int, int]) -> int:
         """Channels of a grid."""
@@ -92,7 +92,7 @@ class Generator(nn.Module):
         channels, height, width = image_shape(space)
         self.sizes = pyramid(height, width, halvings(height, width))
         widths = [net.width(size) for size in self.sizes]
-        self.w_dim, self.bounded = net.w_dim, net.bounded
+        self.w_dim, self.bounded, self.draws_noise = net.w_dim, net.bounded, net.noise == "drawn"
         self.label = embedding(space, net.w_dim)
         dims = [z_dim + (0 if self.label is None else net.w_dim), *[net.w_dim] * net.mapping_layers]
         self.layers = nn.ModuleList(EqualLinear(a, b, speed=net.mapping_speed) for a, b in itertools.pairwise(dims))
@@ -137,7 +137,7 @@ class Generator(nn.Module):
         if w.dim() != 3 or w.shape[1] != self.num_layers:
             raise InputError(f"synthesis takes w [n, {self.w_dim}] or [n, {self.num_layers}, {self.w_dim}], got {tuple(w.shape)}.")
         if noise is not None and not self.first.fixed:
-            raise InputError("synthesis was handed noise, but this network was built without; build it with noise='fixed'.")
+            raise InputError("synthesis was handed noise, but this network was built without; build it with noise='drawn' or 'fixed'.")
         if noise is not None and len(noise) != len(self.noise_shapes):
             raise InputError(f"synthesis takes {len(self.noise_shapes)} pictures of noise, got {len(noise)}.")
         given: Sequence[Tensor | None] = [None] * len(self.noise_shapes) if noise is None else noise
@@ -160,7 +160,7 @@ class _Layer(nn.Module):
 
     def __init__(self, net: StyleGAN2, a: int, b: int, size: tuple[int, int], *, up: bool = False) -> None:
         super().__init__()
-        self.size, self.fixed = size, net.noise == "fixed"
+        self.size, self.fixed = size, net.noise != "none"
         self.style = EqualLinear(net.w_dim, a, start=1.0)
         self.conv = ModulatedConv(a, b, 3, up=up)
         self.bias = nn.Parameter(torch.zeros(b))

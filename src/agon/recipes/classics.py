@@ -5,6 +5,8 @@ Learning rates, betas, batches and plays of the critic are the papers'. Where a 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agon.errors import InputError
 from agon.games.gan import GAN
 from agon.losses import Hinge, LeastSquares, Relativistic, Wasserstein
@@ -19,7 +21,7 @@ from agon.networks.stylegan2 import StyleGAN2
 from agon.optim import Adam, RMSprop
 from agon.penalties import DRAGAN, R1, GradientPenalty, Orthogonal, PathLength, Reconstruction, WeightClip
 from agon.recipes import Recipe, Situation, Suggestion
-from agon.recipes.images import METRICS, gamma_for, length
+from agon.recipes.images import METRICS, for_few, gamma_for, length
 
 POINT_METRICS = ("modes",)
 
@@ -41,16 +43,22 @@ CPU_BATCH = 32
 
 def _suggestion(situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None) -> Suggestion:
     """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples."""
-    reasons = dict(reasons or {})
-    size = min(batch, max(16, situation.count // 4))
-    if situation.device == "cpu" and situation.pixels and size > CPU_BATCH:
-        size = CPU_BATCH
-        reasons["batch"] = f"{size} on a cpu: more rounds in the same time; the paper's is {batch}"
-    if situation.batch:
-        size, reasons["batch"] = situation.batch, "asked for"
+    size, why_batch = _batch(situation, batch)
     rounds, why = length(situation, size, images)
     metrics = METRICS if situation.pixels else POINT_METRICS
-    return Suggestion(game=game, rounds=rounds, batch=size, metrics=metrics, reasons={**reasons, "rounds": why})
+    augment, why_augmented = for_few(situation) if situation.pixels else (None, {})
+    every = {**(reasons or {}), **why_batch, **why_augmented, "rounds": why}
+    return Suggestion(game=replace(game, augment=augment), rounds=rounds, batch=size, metrics=metrics, reasons=every)
+
+
+def _batch(situation: Situation, paper: int) -> tuple[int, dict[str, str]]:
+    """The batch asked for, else the paper's, else fewer on a CPU or for few samples; and the reason."""
+    if situation.batch:
+        return situation.batch, {"batch": "asked for"}
+    size = min(paper, max(16, situation.count // 4))
+    if situation.device == "cpu" and situation.pixels and size > CPU_BATCH:
+        return CPU_BATCH, {"batch": f"{CPU_BATCH} on a cpu: more rounds in the same time; the paper's is {paper}"}
+    return size, {}
 
 
 def _conv(situation: Situation, critic_norm: str = "batch") -> tuple[DCGAN, dict[str, str]]:
@@ -203,12 +211,17 @@ def stylegan2(situation: Situation) -> Suggestion:
     """StyleGAN2: R1 every 16 rounds, path length every 8, style mixing 0.9, Adam 2.5e-3 (0, 0.99) (arXiv:1912.04958; rate: 2006.06676)."""
     _pictures(situation, "stylegan2")
     net, reasons = _lean(situation, StyleGAN2(), StyleGAN2.paper())
-    gamma = gamma_for(situation.pixels) / 10
+    if situation.device == "cuda":
+        gamma = 2e-4 * situation.pixels / _batch(situation, 32)[0]
+        why = f"{gamma:.3g}: 0.0002 · pixels / batch, the published rule (arXiv:2006.06676, its code)"
+    else:
+        gamma = gamma_for(situation.pixels) / 10
+        why = f"{gamma:.3g}: 0.1 at 32×32, in proportion to the pixels, as measured on a CPU; on a GPU the published rule, 0.0002 · pixels / batch"
     game = GAN(
         conditional=True, z_dim=64 if situation.device != "cuda" else 512, net=net, mixing=0.9,
         penalties=(R1(gamma=gamma, every=16), PathLength()), optim=_both(Adam(lr=2.5e-3, betas=(0.0, 0.99))),
     )  # fmt: skip
-    reasons["gamma"] = f"{gamma:.3g}: 0.1 at 32×32, in proportion to the pixels"
+    reasons["gamma"] = why
     return _suggestion(situation, game, 32, 200_000, reasons)
 
 

@@ -34,6 +34,17 @@ def length(situation: Situation, batch: int, images: float) -> tuple[int, str]:
     return rounds, f"{rounds:,}: {rounds * batch:,} images seen"
 
 
+def for_few(situation: Situation) -> tuple[Augment | None, dict[str, str]]:
+    """What the critic's pictures go through where there are fewer than FEW, and the reason; None, and no reason, for more."""
+    if situation.count >= FEW:
+        return None, {}
+    # Grey pictures are only shifted: on 100 MNIST threes shifts helped, changes of colour harmed and cutouts harmed most (docs/small-data.md).
+    grey = situation.space.shape[0] < 3
+    kind = "adaptive shifts" if grey else "adaptive"
+    why = f"{kind}: {situation.count:,} pictures are soon learnt by heart (below {FEW:,}); --game.augment null turns it off"
+    return Augment(policy=("shift",)) if grey else Augment(), {"augment": why}
+
+
 def r3gan(situation: Situation) -> Suggestion:
     """RpGAN + R1 + R2 with the lean network on a CPU and the paper's on a GPU."""
     if situation.device == "cuda" and situation.count >= 5_000:
@@ -44,15 +55,12 @@ def r3gan(situation: Situation) -> Suggestion:
     span = rounds * batch
     gamma = gamma_for(situation.pixels)
     last: Literal["own", "shared"] = "shared" if situation.pixels > SMALL else "own"
-    few = situation.count < FEW
-    # Grey pictures are only shifted: on 100 MNIST threes shifts helped, changes of colour harmed and cutouts harmed most (docs/small-data.md).
-    grey = situation.space.shape[0] < 3
-    augment = Augment(policy=("shift",)) if grey else Augment()
+    augment, why_augmented = for_few(situation)
     lr = Warmup(then=Cosine(start=2e-3, end=2e-4, span=span), span=min(3_200, 0.1 * span))
     adam = Adam(lr=lr, betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
     game = R3GAN(
         z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Lean(last=last), optim={"G": adam, "D": adam},
-        ema={"G": Average(half_life=10_000, ramp=0.05)}, augment=augment if few else None,
+        ema={"G": Average(half_life=10_000, ramp=0.05)}, augment=augment,
     )  # fmt: skip
     reasons = {
         "net": f"lean: made for a {situation.device}; --recipe r3gan-paper takes the paper's",
@@ -60,12 +68,8 @@ def r3gan(situation: Situation) -> Suggestion:
         "net.last": f"{last}: own kernels of the last layer are better up to 32×32, and draw a checkerboard on larger grids (docs/log.md)",
         "batch": "asked for" if situation.batch else f"{batch}: the batch our sweep was made with",
         "rounds": why,
+        **why_augmented,
     }
-    if few:
-        kind = "adaptive shifts" if grey else "adaptive"
-        reasons["augment"] = (
-            f"{kind}: {situation.count:,} pictures are soon learnt by heart (below {FEW:,}); --game.augment null turns it off"
-        )
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
 
 
@@ -79,14 +83,16 @@ def r3gan_paper(situation: Situation) -> Suggestion:
     span = rounds * batch
     gamma = {32: 0.05, 64: 2.0, 256: 150.0}[min(widths, key=lambda s: abs(s - side))]
     adam = Adam(lr=Cosine(start=2e-4, end=5e-5, span=span), betas=(0.0, Cosine(start=0.9, end=0.99, span=span)))
+    augment, why_augmented = for_few(situation)
     game = R3GAN(
         z_dim=64, gamma=Cosine(start=gamma, end=gamma / 10, span=span), net=R3Paper(widths=chosen), optim={"G": adam, "D": adam},
-        ema={"G": Average(half_life=5e6 if side <= 32 else 5e5)},
+        ema={"G": Average(half_life=5e6 if side <= 32 else 5e5)}, augment=augment,
     )  # fmt: skip
     reasons = {
         "net": "paper: as asked for, or a GPU with enough data",
         "gamma": f"{gamma:g} falling to {gamma / 10:g}: the paper's",
         "rounds": why,
+        **why_augmented,
     }
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS, reasons=reasons)
 

@@ -1,7 +1,7 @@
 """Which score sees which fault of a generator. A table, so that a reader is never left to believe that one good figure says all is well.
 
-"sees": worse with every step of the fault. "gross": notices when the fault is gross. "blind": does not get worse, or gets better. What can be
-put on a ladder of damaged digits is tested there (tests/metrics/test_ladders.py); the rest follows from the definitions.
+"sees": worse with every step of the fault. "gross": notices when the fault is gross. "blind": does not get worse, or gets better. Every row is
+measured on ladders of damage (tests/metrics/test_ladders.py): digits, a ring's points, stacked digits, mixtures of digits as a generator.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _ROWS: dict[str, str] = {
     "precision": "ssbbb", "recall": "ssssb", "density": "ssbbb", "coverage": "ssssb",
     "classes": "ggsgb", "class_accuracy": "ssbbb", "class_fd": "ssssb", "class_coverage": "ssssb",
     "authenticity": "bbbbs", "copies": "bbbbs", "copying": "bbbbs",
-    "modes": "bbsgb", "quality": "bsbbb", "stacked_modes": "bbsgb", "stacked_kl": "ggsgb", "ppl": "bbbbb",
+    "modes": "bbsgb", "quality": "bsbbb", "stacked_modes": "ggssb", "stacked_kl": "ggssb", "ppl": "bgbbb",
+    "leak": "ssbbb",
 }  # fmt: skip
 _WORDS: dict[str, Sight] = {"s": "sees", "g": "gross", "b": "blind"}
 SIGHT: dict[str, dict[str, Sight]] = {

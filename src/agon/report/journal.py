@@ -33,6 +33,7 @@ SCORES = {
     "class_accuracy": ("Class accuracy", "share of samples that a classifier puts in the class asked for"),
     "class_fd": ("Class-wise Fréchet distance", "mean over classes of the distance within each"),
     "class_coverage": ("Class-wise coverage", "mean over classes of the coverage within each"),
+    "leak": ("Augmentation leak", "0: samples look like real pictures, 1: like the augmented ones the critic saw; of the worst transform"),
     "authenticity": ("Authenticity", "share of samples that are no nearer to a training picture than its fellows"),
     "copies": ("Copies", "share of samples nearer to a training picture than 99 % of held-out ones"),
     "copying": ("Copying test", "below 0: samples nearer to the training set than held-out pictures"),
@@ -95,7 +96,7 @@ class Scores:
     name: str
     protocol: str
     higher: bool
-    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor, floor_samples, note
+    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor, floor_samples, note, by_class
 
     @property
     def last(self) -> dict[str, Any]:
@@ -189,6 +190,7 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
             "cpu_seconds": finite(row.get("cpu_seconds")), "floor": finite(row.get("floor")),
             "low": finite(row.get("low")), "high": finite(row.get("high")),
             "floor_samples": finite(row.get("floor_samples")), "note": setting_text(row.get("note") or ""),
+            "by_class": mapping(mapping(row.get("extra")).get("by_class")),
         }  # fmt: skip
     order = list(SCORES)
     made = [Scores(name, stamps[mark], up, [rows[at] for at in sorted(rows)]) for (name, mark, up), rows in groups.items()]
