@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from agon.game import Batch, Clock, Players
 from agon.layers.noise import fresh
+from agon.layers.spectral import spectral_
 from agon.props import Running
 from agon.schedule import Value, at
 
@@ -127,7 +128,8 @@ class Penalty(ABC):
     """What a game asks of a penalty; a member is a frozen dataclass with `kind`.
 
     A penalty on gradients, logits or weights gives a `term`, summed into its player's loss: every round with the loss itself, or with
-    `every` > 1 in a turn of its own at `every`-fold gain (lazily). One that changes state gives a `step`, played after its player's turn.
+    `every` > 1 in a turn of its own at `every`-fold gain (lazily). One that changes state gives a `step`, played after its player's turn;
+    one that changes what the weights are, binds them before the game begins.
     """
 
     kind: str
@@ -147,6 +149,9 @@ class Penalty(ABC):
     def step(self, p: Players, real: Batch, t: Clock) -> None:
         """Change state after the player's turn; `real` is the turn's blackboard. Runs without gradients."""
         raise AssertionError(f"{self.kind} has no step; set steps = False")
+
+    def bind(self, critic: nn.Module) -> None:  # noqa: B027  # most have nothing to change
+        """Change a fresh critic before the game begins."""
 
     def props(self) -> Mapping[str, nn.Module]:
         """Saved state that the penalty keeps among the players."""
@@ -284,6 +289,33 @@ class WeightClip(Penalty):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpectralNorm(Penalty):
+    """Every map of the critic over its largest singular value, whatever the network (Miyato et al. 2018, arXiv:1802.05957, sec. 2.1 and algorithm 1).
+
+    No term: the weights themselves are bound. A network whose paper has it, has it by itself.
+    """
+
+    kind: Literal["spectral"] = "spectral"
+    acts = "on the critic's weights"
+    bounds = True
+    whole = True
+    terms = False
+
+    def bind(self, critic: nn.Module) -> None:
+        spectral_(critic)
+
+    def why_not(self, net: Any, others: tuple[Penalty, ...]) -> str | None:
+        if getattr(net, "spectral", False):
+            return f"'{net.kind}' is spectrally normalised by itself. Leave 'spectral' out"
+        if _coupled(net):
+            return "'spectral' bounds the maps of the critic, and statistics of the batch scale what they give. Take a critic without them"
+        reason = getattr(net, "unbindable", None)
+        return (
+            f"'spectral' divides a map by its largest singular value, and '{net.kind}' {reason}. Take another network" if reason else None
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeCam(Penalty):
     """λ times `lecam` with running means of the logits as anchors (Tseng et al. 2021, arXiv:2104.03310); for few data.
 
@@ -293,6 +325,7 @@ class LeCam(Penalty):
 
     weight: Value = 0.3
     decay: float = 0.99
+    every: int = 1
     kind: Literal["lecam"] = "lecam"
     acts = "on the critic's logits"
     steps = True
@@ -386,7 +419,7 @@ class Reconstruction(Penalty):
         return f"'reconstruction' asks the critic to redraw what it saw, and '{net.kind}' has no decoders. Take the network 'fastgan'"
 
 
-AnyPenalty = Union[R1, R2, GradientPenalty, DRAGAN, WeightClip, LeCam, PathLength, Orthogonal, Reconstruction]
+AnyPenalty = Union[R1, R2, GradientPenalty, DRAGAN, WeightClip, SpectralNorm, LeCam, PathLength, Orthogonal, Reconstruction]
 
 
 def _towards(gradient: Tensor, target: float) -> Tensor:

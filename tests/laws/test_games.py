@@ -31,7 +31,7 @@ from agon.networks.r3 import R3Lean, R3Paper
 from agon.networks.stylegan2 import StyleGAN2
 from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam, RMSprop
-from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, PathLength, Reconstruction, WeightClip
+from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, PathLength, Reconstruction, SpectralNorm, WeightClip
 from agon.spaces import Image, Space, Vector
 from agon.testing import check_game, check_microbatch, check_movers, check_ranks, check_resume, check_space, random_batch
 
@@ -63,6 +63,7 @@ CASES = {
     "wgan": (GAN(net=PERCEPTRON, loss=Wasserstein(), penalties=(WeightClip(),), n_critic=3, optim=SLOW), POINTS),
     "wgan-gp": (GAN(net=PERCEPTRON, loss=Wasserstein(), penalties=(GradientPenalty(),), n_critic=2), POINTS),
     "lazy r1, lecam": (GAN(net=PERCEPTRON, conditional=True, penalties=(R1(every=4), LeCam())), CLASSES),
+    "lazy lecam, spectral": (GAN(net=LEAN, conditional=True, loss=Wasserstein(), penalties=(SpectralNorm(), LeCam(every=3))), CLASSES),
     "acgan, both slopes": (GAN(net=LEAN, conditional=True, head="auxiliary", penalties=(R1(), R2())), CLASSES),
     "dragan, orthogonal": (GAN(net=LEAN, conditional=True, head="concat", penalties=(DRAGAN(), Orthogonal(every=2))), CLASSES),
     "stylegan2": (GAN(net=STYLED, conditional=True, mixing=0.9, penalties=(R1(every=3), PathLength(every=2))), CLASSES),

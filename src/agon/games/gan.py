@@ -71,6 +71,8 @@ class GAN(Game):
             raise InputError(reason)
         generator, critic = self.net.generator(self.z_dim, space), self.net.critic(space, self.head)
         critic.told = next((kind for kind in ("classes", "tags", "numbers") if getattr(space, kind)), "")  # what a second head guesses
+        for penalty in self.penalties:
+            penalty.bind(critic)
         props = {name: prop for penalty in self.penalties for name, prop in penalty.props().items()}
         return {"G": generator, "D": critic, **props}
 
@@ -184,7 +186,7 @@ def why_not(loss: Loss, penalties: tuple[AnyPenalty, ...], net: Any, head: Head 
     if loss.lipschitz and not (getattr(net, "spectral", False) or any(penalty.bounds for penalty in penalties)):
         return (
             f"the {loss.kind} loss is unbounded unless the critic's slope is bounded, and nothing here bounds it; add the penalty "
-            "'gradient-penalty', 'r1' or 'clip', or take a network with spectral normalisation."
+            "'gradient-penalty', 'r1', 'spectral' or 'clip', or take a network with spectral normalisation."
         )
     for penalty in penalties:
         reason = penalty.why_not(net, tuple(other for other in penalties if other is not penalty))

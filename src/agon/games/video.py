@@ -130,6 +130,7 @@ class VideoGAN(Game):
         panel.told = next((kind for kind in ("classes", "tags", "numbers") if getattr(space, kind)), "")
         props: dict[str, nn.Module] = {}
         for penalty in self.penalties:
+            penalty.bind(panel)
             for prop in penalty.props():
                 props |= {self._of(name, prop, "-"): penalty.props()[prop] for name, _ in self._named()}
         return {"G": self.net.generator(self.z_dim, space, **extra), "D": panel, **props}

@@ -8,8 +8,8 @@ A family has a `kind` and these methods; a new file with such a dataclass is fou
     couples_samples               whether the critic uses statistics of its batch, so that penalties on single samples are ill-defined
 
 and, where they hold, these marks, which tell what losses and penalties go with the network: `spectral` (spectral normalisation bounds the
-critic's slope), `styled` (the generator is style-based), `draws` (the critic has `reconstruct`), `any_shape` (not only pictures),
-`conditional = False` (no place for a condition).
+critic's slope), `unbindable` (why it cannot have it, in words), `styled` (the generator is style-based), `draws` (the critic has
+`reconstruct`), `any_shape` (not only pictures), `conditional = False` (no place for a condition).
 
 Style-based generators also have `mapping(z, y) -> w [n, w_dim]`, `synthesis(w [n, w_dim] or [n, num_layers, w_dim]) -> x` and `num_layers`; critics
 with the head "auxiliary" have `classify(x) -> (logits [n], guesses [n, k])`. The condition y is required exactly when the space has one.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ class R3Paper:
     group_width: int = 16  # channels of each group of the 3x3 convolutions
     label_dim: int = 128  # size of the class embedding joined to z
     kind: Literal["r3-paper"] = "r3-paper"
+    unbindable: ClassVar[str] = "begins with maps that are zero"  # why no spectral normalisation
 
     def generator(self, z_dim: int, space: Space) -> nn.Module:
         return _PaperGenerator(self, z_dim, space)

@@ -59,6 +59,7 @@ class StyleGAN2:
     batch_std: int = 0  # group over which the critic sees the deviation; 0: off, so that penalties on single samples are defined
     kind: Literal["stylegan2"] = "stylegan2"
     styled: ClassVar[bool] = True  # the generator has a mapping network
+    unbindable: ClassVar[str] = "scales its maps once more, for an equalised learning rate"  # why no spectral normalisation
 
     @classmethod
     def paper(cls) -> StyleGAN2:
