@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from agon.data.samples import DataSet, Samples
 from agon.nearby import Nearby
 from agon.records import append_jsonl, read_jsonl
 from agon.report import write_report
-from agon.report.gap import beside_likelihood
+from agon.report.gap import beside_likelihood, gap_panels
 from agon.spaces import Tokens
 from chromium import CHROMIUM, WANTED, Browser
 from recorded_run import make_run
@@ -88,12 +89,44 @@ def test_without_the_nearest_it_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "curve",
-    ['{"points": [{"bleu": {"4": "x"}}]}', '{"points": 3, "run": []}', "[]", '{"points": [{"bleu": {"4": 1e999}, "self_bleu": {"4": 0}}]}'],
+    [
+        '{"known": {"points": [{"figures": {"nll_oracle": []}}, 3], "verdict": 1}}',
+        '{"points": [{"bleu": {"4": "x"}}]}',
+        '{"points": 3, "run": []}',
+        "[]",
+        '{"points": [{"bleu": {"4": 1e999}, "self_bleu": {"4": 0}}]}',
+    ],
 )
 def test_a_curve_of_nonsense_is_left_out(tmp_path: Path, curve: str) -> None:
     run = text_run(tmp_path / "run")
     (run / "curve.json").write_text(curve)
     assert 'data-plane="gap"' not in write_report(run).read_text("utf-8")
+
+
+def known(temperature: float | None, nll: float | str, kl: float | str, valid: float | None = None) -> dict[str, Any]:
+    return {"temperature": temperature, "figures": {"nll_oracle": [nll, 0.01], "kl_oracle_model": [kl, 0.01]}, "valid": valid}
+
+
+def test_a_language_of_known_probability_has_a_second_curve(tmp_path: Path) -> None:
+    curve = {
+        "likelihood": "runs/like",
+        "known": {
+            "points": [known(1.0, 7.0, 1.5), known(0.8, 6.5, "inf"), known(0.9, 6.8, 1.8)], "run": known(None, 6.9, 1.7),
+            "gap": {"value": 0.07, "low": 0.05, "high": 0.09}, "verdict": {"word": "worse on both", "why": "why it is"},
+        },
+    }  # fmt: skip
+    (tmp_path / "curve.json").write_text(json.dumps(curve))
+    (panel,) = gap_panels(tmp_path)
+    assert panel["x"] == "NLL-oracle, nats a token"
+    assert "+0.070 [+0.050, +0.090] KL(P‖G) beside likelihood. worse on both: why it is" in panel["note"]
+    assert [(one["name"], one["points"]) for one in panel["series"]] == [
+        ("this run", [[6.9, 1.7, ""]]), ("likelihood", [[6.8, 1.8, "0.9"], [7.0, 1.5, "1"]]),
+    ]  # fmt: skip
+    curve["known"] = {"points": [known(1.0, 7.0, 1.5, 0.75)]}
+    (tmp_path / "curve.json").write_text(json.dumps(curve))
+    (panel,) = gap_panels(tmp_path)
+    assert panel["x"] == "share of ungrammatical sentences"
+    assert panel["series"] == [{"name": "likelihood", "color": 0, "points": [[0.25, 1.5, "1"]]}]
 
 
 def test_a_run_is_told_how_to_stand_beside_likelihood(tmp_path: Path) -> None:

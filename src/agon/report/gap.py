@@ -1,14 +1,15 @@
 """Quality against diversity: BLEU over self-BLEU as the temperature goes up and down, the point of real sentences, the gap to likelihood.
 
 Read from RUN/curve.json, as `agon curve` writes it: "points" of this run or, where "likelihood" names another, of that one, with "run", where this
-run lies beside it, and "gap". A panel is `{"id", "title", "note", "x", "y", "series": [{"name", "color", "points": [[x, y, label], …]}]}`.
+run lies beside it, and "gap". On a language whose probabilities are known there is a second panel, of "known": KL(P‖G) over NLL-oracle.
+A panel is `{"id", "title", "note", "x", "y", "series": [{"name", "color", "points": [[x, y, label], …]}]}`.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from agon.report.markup import number_text, setting_text
 FILE = "curve.json"
 POINTS = 200  # at most
 ORDER = "4"  # of the n-grams
+
+Place = tuple[float | None, float | None]  # of a row on the plane
 
 
 def beside_likelihood(directory: Path, content: Mapping[str, Any]) -> str | None:
@@ -45,28 +48,40 @@ def _kept(directory: Path) -> dict[str, Any]:
 
 
 def gap_panels(directory: Path) -> list[dict[str, Any]]:
-    """The panel of a run's temperature curve in a list, or [] where there is none that can be read."""
+    """The panels of a run's temperature curve, or [] where there is none that can be read."""
     told = _kept(directory)
-    found = told.get("points")
-    rows = [row for row in found if isinstance(row, dict)][:POINTS] if isinstance(found, list) else []
-    own, other = mapping(told.get("run")), told.get("likelihood")
-    curve, human = ([row for row in rows if (number(row.get("temperature")) is None) == alone] for alone in (False, True))
-    series = [
-        {"name": "this run", "color": 1, "points": _points([own] if other else curve)},
-        {"name": "likelihood", "color": 0, "points": _points(curve if other else [])},
-        {"name": "human", "color": 2, "points": _points(human)},
-    ]
-    series = [one for one in series if one["points"]]
-    if not series:
-        return []
+    known, own = mapping(told.get("known")), told.get("likelihood") is None
     note = (
         "up: better sentences; left: more different ones. Numbers are temperatures. Compare at equal self-BLEU: what lies higher is better."
     )
     more = [*_gap(mapping(told.get("gap"))), setting_text(told.get("protocol") or "")]
-    return [{
-        "id": "gap", "title": "Quality against diversity", "note": " ".join([note, *more]).strip(), "x": f"self-BLEU-{ORDER}", "y": f"BLEU-{ORDER}",
-        "series": series,
-    }]  # fmt: skip
+    panels = [
+        {
+            "id": "gap", "title": "Quality against diversity", "note": " ".join([note, *more]).strip(), "x": f"self-BLEU-{ORDER}",
+            "y": f"BLEU-{ORDER}", "series": _series(told, _bleu, own),
+        },
+        {
+            "id": "known", "title": "Quality against coverage", "note": " ".join([_KNOWN, *_verdict(known)]), "x": _axis(known),
+            "y": "KL(P‖G), nats a token", "series": _series(known, _divergence, own),
+        },
+    ]  # fmt: skip
+    return [panel for panel in panels if panel["series"]]
+
+
+_KNOWN = "left: likelier sentences; down: more of the language covered. Numbers are temperatures. Compare at equal quality: what lies lower is better."
+
+
+def _series(told: Mapping[str, Any], place: Callable[[dict[str, Any]], Place], own: bool) -> list[dict[str, Any]]:
+    """The curve, the run beside it and the human point, as far as they are there. own: the curve is of the run itself."""
+    found = told.get("points")
+    rows = [row for row in found if isinstance(row, dict)][:POINTS] if isinstance(found, list) else []
+    curve, human = ([row for row in rows if (number(row.get("temperature")) is None) == alone] for alone in (False, True))
+    series = [
+        {"name": "this run", "color": 1, "points": _points(curve if own else [mapping(told.get("run"))], place)},
+        {"name": "likelihood", "color": 0, "points": _points([] if own else curve, place)},
+        {"name": "human", "color": 2, "points": _points(human, place)},
+    ]
+    return [one for one in series if one["points"]]
 
 
 def _gap(told: dict[str, Any]) -> list[str]:
@@ -77,12 +92,37 @@ def _gap(told: dict[str, Any]) -> list[str]:
     return [f"At equal self-BLEU this run has {value:+.3f}{between} BLEU beside likelihood."]
 
 
-def _points(rows: list[dict[str, Any]]) -> list[list[Any]]:
-    """[[self-BLEU, BLEU, label], …] in order of temperature."""
-    told = [(number(row.get("temperature")), _figure(row, "self_bleu"), _figure(row, "bleu")) for row in rows]
+def _verdict(known: Mapping[str, Any]) -> list[str]:
+    gap, said = mapping(known.get("gap")), mapping(known.get("verdict"))
+    value, low, high = (number(gap.get(name)) for name in ("value", "low", "high"))
+    between = f" [{low:+.3f}, {high:+.3f}]" if low is not None and high is not None else ""
+    above = [] if value is None else [f"At equal quality this run has {value:+.3f}{between} KL(P‖G) beside likelihood."]
+    return [*above, *([f"{setting_text(said['word'])}: {setting_text(said.get('why') or '')}"] if said.get("word") else [])]
+
+
+def _axis(known: Mapping[str, Any]) -> str:
+    points = known.get("points")
+    grammar = isinstance(points, list) and any(mapping(row).get("valid") is not None for row in points)
+    return "share of ungrammatical sentences" if grammar else "NLL-oracle, nats a token"
+
+
+def _points(rows: list[dict[str, Any]], place: Callable[[dict[str, Any]], Place]) -> list[list[Any]]:
+    """[[x, y, label], …] in order of temperature."""
+    told = [(number(row.get("temperature")), *place(row)) for row in rows]
     kept = sorted((heat if heat is not None else -1.0, x, y) for heat, x, y in told if x is not None and y is not None)
     return [[x, y, "" if heat < 0 else number_text(heat)] for heat, x, y in kept]
 
 
-def _figure(row: dict[str, Any], name: str) -> float | None:
-    return number(mapping(row.get(name)).get(ORDER))
+def _bleu(row: dict[str, Any]) -> Place:
+    x, y = (number(mapping(row.get(name)).get(ORDER)) for name in ("self_bleu", "bleu"))
+    return x, y
+
+
+def _divergence(row: dict[str, Any]) -> Place:
+    x, y = (_first(mapping(row.get("figures")).get(name)) for name in ("nll_oracle", "kl_oracle_model"))
+    valid = number(row.get("valid"))
+    return x if valid is None else number(1 - valid), y
+
+
+def _first(pair: Any) -> float | None:
+    return number(pair[0]) if isinstance(pair, list) and pair else None
