@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from typing import get_args
@@ -213,7 +214,7 @@ TERMS: dict[str, Callable[[], tuple[penalties.Penalty, dict[str, nn.Module]]]] =
 
 def test_the_table_has_every_penalty() -> None:
     kinds = {choice.__dataclass_fields__["kind"].default for choice in get_args(penalties.AnyPenalty)}
-    assert kinds == {*TERMS, "clip"}
+    assert kinds == {*TERMS, "clip", "spectral"}
 
 
 @pytest.mark.parametrize("name", TERMS)
@@ -243,3 +244,28 @@ def test_parameter_gradients_match_finite_differences(name: str) -> None:
                 for w, d in zip(parameters, direction, strict=True):
                     w.sub_(d, alpha=step)
         assert slope == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-6, abs=1e-7)
+
+
+def test_spectral_normalisation_against_exact_singular_values() -> None:
+    """A bound critic is the one whose maps are divided by their largest singular values, and its gradients are those of that division."""
+    plain, x = Smooth(), torch.randn(N, DIM, dtype=F64)
+    bound = copy.deepcopy(plain)
+    penalties.SpectralNorm().bind(bound)
+    weights = [plain.body[0].weight, plain.body[2].weight]  # type: ignore[union-attr]
+
+    def exact() -> Tensor:
+        first, last = (w / torch.linalg.matrix_norm(w, 2) for w in weights)  # type: ignore[arg-type]
+        hidden = torch.tanh(x @ first.T + plain.body[0].bias)  # type: ignore[operator, union-attr]
+        return (hidden @ last.T + plain.body[2].bias).squeeze(1)  # type: ignore[operator, union-attr]
+
+    originals = [layer.parametrizations.weight.original for layer in (bound.body[0], bound.body[2])]  # type: ignore[union-attr]
+    for _ in range(200):  # an iteration for each new value: the vectors are let settle while the weights hardly move
+        with torch.no_grad():
+            for w in originals:
+                w.mul_(1 + 1e-14)  # type: ignore[operator]
+        bound(x)
+    torch.testing.assert_close(bound(x), exact(), rtol=1e-8, atol=1e-8)
+    for got, want in zip(
+        torch.autograd.grad(bound(x).square().sum(), originals), torch.autograd.grad(exact().square().sum(), weights), strict=True
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-7)
