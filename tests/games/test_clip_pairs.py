@@ -25,9 +25,9 @@ from agon.networks.clips.timeformer import Timeformer
 from agon.networks.clips.vgan import VGAN
 from agon.networks.clips.walk import Walk
 from agon.networks.dcgan import DCGAN
-from agon.networks.r3 import R3Lean
+from agon.networks.r3 import R3Lean, R3Paper
 from agon.networks.stylegan2 import StyleGAN2
-from agon.penalties import R1, R2
+from agon.penalties import R1, R2, SpectralNorm
 from agon.spaces import Video
 from agon.testing import random_batch
 
@@ -120,3 +120,23 @@ def test_a_first_frame_is_fit_for_sixteen_bits(net: Any) -> None:
 def test_numbers_that_cannot_be_are_refused(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=told):
         VideoGAN(z_dim=4, **changes).players(SPACE)
+
+
+@pytest.mark.parametrize("critic", CRITICS)
+def test_spectral_normalisation_of_any_critic_that_can_have_it(critic: str) -> None:
+    game = VideoGAN(z_dim=4, net=GENERATORS["dvd"], judges=(CRITICS[critic],), loss=Relativistic(), penalties=(SpectralNorm(),))
+    if "batch" in critic or "spectral" in critic:
+        with pytest.raises(InputError, match="statistics of the batch|by itself"):
+            game.players(SPACE)
+        return
+    engine = Engine(game, SPACE)
+    engine.round([random_batch(SPACE, 4)])
+    assert all(torch.isfinite(torch.tensor(value)) for value in engine.stats.flush().values())
+    assert not engine.notes, "an update was skipped"
+
+
+@pytest.mark.parametrize("net", [R3Paper(widths=(8, 8), group_width=4, blocks=1), STYLE], ids=lambda net: net.kind)
+def test_critics_of_frames_say_why_their_network_cannot_have_it(net: Any) -> None:
+    game = VideoGAN(z_dim=4, net=GENERATORS["dvd"], judges=(Frames(frames=2, net=net),), loss=Relativistic(), penalties=(SpectralNorm(),))
+    with pytest.raises(InputError, match="divides a map by its largest singular value, and 'frames'"):
+        game.players(SPACE)

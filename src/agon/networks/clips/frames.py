@@ -49,6 +49,11 @@ class Frames:
         """Whether spectral normalisation bounds the critic's slope."""
         return bool(getattr(self.net, "spectral", False))
 
+    @property
+    def unbindable(self) -> str | None:
+        """Why spectral normalisation cannot bound it, in words; None where it can."""
+        return getattr(self.net, "unbindable", None)
+
     def critic(self, space: Video, head: Head = "projection") -> nn.Module:
         return _Critic(self, space, head)
 
