@@ -91,6 +91,12 @@ def shuffled_labels(folder: Path) -> str:
     return _saved(folder / "shuffled.npz", x, np.random.default_rng(0).permutation(y))
 
 
+def two_digits(folder: Path) -> str:
+    x, y = _digits()
+    kept = (y == 3) | (y == 8)
+    return _saved(folder / "two.npz", x[kept], (y[kept] == 8).astype(y.dtype))
+
+
 def near_constant(folder: Path) -> str:
     x, _ = _digits()
     return _saved(folder / "faint.npz", (120 + x // 86).astype(np.uint8), None)
@@ -214,6 +220,14 @@ BROKEN = (
         "conditions dropped",
         "conditional data, players never see the class",
         "digits",
+        game=DEAF,
+        settings={**SMALL, "rounds": 1200, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
+        expected=("conditions ignored",),
+    ),
+    Case(
+        "conditions of two classes dropped",
+        "threes and eights, players never see the class",
+        two_digits,
         game=DEAF,
         settings={**SMALL, "rounds": 1200, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
         expected=("conditions ignored",),
@@ -372,7 +386,11 @@ def healthy(pictures: str, photographs: str | None = None) -> tuple[Case, ...]:
         ("video", "moving-shapes", {"rounds": 120}),
         *((("r3gan", photographs, {"rounds": 500}),) if photographs else ()),
     )
-    return tuple(
+    of_two = (
+        Case(f"r3gan two digits {seed}", "healthy", two_digits, "r3gan", settings={**SMALL, "rounds": 1200, "seed": seed})
+        for seed in range(3)
+    )
+    return *of_two, *(
         Case(
             f"{recipe} {Path(data).name} {seed}", "healthy", data, recipe, settings={**more, "seed": seed},
             size=size if data == pictures else None, limit=20_000 if data == pictures and size else None,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -81,9 +82,12 @@ def table(name: str) -> list[str]:
             f"| {mean(results, 'samples_per_cpu_second'):,.0f} | {mean(results, 'memory_mb'):.0f} | {sum(results[0]['parameters'].values()) / 1e6:.2f} M |"
         )
     if rows:
-        floor = next(iter(rows.values()))[0]["floor"]
+        first = next(iter(rows.values()))[0]
+        fewer = re.search(r"at N=(\d+)", first["protocol"])  # said where there are not as many held-out pictures as samples
         lines.append("")
-        lines.append(f"Floor (real against real) {floor:.3g}.")
+        lines.append(
+            f"Floor (real against real) {first['floor']:.3g}{f', of the {int(fewer[1]):,} held-out pictures there are' if fewer else ''}."
+        )
     return lines
 
 

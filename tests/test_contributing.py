@@ -19,6 +19,7 @@ from agon.errors import InputError
 from agon.game import Game
 from agon.games import find_in_file
 from agon.games.gan import GAN
+from agon.metrics import registry
 from agon.metrics.contract import Features, reduce
 from agon.networks.mlp import MLP
 from agon.optim import Adam, Average
@@ -81,6 +82,17 @@ def test_the_example_metric_works(tmp_path: Path) -> None:
         parts.append(metric.state())
     metric.load(reduce(parts))
     assert metric.compute()["spread"] == pytest.approx(float((x - x.mean(0)).square().sum(1).mean().sqrt()))
+
+
+def test_the_example_metric_is_a_score_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**registry.families(), "spread": example("metrics/spread.py", tmp_path).FAMILY}
+    monkeypatch.setattr(registry, "families", lambda: known)
+    monkeypatch.setattr(registry, "names", registry.names.__wrapped__)  # which remembers its answer
+    run = tmp_path / "run"
+    assert printed(capsys, "train", "ring", "--rounds", 1, "--metrics", "[]", "--threads", 1, "--out", run)[0] == 0
+    status, text = printed(capsys, "eval", run, "-m", "spread")
+    assert status == 0, text
+    assert re.search(r"spread [\d.]+ .*floor [\d.]+", text), text
 
 
 def hinge_game(folder: Path, **changes: str) -> Path:

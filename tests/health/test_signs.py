@@ -77,6 +77,7 @@ FIRES: list[tuple[str, str, dict[str, Any], dict[str, float]]] = [
     ("copies", "memorisation", {"sample__copies": [0.6] * 3}, {}),
     ("to and fro", "oscillation", {"sample__axis_1": [1.0, -1.0] * 6}, {}),
     ("deaf", "conditions ignored", {"sample__agreement": 0.1, "D__labels": 0.0}, {}),
+    ("deaf to two classes", "conditions ignored", {"sample__agreement": 0.52, "D__labels": 0.0}, {"labels told": 0.9, "labels chance": 0.5}),
     ("gradient", "exploding gradients", {"G__grad": [0.5] * 10 + [5e4, 6e4]}, {}),
     ("weights", "exploding gradients", {"D__weights": [30.0] * 11 + [3000.0]}, {}),
     ("logits", "exploding gradients", {"D__real": [2e4] * 2, "D__fake": [-2e4] * 2}, {}),
