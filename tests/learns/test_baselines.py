@@ -86,6 +86,21 @@ def test_the_gaussian_on_codes_is_that_of_the_codes() -> None:
     assert torch.allclose(again.T.cov(), own.T.cov(), atol=0.15)
 
 
+def test_the_gaussian_of_many_classes_keeps_them_apart() -> None:
+    torch.manual_seed(0)
+    prior = Sampler(torch.nn.Identity(), 16, 51)
+    means = 3 * torch.randn(50, 16)
+    for _ in range(40):
+        y = torch.randint(50, (64,))
+        prior.take_in(means[y] + 0.3 * torch.randn(64, 16), y, memory=1.0)
+    prior.refresh()
+    spread = (prior.factor @ prior.factor.mT).diagonal(dim1=1, dim2=2).mean(1).sqrt()
+    assert torch.allclose(prior.mean[:50], means, atol=0.25)
+    assert spread[:50].mean().item() == pytest.approx(0.3, abs=0.02)
+    assert torch.allclose(prior.mean[50], prior.first.sum(0) / prior.count.sum())  # the one never seen
+    assert prior.factor.isfinite().all()
+
+
 def test_a_straight_flow_is_integrated_exactly() -> None:
     """Where the velocity is constant every solver is exact in one step; where it is x, the second-order ones err less."""
     for solver in ("euler", "midpoint", "heun"):

@@ -105,13 +105,13 @@ class Sampler(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Make μ and L of the moments. A class with fewer codes than dimensions borrows the covariance of all in proportion."""
+        """Make μ and L of the moments: Σ of a class is that of its codes and of as many more as there are dimensions, which spread about it as the
+        codes of all classes do about their own means. A class that was never seen lies at the mean of all."""
         total = self.count.sum().clamp_min(1e-6)
-        pooled_mean = self.first.sum(0) / total
-        pooled = self.second.sum(0) / total - torch.outer(pooled_mean, pooled_mean)
         count = self.count.clamp_min(1e-6)[:, None]
-        mean = self.first / count
+        mean = torch.where(self.count[:, None] > 1e-3, self.first / count, self.first.sum(0) / total)
         own = self.second / count[:, :, None] - mean[:, :, None] * mean[:, None, :]
+        pooled = (self.count[:, None, None] * own).sum(0) / total
         dim = pooled.shape[0]
         trust = (self.count / (self.count + dim))[:, None, None]
         covariance = trust * own + (1 - trust) * pooled
@@ -120,7 +120,7 @@ class Sampler(nn.Module):
         enough = total >= 2  # stays on the device, as `wrong` does: nothing waits for it
         good = enough & (wrong == 0)[:, None, None]
         self.factor.copy_(torch.where(good, factor, self.factor))
-        self.mean.copy_(torch.where(enough, trust[:, :, 0] * mean + (1 - trust[:, :, 0]) * pooled_mean, self.mean))
+        self.mean.copy_(torch.where(enough, mean, self.mean))
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         if y is None or len(self.count) == 1:
