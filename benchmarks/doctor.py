@@ -221,7 +221,7 @@ BROKEN = (
         "conditional data, players never see the class",
         "digits",
         game=DEAF,
-        settings={**SMALL, "rounds": 1200, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
+        settings={**SMALL, "rounds": 2400, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
         expected=("conditions ignored",),
     ),
     Case(
@@ -229,7 +229,7 @@ BROKEN = (
         "threes and eights, players never see the class",
         two_digits,
         game=DEAF,
-        settings={**SMALL, "rounds": 1200, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
+        settings={**SMALL, "rounds": 2400, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
         expected=("conditions ignored",),
     ),
     Case(

@@ -258,11 +258,12 @@ def _new_path(data: str, recipe: str) -> Path:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How playing ended: "done", or "stopped" by a signal or a budget, with everything saved."""
+    """How playing ended: "done", or "stopped" by a signal, a budget or a sign, with everything saved. asked: by a signal."""
 
     end: Literal["done", "stopped"]
     round: int
     directory: RunDirectory
+    asked: bool = False
 
 
 def play(
@@ -365,7 +366,7 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
         if done or stopping:
             end: Literal["done", "stopped"] = "done" if done else "stopped"
             scene.finish(end, **advice)
-            return Outcome(end, here, scene.directory)
+            return Outcome(end, here, scene.directory, asked=ranks.any_true(asked_to_stop()))
         before, cpu_before = time.perf_counter(), cpu_seconds()
         engine.round(loader.round(here))
         scene.seconds += time.perf_counter() - before

@@ -75,11 +75,11 @@ def sweep(
         if ranks.any_true(ranks.is_main() and finished(directory)):
             continue
         if watch is None:
-            end = play(directory, cpu_budget=cpu_budget, trusted=trusted or game_file is not None).end
+            outcome = play(directory, cpu_budget=cpu_budget, trusted=trusted or game_file is not None)
         else:
             with watch(directory) as show:
-                end = play(directory, show=show, cpu_budget=cpu_budget, trusted=trusted or game_file is not None).end
-        if end == "stopped" and cpu_budget is None:
+                outcome = play(directory, show=show, cpu_budget=cpu_budget, trusted=trusted or game_file is not None)
+        if outcome.asked and outcome.end == "stopped":
             break
     return made
 

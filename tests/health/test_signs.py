@@ -77,7 +77,12 @@ FIRES: list[tuple[str, str, dict[str, Any], dict[str, float]]] = [
     ("copies", "memorisation", {"sample__copies": [0.6] * 3}, {}),
     ("to and fro", "oscillation", {"sample__axis_1": [1.0, -1.0] * 6}, {}),
     ("deaf", "conditions ignored", {"sample__agreement": 0.1, "D__labels": 0.0}, {}),
-    ("deaf to two classes", "conditions ignored", {"sample__agreement": 0.52, "D__labels": 0.0}, {"labels told": 0.9, "labels chance": 0.5}),
+    (
+        "deaf to two classes",
+        "conditions ignored",
+        {"sample__agreement": 0.52, "D__labels": 0.0},
+        {"labels told": 0.9, "labels chance": 0.5},
+    ),
     ("gradient", "exploding gradients", {"G__grad": [0.5] * 10 + [5e4, 6e4]}, {}),
     ("weights", "exploding gradients", {"D__weights": [30.0] * 11 + [3000.0]}, {}),
     ("logits", "exploding gradients", {"D__real": [2e4] * 2, "D__fake": [-2e4] * 2}, {}),
@@ -144,6 +149,12 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
 @pytest.mark.parametrize(("course", "facts"), [case[1:] for case in QUIET], ids=[case[0] for case in QUIET])
 def test_stays_quiet(course: dict[str, Any], facts: dict[str, float]) -> None:
     assert names(history(**course), patient(facts)) == []
+
+
+def test_conditions_need_time() -> None:
+    rows = history(sample__agreement=0.1, D__labels=0.0)
+    assert names(rows, replace(patient(), seen=19_000)) == []
+    assert names(rows, replace(patient(), seen=20_000)) == ["conditions ignored"]
 
 
 def test_poverty_from_the_first_needs_time() -> None:

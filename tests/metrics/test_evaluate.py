@@ -143,6 +143,15 @@ def test_scores_carry_floor_and_protocol(digits: DataSet, extractor: Extractor, 
     assert floor.value == pytest.approx(floor.floor, rel=1e-6), "held-out samples as the sampler: the score is the floor"
 
 
+def test_a_score_in_all_directions_has_no_floor_in_few(tmp_path: Path) -> None:
+    x = torch.randn(700, 64, generator=torch.Generator().manual_seed(0))
+    points = DataSet(Vector(dim=64), Samples(x[:640]), Samples(x[640:]), {}, {}, "points of 64")
+    for count, floored in ((None, True), (50, True), (64, False), (400, False)):
+        score = evaluate(drawing(x), points, ["fd"], extractor=open_pixels(points.space), num_samples=count, cache=tmp_path)[0]
+        assert (score.floor is not None) == floored, str(score)
+        assert ("the 60 held-out samples are too few" in score.note) != floored
+
+
 def test_forced_numbers_stand_and_the_floor_tells_its_own(digits: DataSet, extractor: Extractor, cache: Path) -> None:
     score = evaluate(drawing(digits.train.x), digits, ["fd"], extractor=extractor, num_samples=900, cache=cache)[0]
     assert score.protocol.num_samples == 900

@@ -192,7 +192,7 @@ def unheeded(history: History, patient: Patient) -> Sign | None:
     """Conditions that neither player heeds, though they can be told from the data."""
     told, chance = patient.facts.get("labels told", 0.0), patient.facts.get("labels chance", 1.0)
     agreement, gaps = recent(history, "sample/agreement", 5), recent(history, "D/labels", 5)
-    if len(history) < 9 or len(agreement) < 5 or told < max(0.6, (1 + chance) / 2):  # of two classes: 75 %
+    if patient.seen < BEGINNING or len(agreement) < 5 or told < max(0.6, (1 + chance) / 2):  # of two classes: 75 %
         return None
     if max(agreement) > chance + 0.25 * (told - chance) or (gaps and max(gaps) > 0.05):
         return None

@@ -98,6 +98,10 @@ class Metric(ABC):
         """The metric's own settings as they stand in the stamp, such as "k=3"."""
         return ""
 
+    def compares(self, other: Metric) -> bool:
+        """Whether figures of `other`, of this family and built for another number of samples, may stand beside these."""
+        return True
+
     def intervals(self) -> dict[str, tuple[float, float]]:
         """95 % intervals of the figures `compute` just gave, where there is an honest one: what other samples of the same generator would do.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def evaluate(
         cost[family] += time.process_time() - before
     floor_count = min(count, held)
     if held >= 2 and streams:
-        floors = _floors(setting, streams, floor_count)
+        floors = _floors(setting, {family: running[family] for family in streams}, floor_count)
     scores = []
     for name in wanted:
         source = registry.family_of(name)
@@ -114,7 +114,7 @@ def evaluate(
             protocol=_stamp(setting, metric, count, weights, name),
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
-            note=_note(metric.remark(name), name, count, floor_count, broken, extractor.dim) if source.streams else metric.remark(name),
+            note=_note(metric.remark(name), name, count, floor_count, broken, extractor.dim, bool(floor)) if source.streams else metric.remark(name),
             extra={**metric.detail(), **_floor_interval(floor, name), "shared_cost_s": round(shared, 2)},
             low=_number(low),
             high=_number(high),
@@ -165,11 +165,15 @@ def _seen(setting: Setting, x: Tensor, y: Tensor | None, looks: bool) -> Feature
     )  # fmt: skip
 
 
-def _floors(setting: Setting, families: Sequence[str], count: int) -> dict[str, dict[str, float]]:
-    """The figures of `count` real samples, by family, and "NAME low", "NAME high" of their intervals; one pass over each split if not cached."""
+def _floors(setting: Setting, scored: Mapping[str, Metric], count: int) -> dict[str, dict[str, float]]:
+    """The figures of `count` real samples, by family, and "NAME low", "NAME high" of their intervals; one pass over each split if not cached.
+
+    scored: the metrics that took in the samples; a family whose figures at this count do not compare with them is left out.
+    """
     known = registry.families()
     setting = replace(setting, likelihood=None, floor=True)
-    metrics: dict[str, Metric] = {family: known[family].build(setting, count) for family in families if known[family].real}
+    built: dict[str, Metric] = {family: known[family].build(setting, count) for family in scored if known[family].real}
+    metrics = {family: metric for family, metric in built.items() if scored[family].compares(metric)}
     paths = {}
     for family, metric in metrics.items():
         stamp = _stamp(setting, metric, count, "", family)
@@ -223,14 +227,18 @@ def _timing(space: Any) -> str:
     return f"{space.frames} frames of {space.height}×{space.width} at {space.fps:g}/s" if isinstance(space, Video) else ""
 
 
-def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim: int) -> str:
+def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim: int, floored: bool) -> str:
     notes = [remark] if remark else []
     if broken:
         notes.append(f"{broken} of {count} samples hold numbers that are not finite")
     if floor_count < 2:
         notes.append("no held-out samples, so no floor")
+    elif name == "fd" and not floored:
+        notes.append(
+            f"the {floor_count} held-out samples are too few to be seen in all {dim} directions, so no floor; leave out --num-samples for one"
+        )
     if name == "fd" and count < max(500, 5 * dim):
-        notes.append(f"{count} samples are few for {dim} features: read it against the floor only")
+        notes.append(f"{count} samples are few for {dim} features" + (": read it against the floor only" if floored else ""))
     return "; ".join(notes)
 
 

@@ -128,6 +128,10 @@ class Frechet(Metric):
             else ""
         )
 
+    def compares(self, other: Metric) -> bool:
+        """Only in as many directions."""
+        return self.settings() == other.settings()
+
     def state(self) -> dict[str, Tensor]:
         """n [G], total [G, d], outer [G, d, d]."""
         return {name: torch.stack([getattr(part, name) for part in self.parts]) for name in ("n", "total", "outer")}
