@@ -48,6 +48,11 @@ def choose_precision(device: str, asked: str = "auto") -> Choice:
     return Choice("fp32", f"no bf16 units known on this {device} device")
 
 
+def finest(device: torch.device) -> torch.dtype:
+    """The finest floating type a device has: float64, but for Apple's GPUs, which end at float32."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def cpu_seconds() -> float:
     """Processor time this process has used, all threads."""
     return time.process_time()

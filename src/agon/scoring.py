@@ -87,7 +87,7 @@ def open_likelihood(game: Game, p: Players, space: Space) -> Likelihood | None:
         with still(p, 0):
             told = game.log_likelihood(p, space.normalise(x.to(p.device)), given)
         assert told is not None, f"{type(game).__name__}.log_likelihood gives nothing; leave the method out"
-        return told.double().cpu()
+        return told.cpu().double()
 
     return likelihood
 

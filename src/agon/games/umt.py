@@ -52,7 +52,7 @@ class UMT(Game):
     smoothing: float = 0.1  # of the target of likelihood: share given to all other tokens
     dropped: float = 0.1  # share of the words that noise takes away,
     blanked: float = 0.2  # makes unknown,
-    moved: float = 3.0  # and how many places it moves others at most
+    moved: float = 3.0  # and below how many places it moves others: by 2 at most (the paper: 3, which is 4.0 here)
     denoise: Value = 1.0  # weight of saying a sentence again
     translate: Value = 1.0  # weight of translating back
     against: Value = 1.0  # weight of the critic

@@ -97,7 +97,7 @@ def _nats(game: Game, p: Players, x: Tensor, given: Batch) -> float | None:
     """−log G a token of sentences [n, L] under their conditions; None where the game has no likelihood."""
     conditions = Batch({name: value[: len(x)] for name, value in given.items() if name != "x"})
     log_p = game.log_likelihood(p, x, conditions)
-    return None if log_p is None else (-log_p.double().sum() / real(x).sum().clamp_min(1)).item()
+    return None if log_p is None else -log_p.cpu().double().sum().item() / max(1, int(real(x).sum()))
 
 
 def _rows(x: Tensor) -> list[bytes]:

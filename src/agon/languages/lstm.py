@@ -64,7 +64,7 @@ class LSTMOracle(nn.Module):
             told = nn.functional.pad(said[:, :-1], (1, 0), value=START)
             logits = self.read(self.cell(self.embed(told), self._before(size))[0])
             each = logits.gather(2, said[..., None])[..., 0] - logits.logsumexp(2)
-            parts.append(each.double().sum(1).cpu())
+            parts.append(each.cpu().double().sum(1))
             start += size
         total = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
         return total.masked_fill(~mask.cpu().all(1), -torch.inf)

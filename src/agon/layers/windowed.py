@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from agon.device import finest
+
 Kept = list[tuple[Tensor, Tensor]]  # keys and values [n, heads, t, d] of the last positions, for each layer
 
 
 def rotated(x: Tensor, start: int) -> Tensor:
     """Pairs of channels of x [n, heads, t, d] turned by an angle in proportion to the position, the first being `start`."""
     half = x.shape[-1] // 2
-    octaves = torch.arange(half, device=x.device, dtype=torch.float64) / max(1, half)
-    angle = torch.arange(start, start + x.shape[2], device=x.device, dtype=torch.float64)[:, None] * 10_000.0**-octaves
+    octaves = torch.arange(half, device=x.device, dtype=finest(x.device)) / max(1, half)
+    angle = torch.arange(start, start + x.shape[2], device=x.device, dtype=finest(x.device))[:, None] * 10_000.0**-octaves
     sine, cosine = angle.sin().to(x.dtype), angle.cos().to(x.dtype)
     one, two = x[..., :half], x[..., half : 2 * half]
     return torch.cat([one * cosine - two * sine, one * sine + two * cosine, x[..., 2 * half :]], -1)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agon.config import too_small
+from agon.device import finest
 from agon.layers.frames import begin_with, choose, unfold
 from agon.layers.init import scaled_normal_
 from agon.layers.labels import embedding
@@ -172,4 +173,4 @@ class _Generator(nn.Module):
         """Clips of any length, at most `chunk` frames at a time; frame k lies at time k·step, so any rate can be played."""
         for low in range(0, frames, chunk):
             at = torch.arange(low, min(low + chunk, frames), device=z.device)
-            yield self.anywhere(z, dice, at if step == 1.0 else at.double() * step, y, first=first)
+            yield self.anywhere(z, dice, at if step == 1.0 else at.to(finest(at.device)) * step, y, first=first)
