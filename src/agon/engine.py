@@ -43,7 +43,8 @@ class Engine:
         self.game, self.space, self.seed = game, space, seed
         self.device = torch.device(device)
         self.precision, self.microbatch = precision, microbatch
-        self.clock, self.attempt, self.streak, self.skipped = Clock(), 0, 0, 0
+        self.clock, self.attempt, self.skipped = Clock(), 0, 0
+        self.streaks = dict.fromkeys(game.optim, 0)  # of each player, since the good steps of one say nothing of another
         self.stats = Stats()
         self.notes: list[tuple[str, dict[str, Any]]] = []
         torch.manual_seed(mix(seed))
@@ -67,7 +68,7 @@ class Engine:
             name: build(spec, self._parameters[name], self.device) for name, spec in game.optim.items() if self._parameters[name]
         }
         fused = all(optimiser.defaults.get("fused") for optimiser in self._optimisers.values())
-        self._deferred = torch.zeros(2, device=self.device) if self.device.type == "cuda" and fused else None
+        self._deferred = torch.zeros(len(self.streaks) + 1, device=self.device) if self.device.type == "cuda" and fused else None
         self._losses = [self._compiled(turn) if compile and turn.loss else turn.loss for turn in self.turns]
         self._plays = max((turn.batch + turn.repeat for turn in self.turns), default=1)
 
@@ -247,25 +248,37 @@ class Engine:
         if self._deferred is not None:
             bad = (~norm.isfinite()).float()
             optimiser.found_inf = bad  # type: ignore[attr-defined]
-            self._deferred = torch.stack([(self._deferred[0] + 1) * bad, self._deferred[1] + bad])
+            self._deferred[list(self.streaks).index(name)].add_(1).mul_(bad)
+            self._deferred[-1].add_(bad)
             return True
-        if bool(norm.isfinite()):
-            self.streak = 0
-            return True
-        self._count_skip(name, self.streak + 1, self.skipped + 1)
-        return False
+        good = bool(norm.isfinite())
+        self.streaks[name] = 0 if good else self.streaks[name] + 1
+        if not good:
+            self.skipped += 1
+            self._note_skip(name, self.streaks[name])
+        return good
 
-    def _count_skip(self, name: str, streak: int, skipped: int) -> None:
-        self.streak, self.skipped = streak, skipped
-        self.notes.append(("skip", {"player": name, "in_a_row": streak, "skipped": skipped}))
+    @property
+    def streak(self) -> int:
+        """The most updates in a row that one player's gradients left not finite, up to now."""
+        return max(self.streaks.values(), default=0)
+
+    def _note_skip(self, name: str, streak: int) -> None:
+        self.notes.append(("skip", {"player": name, "in_a_row": streak, "skipped": self.skipped}))
+
+    def _count_from(self, streaks: Mapping[str, int], skipped: int) -> None:
+        self.streaks, self.skipped = {name: streaks.get(name, 0) for name in self.streaks}, skipped
+        if self._deferred is not None:
+            self._deferred = torch.tensor([*self.streaks.values(), skipped], dtype=torch.float32, device=self.device)
 
     def settle(self) -> None:
         """Bring the skip counts up to date (one synchronisation where they live on the device)."""
         if self._deferred is not None:
-            streak, skipped = (int(x) for x in self._deferred.tolist())
-            if skipped > self.skipped:
-                self._count_skip("", streak, skipped)
-            self.streak = streak
+            *streaks, skipped = (int(x) for x in self._deferred.tolist())
+            news, self.skipped = skipped > self.skipped, skipped
+            self.streaks = dict(zip(self.streaks, streaks, strict=True))
+            if news:
+                self._note_skip(max(self.streaks, key=self.streaks.__getitem__) if self.streak else "", self.streak)
 
     @torch.no_grad()
     def _average(self, batch: int) -> None:
@@ -299,7 +312,7 @@ class Engine:
                         scalars[f"optim/{name}/{i}/{key}"] = value
         tensors = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
         counts = {"round": self.clock.round, "seen": self.clock.seen, "attempt": self.attempt, "skipped": self.skipped}
-        return tensors, {**counts, "streak": self.streak, "seed": self.seed, "scalars": scalars}
+        return tensors, {**counts, "streaks": dict(self.streaks), "seed": self.seed, "scalars": scalars}
 
     def load_state(self, tensors: dict[str, Tensor], rest: dict[str, Any]) -> None:
         """Take up a state. Raises InputError if it belongs to other players."""
@@ -339,16 +352,15 @@ class Engine:
                 if entry:
                     optimiser.state[parameter] = entry
         self.clock = Clock(rest["round"], rest["seen"])
-        self.attempt, self.skipped, self.streak = rest["attempt"], rest["skipped"], rest["streak"]
-        if self._deferred is not None:
-            self._deferred = torch.tensor([float(self.streak), float(self.skipped)], device=self.device)
+        self.attempt = rest["attempt"]
+        # States of 0.1's first weeks know one streak of all players together.
+        self._count_from(rest["streaks"] if "streaks" in rest else dict.fromkeys(self.streaks, rest["streak"]), rest["skipped"])
         self.stats = Stats()
 
     def reseed(self, attempt: int, skipped: int) -> None:
         """Play on from a loaded state with other noise. skipped: the count of skipped updates to go on counting from."""
-        self.attempt, self.skipped, self.streak = attempt, skipped, 0
-        if self._deferred is not None:
-            self._deferred = torch.tensor([0.0, float(skipped)], device=self.device)
+        self.attempt = attempt
+        self._count_from({}, skipped)
 
     def healthy(self) -> bool:
         """Whether every weight is finite; only such a state is worth saving."""

@@ -86,6 +86,7 @@ class Scene:
     setbacks: int = 0  # times this run went back because of a sign
     alarm: health.Sign | None = None  # a severe sign that just appeared, on the process that looks
     alarmed: bool = False  # on every process: the run must not simply go on
+    spoiled: bool = False  # likewise: the state could not be saved as it is not finite, so the run must go back
     _extractor: Extractor | None = None
     _doctor: health.Doctor | None = None
     _nearby: Nearby | None = None  # of sentences
@@ -256,8 +257,7 @@ class Scene:
             sparse, near = self.run.on_collapse == "rollback", self.doctor.best_round()
             self.directory.save_state(*self._state(), keep=self.run.keep, sparse=sparse, near=near)
             self.log.event("save", self.engine.clock.round, self.engine.clock.seen)
-        if not healthy:
-            self.engine.streak = max(self.engine.streak, self.run.patience)
+        self.spoiled = not healthy
         ranks.barrier()
         return healthy
 

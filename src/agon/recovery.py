@@ -28,7 +28,8 @@ def after_nonfinite(scene: Scene, recoveries: int) -> None:
             f"Everything up to round {scene.directory.states()[-1][0]} is saved. Lower the learning rate "
             "(--game.optim.G.lr 1e-4 --game.optim.D.lr 1e-4), clip gradients (--game.optim.D.clip 1) or use --precision fp32."
         )
-    _go_back(scene, f"{run.patience} updates in a row were not finite", engine.clock.round)
+    why = "the state was not finite" if scene.spoiled else f"{run.patience} updates in a row were not finite"
+    _go_back(scene, why, engine.clock.round)
 
 
 def after_sign(scene: Scene) -> bool:

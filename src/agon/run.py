@@ -65,7 +65,7 @@ class Run:
     extractor_weights: str | None = None  # file for extractors that need one
     num_samples: int | None = None  # per score; None: chosen by the size of the held-out split
     keep: int = 2  # newest states kept, beside the best
-    patience: int = 10  # non-finite updates in a row before rolling back
+    patience: int = 10  # non-finite updates of one player in a row before rolling back
     on_collapse: Literal["warn", "rollback", "stop"] = "warn"  # what a severe sign does: tell, go back with other noise, or end the run
     tensorboard: bool = True
 
@@ -376,7 +376,7 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
             if kind == "compile":
                 scene.show.note(kind, f"turn '{fields_['turn']}' runs eagerly: {fields_['reason']}")
         engine.notes.clear()
-        if engine.streak >= run.patience:
+        if engine.streak >= run.patience or scene.spoiled:
             recoveries += 1
             recovery.after_nonfinite(scene, recoveries)
             fresh, first = False, engine.clock.round

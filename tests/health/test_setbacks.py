@@ -144,14 +144,14 @@ def test_a_finished_run_is_not_finished_twice(tmp_path: Path) -> None:
 def test_the_count_of_skipped_updates_goes_on_after_a_roll_back() -> None:
     engine = Engine(GAN(net=MLP(width=8)), Vector(), seed=0)
     tensors, rest = engine.state()
-    engine._deferred = torch.tensor([9.0, 9.0])  # as on a device that counts for itself
+    engine._deferred = torch.tensor([9.0, 0.0, 9.0])  # as on a device that counts for itself
     engine.settle()
     assert engine.skipped == 9
     engine.load_state(tensors, rest)
     engine.reseed(4, 9)
-    engine._deferred += torch.tensor([1.0, 1.0])
+    engine._deferred += torch.tensor([1.0, 0.0, 1.0])
     engine.settle()
-    assert (engine.attempt, engine.skipped, engine.streak) == (4, 10, 1)
+    assert (engine.attempt, engine.skipped, engine.streaks) == (4, 10, {"G": 1, "D": 0})
 
 
 def test_states_thin_out_with_age() -> None:

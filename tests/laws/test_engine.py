@@ -136,6 +136,42 @@ def test_deferred_skipping_equals_immediate() -> None:
     assert torch.equal(deferred.players.G.weight, at_once.players.G.weight)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Two(Line):
+    """G always steps; D's updates are never finite."""
+
+    optim: dict[str, Adam] = field(default_factory=lambda: {k: Adam(lr=0.1) for k in "GD"})
+
+    def turns(self) -> list[Turn]:
+        return [Turn(lambda p, real, t: {"bad": p.D.weight.square().sum() * float("inf")}, "D", repeat=2), *super().turns()]
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_player_whose_steps_are_good_does_not_hide_one_whose_are_not(on_device: bool) -> None:
+    engine = Engine(Two(), SPACE)
+    engine._deferred = torch.zeros(3) if on_device else None
+    for index in range(3):
+        engine.round([random_batch(SPACE, 8, seed=index)])
+    engine.settle()
+    assert (engine.streak, engine.skipped) == (6, 6)
+    assert engine.notes[-1] == ("skip", {"player": "D", "in_a_row": 6, "skipped": 6})
+    tensors, rest = engine.state()
+    resumed = Engine(Two(), SPACE)
+    resumed.load_state(tensors, rest)
+    assert (resumed.streaks, resumed.skipped) == ({"G": 0, "D": 6}, 6)
+
+
+def test_states_saved_with_one_streak_of_all_players_load() -> None:
+    tensors, rest = play(Two(), 1).state()
+    rest["streak"] = 4
+    del rest["streaks"]
+    engine = Engine(Two(), SPACE)
+    engine.load_state(tensors, rest)
+    assert (engine.streak, engine.skipped) == (4, 2)
+    engine.round([random_batch(SPACE, 8)])
+    assert engine.streaks == {"G": 0, "D": 6}
+
+
 def test_statistics_are_means_over_microbatches() -> None:
     def loss(p: Players, real: Batch, t: Clock) -> dict[str, Tensor]:
         return {"x": real["x"].mean() + 0 * p.G.weight.sum()}
