@@ -63,6 +63,10 @@ class Engine:
         self._parameters = {name: list(net.parameters()) for name, net in self.players.items()}
         self._moving: dict[str, bool] = {}
         self._props = [name for name, net in self.players.items() if name not in game.optim and not getattr(net, "per_rank", False)]
+        self._held = [b for name in self._props if not self._parameters[name] for b in self.players[name].buffers()]
+        saved = [t for _, net in self.players.items() for t in net.state_dict(keep_vars=True).values() if t.is_floating_point()]
+        # A buffer that begins with an infinity has it on purpose, as masks do.
+        self._counted = {id(t): t for t in saved if isinstance(t, nn.Parameter) or bool(t.isfinite().all())}
         self._lazy = {name: self._lazy_interval(name) for name in game.optim}
         self._optimisers = {
             name: build(spec, self._parameters[name], self.device) for name, spec in game.optim.items() if self._parameters[name]
@@ -175,12 +179,16 @@ class Engine:
 
     @torch.no_grad()
     def _change(self, turn: Turn, seed: int, chunks: list[Batch], n: int, rank: int, world: int) -> None:
-        """Play a turn that has no loss: a microbatch is to its buffers what a rank is, each starts from the same and the mean is kept."""
+        """Play a turn that has no loss: a microbatch is to its buffers what a rank is, each starts from the same and the mean is kept.
+
+        A step that leaves a prop not finite leaves all props as they were, as an update that is not finite leaves its player.
+        """
         players, low = self.players, rank * n
         assert turn.step is not None
         kept = [b for _, net in players.items() if not getattr(net, "per_rank", False) for b in net.buffers()] if len(chunks) > 1 else []
         before = [b.clone() for b in kept]
         change = [torch.zeros_like(b) for b in kept]
+        safe = [b.clone() for b in self._held]
         for chunk in chunks:
             size = len(next(iter(chunk.values())))
             for b, old in zip(kept, before, strict=True):
@@ -198,6 +206,11 @@ class Engine:
         players.dice = None
         # Each rank saw its own batch; what a prop keeps of it must be alike on all of them.
         ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
+        if safe:
+            # A step may see what made an update be skipped; taken into a running mean it would stay there for good. Nothing waits for the device.
+            sound = _finite([b for b in self._held if id(b) in self._counted], self.device)
+            for b, old in zip(self._held, safe, strict=True):
+                torch.where(sound, b, old, out=b)
 
     def _total(self, turn: Turn, terms: Any, weight: float) -> Tensor:
         if not isinstance(terms, dict) or not terms:
@@ -363,9 +376,14 @@ class Engine:
         self._count_from({}, skipped)
 
     def healthy(self) -> bool:
-        """Whether every weight is finite; only such a state is worth saving."""
-        sums = [p.detach().sum() for parameters in self._parameters.values() for p in parameters]
-        return bool(torch.stack(sums).sum().isfinite()) if sums else True
+        """Whether every weight and every number that a player keeps is finite, on all ranks; only such a state is worth saving."""
+        return not ranks.any_true(not bool(_finite([*self._counted.values()], self.device)))
+
+
+def _finite(tensors: Sequence[Tensor], device: torch.device) -> Tensor:
+    """Whether all numbers of these tensors are finite, a scalar that stays on the device."""
+    sums = [torch.zeros((), device=device), *(t.detach().sum().float() for t in tensors)]
+    return torch.stack(sums).sum().isfinite()
 
 
 def _channels_last(net: nn.Module) -> None:

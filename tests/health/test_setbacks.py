@@ -154,6 +154,16 @@ def test_the_count_of_skipped_updates_goes_on_after_a_roll_back() -> None:
     assert (engine.attempt, engine.skipped, engine.streaks) == (4, 10, {"G": 1, "D": 0})
 
 
+def test_a_state_that_is_not_finite_is_not_saved_and_the_run_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = Engine.healthy
+    monkeypatch.setattr(Engine, "healthy", lambda self: sound(self) and (self.clock.round != 20 or self.attempt > 0))
+    directory = fresh(tmp_path / "a")
+    assert play(directory).end == "done"
+    (back,) = [row for row in directory.events() if row["kind"] == "rollback"]
+    assert (back["failed"], back["round"]) == (21, 18)
+    assert back["sentence"] == "the state was not finite; back from round 21 to 18 with other noise"
+
+
 def test_states_thin_out_with_age() -> None:
     kept: list[int] = []
     for now in range(0, 400, 5):

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from agon.device import choose_device, choose_precision
 from agon.engine import Engine
 from agon.errors import InputError
+from agon.estimators import Moments, MovingBaseline
 from agon.game import Batch, Clock, Dice, Game, Players, Turn, lazily, mix
 from agon.optim import SGD, Adam, Average, advance, build
+from agon.props import Running
 from agon.schedule import Cosine, Exponential, Linear, Warmup, at
 from agon.spaces import Vector
 from agon.testing import random_batch
@@ -170,6 +172,62 @@ def test_states_saved_with_one_streak_of_all_players_load() -> None:
     assert (engine.streak, engine.skipped) == (4, 2)
     engine.round([random_batch(SPACE, 8)])
     assert engine.streaks == {"G": 0, "D": 6}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping(Line):
+    """A step takes numbers of the batch into a prop, which has seen one whole batch before an infinity comes along."""
+
+    prop: Callable[[], nn.Module] = field(default=Running)
+    take: Callable[[Any, Tensor], Any] = field(default=lambda prop, x: prop.update(x.mean()))
+
+    def players(self, space: Any) -> dict[str, nn.Module]:
+        return {**super().players(space), "B": self.prop()}
+
+    def turns(self) -> list[Turn]:
+        return [*super().turns(), Turn(step=self.keep, moves="B")]
+
+    def keep(self, p: Players, real: Batch, t: Clock) -> None:
+        self.take(p.B, real["x"][:, 0])
+
+
+@pytest.mark.parametrize("microbatch", [None, 4])
+@pytest.mark.parametrize(
+    "game",
+    [
+        Keeping(),
+        Keeping(prop=Moments, take=lambda prop, x: prop.update(x)),
+        Keeping(prop=MovingBaseline, take=lambda prop, x: prop.update(x[:, None], torch.ones(len(x), 1, dtype=torch.bool))),
+    ],
+    ids=["running", "moments", "baseline"],
+)
+def test_a_prop_takes_in_nothing_that_is_not_finite(game: Keeping, microbatch: int | None) -> None:
+    engine = play(game, 1, microbatch=microbatch)
+    kept = {k: v.clone() for k, v in engine.players.B.state_dict().items()}
+    batch = random_batch(SPACE, 8, seed=1)
+    for bad in (float("inf"), float("nan")):
+        x = batch["x"].clone()
+        x[0] = bad
+        engine.round([Batch(x=x)])
+        assert all(torch.equal(v, kept[k]) for k, v in engine.players.B.state_dict().items())
+    engine.round([batch])
+    assert any(not torch.equal(v, kept[k]) for k, v in engine.players.B.state_dict().items())
+    assert engine.healthy()
+
+
+def test_a_state_with_a_number_that_is_not_finite_is_not_healthy() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Buffered(Line):
+        def players(self, space: Any) -> dict[str, nn.Module]:
+            players = super().players(space)
+            players["G"].register_buffer("mask", torch.tensor([0.0, -torch.inf]))  # on purpose, from the beginning
+            players["D"].register_buffer("mean", torch.zeros(2))
+            return players
+
+    engine = play(Buffered())
+    assert engine.healthy()
+    engine.players.D.mean[1] = torch.nan
+    assert not engine.healthy()
 
 
 def test_statistics_are_means_over_microbatches() -> None:
