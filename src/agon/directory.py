@@ -107,11 +107,12 @@ class RunDirectory:
     def save_state(
         self, tensors: Mapping[str, Tensor], rest: Mapping[str, Any], keep: int, *, sparse: bool = False, near: int | None = None
     ) -> Path:
-        """Write a state and drop all but the newest `keep`. sparse: also keep the first state and ever fewer of the older ones; near: also the one
-        nearest to this round."""
+        """Write a state and drop all but the newest `keep`, itself among them. sparse: also keep the first state and ever fewer of the older ones;
+        near: also the one nearest to this round. Newer states are left alone."""
         path = self.path / "states" / f"{rest['round']:08d}.safetensors"
         write_state(path, tensors, rest)
-        states = self.states()
+        # Newer ones were passed over because they are damaged: they must not count as the newest that are kept.
+        states = [(round, old) for round, old in self.states() if round <= rest["round"]]
         wanted = _sparse([round for round, _ in states]) if sparse else set()
         wanted |= set() if near is None else {min((round for round, _ in states), key=lambda round: abs(round - near))}
         for round, old in states[:-keep]:

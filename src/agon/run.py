@@ -331,9 +331,14 @@ def _resume(scene: hooks.Scene) -> bool:
     tensors, rest, _ = found
     engine.load_state(tensors, rest["engine"])
     scene.restore(rest)
+    damaged = [path.name for round, path in directory.states() if round > engine.clock.round]
+    ranks.barrier()  # every process has read its state before files go
     if ranks.is_main():
         scene.truncate(engine.clock.round)
+        directory.drop_states(after=engine.clock.round)
     ranks.barrier()
+    if damaged:
+        scene.show.note("damaged", f"{', '.join(damaged)} could not be read and {'was' if len(damaged) == 1 else 'were'} deleted")
     if engine.clock.round >= scene.run.rounds and scene.ended(engine.clock.round):
         return False
     log.event("resume", engine.clock.round, engine.clock.seen)

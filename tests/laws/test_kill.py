@@ -14,6 +14,7 @@ import torch
 from agon.data import Data
 from agon.directory import RunDirectory, read_state, write_state
 from agon.errors import InputError
+from agon.hooks import Quiet
 from agon.records import read_jsonl
 from agon.run import play, prepare
 
@@ -115,8 +116,27 @@ def test_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes()[:1000])
     with pytest.raises(InputError, match="cannot be read"):
         read_state(newest)
+    told: list[str] = []
+
+    class Told(Quiet):
+        def note(self, kind: str, text: str) -> None:
+            told.append(f"{kind}: {text}")
+
+    play(directory, cpu_budget=0.0, show=Told())
+    assert told[:2] == ["damaged: 00000120.safetensors could not be read and was deleted", "resume: from round 117"]
+    assert [round for round, _ in directory.states()] == [117]
     play(directory)
     assert all(torch.equal(a, b) for a, b in zip(expected.values(), final(directory).values(), strict=True))
+
+
+def test_a_state_outlives_a_damaged_one_of_a_later_round(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    (directory.path / "states" / "00000200.safetensors").write_bytes(b"torn")
+    for round in (100, 150, 160):
+        directory.save_state({"w": torch.ones(1)}, {"round": round}, keep=1)
+        found = directory.load_state()
+        assert found is not None and found[1]["round"] == round
+    assert [round for round, _ in directory.states()] == [160, 200]
 
 
 def test_full_disk_keeps_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
