@@ -135,7 +135,7 @@ class Scene:
     def tick(self) -> None:
         """Write statistics and vitals, draw the fixed grid, look for signs."""
         engine = self.engine
-        engine.settle()
+        self.settle()
         stats = engine.stats.flush()
         if ranks.is_main():
             vitals = self.doctor.look(stats)
@@ -151,6 +151,20 @@ class Scene:
             self.show.tick(row)
             self._signs()
         ranks.barrier()
+
+    def settle(self) -> None:
+        """Learn of skipped updates and record them."""
+        self.engine.settle()
+        self.record_notes()
+
+    def record_notes(self) -> None:
+        """Write what the engine noted up to this round."""
+        engine = self.engine
+        for kind, fields in engine.notes:
+            self.log.event(kind, engine.clock.round, engine.clock.seen, **fields)
+            if kind == "compile":
+                self.show.note(kind, f"turn '{fields['turn']}' runs eagerly: {fields['reason']}")
+        engine.notes.clear()
 
     def _signs(self) -> None:
         clock = self.engine.clock

@@ -376,11 +376,7 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
         engine.round(loader.round(here))
         scene.seconds += time.perf_counter() - before
         scene.cpu_seconds += cpu_seconds() - cpu_before
-        for kind, fields_ in engine.notes:
-            scene.log.event(kind, engine.clock.round, engine.clock.seen, **fields_)
-            if kind == "compile":
-                scene.show.note(kind, f"turn '{fields_['turn']}' runs eagerly: {fields_['reason']}")
-        engine.notes.clear()
+        scene.record_notes()
         if engine.streak >= run.patience or scene.spoiled:
             recoveries += 1
             recovery.after_nonfinite(scene, recoveries)

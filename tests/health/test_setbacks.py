@@ -154,6 +154,36 @@ def test_the_count_of_skipped_updates_goes_on_after_a_roll_back() -> None:
     assert (engine.attempt, engine.skipped, engine.streaks) == (4, 10, {"G": 1, "D": 0})
 
 
+@pytest.fixture
+def counts_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every engine counts skipped updates as on a device that must not be read each round."""
+    begin = Engine.__init__
+
+    def deferred(self: Engine, *given: Any, **settings: Any) -> None:
+        begin(self, *given, **settings)
+        self._deferred = torch.zeros(len(self.streaks) + 1)
+
+    monkeypatch.setattr(Engine, "__init__", deferred)
+
+
+@pytest.mark.usefixtures("counts_for_itself")
+def test_skips_that_a_tick_finds_are_recorded_at_its_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Engine.round
+
+    def skipping(self: Engine, batches: Any) -> None:
+        played(self, batches)
+        if self.clock.round in (31, 60):
+            assert self._deferred is not None
+            self._deferred[-1] += 1
+
+    monkeypatch.setattr(Engine, "round", skipping)
+    directory = fresh(tmp_path / "a")
+    assert play(directory).end == "done"
+    rows = [(row["kind"], row["round"]) for row in directory.events() if row["kind"] in ("skip", "tick", "done")]
+    assert [row for row in rows if row[0] == "skip"] == [("skip", 32), ("skip", 60)]
+    assert rows[-3:] == [("skip", 60), ("tick", 60), ("done", 60)]
+
+
 def test_a_state_that_is_not_finite_is_not_saved_and_the_run_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = Engine.healthy
     monkeypatch.setattr(Engine, "healthy", lambda self: sound(self) and (self.clock.round != 20 or self.attempt > 0))
