@@ -153,7 +153,7 @@ class Scene:
         ranks.barrier()
 
     def settle(self) -> None:
-        """Learn of skipped updates and record them."""
+        """Learn of skipped updates and record them. Every process must: whether the run goes back depends on it."""
         self.engine.settle()
         self.record_notes()
 
@@ -239,6 +239,7 @@ class Scene:
 
     def score(self) -> None:
         """Take the run's scores, write them, and keep the state if the first of them is the best so far."""
+        self.settle()
         if ranks.is_main():
             began, first = time.perf_counter(), self._extractor is None
             if self._extractor is None and self.run.metrics:
@@ -266,6 +267,7 @@ class Scene:
 
     def save(self) -> bool:
         """Save the state, unless a weight is not finite; return whether it was saved."""
+        self.settle()
         healthy = self.engine.healthy()
         if ranks.is_main() and healthy:
             sparse, near = self.run.on_collapse == "rollback", self.doctor.best_round()

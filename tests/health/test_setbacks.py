@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from agon.data import Data
+from agon.data import Data, open_data
 from agon.directory import RunDirectory, _sparse, read_state
 from agon.engine import Engine
 from agon.games.gan import GAN
 from agon.health import Patient, Sign, doctor
-from agon.hooks import Scene
+from agon.hooks import Quiet, Scene
 from agon.networks.mlp import MLP
-from agon.run import play, prepare
+from agon.run import play, prepare, run_from_json
 from agon.spaces import Vector
+from agon.stats import Log
 
 SETTINGS = {
     "rounds": 60, "batch": 16, "tick": 2, "save_every": 2, "score_every": 0, "metrics": [], "tensorboard": False, "game.net.width": 8,
@@ -164,6 +165,24 @@ def counts_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
         self._deferred = torch.zeros(len(self.streaks) + 1)
 
     monkeypatch.setattr(Engine, "__init__", deferred)
+
+
+@pytest.mark.usefixtures("counts_for_itself")
+@pytest.mark.parametrize("moment", ["save", "score"])
+def test_every_process_learns_of_skips_when_a_state_is_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """Or the one that writes would go back alone, and wait for the others for ever."""
+    directory = fresh(tmp_path / "a")
+    content = directory.run()
+    run = run_from_json(content, GAN)
+    data_set = open_data(run.data)
+    engine = Engine(run.game, data_set.space)
+    engine._deferred = torch.tensor([0.0, 12.0, 12.0])
+    scene = Scene(
+        run=run, engine=engine, data_set=data_set, directory=directory, log=Log(directory.path, False), show=Quiet(), content=content
+    )  # fmt: skip
+    monkeypatch.setattr("agon.ranks.is_main", lambda: False)
+    getattr(scene, moment)()
+    assert engine.streaks == {"G": 0, "D": 12}
 
 
 @pytest.mark.usefixtures("counts_for_itself")
