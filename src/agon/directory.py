@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +146,17 @@ class RunDirectory:
                 if path == states[0][1]:
                     raise
         return None
+
+    def must_be_new(self) -> None:
+        """Raise InputError if its records tell of saved states: to begin anew where these are gone would wipe the records too."""
+        saved = [row["round"] for row in self.events() if row.get("kind") in ("save", "done") and isinstance(row.get("round"), int)]
+        if saved:
+            here, round = self.path, saved[-1]
+            raise InputError(
+                f"'{here / 'states'}' holds no saved state, but events.jsonl tells of one of round {round:,}; expected {round:08d}.safetensors or "
+                f"an older one. Put it back, or train the same again elsewhere: agon train {shlex.quote(str(here / 'run.json'))} --out NEW. "
+                "Nothing was changed."
+            )
 
     def state_before(self, latest: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The newest readable state of round `latest` or before, or the oldest there is. Raises InputError if none can be read."""

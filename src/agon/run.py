@@ -317,10 +317,12 @@ def play(
 
 
 def _resume(scene: hooks.Scene) -> bool:
-    """Take up the newest state, dropping records after it; return whether there is none and the run begins."""
+    """Take up the newest state, dropping records after it; return whether there is none and the run begins. Raises InputError if states are gone."""
     engine, directory, log = scene.engine, scene.directory, scene.log
     found = directory.load_state()
     if found is None:
+        directory.must_be_new()
+        ranks.barrier()  # every process has read the records before they change
         if ranks.is_main():
             scene.truncate(-1)  # of a run that was killed before its first state
         ranks.barrier()

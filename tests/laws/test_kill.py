@@ -17,6 +17,7 @@ from agon.errors import InputError
 from agon.hooks import Quiet
 from agon.records import read_jsonl
 from agon.run import play, prepare
+from agon.stats import Log
 
 SETTINGS = {
     "rounds": 120, "batch": 16, "tick": 7, "save_every": 3, "score_every": 0, "metrics": [], "seed": 3, "tensorboard": False, "keep": 2,
@@ -79,9 +80,10 @@ def test_killed_twenty_times_equals_never(tmp_path: Path) -> None:
         if kills >= KILLS:
             break
         if killed.states() and killed.states()[-1][0] == SETTINGS["rounds"]:
-            # Finished early: take the last states away and be killed some more on the way there again.
+            # Finished early: take the last states and their records away and be killed some more on the way there again.
             for _, state in killed.states():
                 state.unlink()
+            (killed.path / "events.jsonl").unlink()
     assert kills == KILLS
     assert os.waitpid(in_child(killed), 0)[1] == 0
     one, other = final(alone), final(killed)
@@ -137,6 +139,27 @@ def test_a_state_outlives_a_damaged_one_of_a_later_round(tmp_path: Path) -> None
         found = directory.load_state()
         assert found is not None and found[1]["round"] == round
     assert [round for round, _ in directory.states()] == [160, 200]
+
+
+def test_a_run_whose_states_are_gone_keeps_its_records(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    play(directory)
+    for _, state in directory.states():
+        state.unlink()
+    before = {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match=r"tells of one of round 120; expected 00000120.safetensors.*agon train .*run.json --out NEW"):
+        play(directory)
+    assert {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_killed_before_its_first_state_begins_anew(tmp_path: Path) -> None:
+    directory = fresh(tmp_path / "run")
+    log = Log(directory.path, tensorboard=False)
+    for kind in ("start", "tick"):
+        log.event(kind, 0, 0)
+    assert play(directory).end == "done"
+    kinds = [row["kind"] for row in directory.events()]
+    assert (kinds.count("start"), kinds[:3]) == (1, ["start", "tick", "save"])
 
 
 def test_full_disk_keeps_the_last_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
