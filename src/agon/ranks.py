@@ -57,7 +57,7 @@ def mean_(tensors: Sequence[Tensor]) -> None:
     world = size()
     if world == 1 or not tensors:
         return
-    for dtype in {t.dtype for t in tensors}:
+    for dtype in sorted({t.dtype for t in tensors}, key=str):  # a set's order differs between processes
         same = [t for t in tensors if t.dtype == dtype]
         flat = torch.cat([t.reshape(-1) for t in same])
         dist.all_reduce(flat)
