@@ -1,7 +1,8 @@
 """Props: saved state that no optimiser owns. A prop is an `nn.Module` of buffers; it sits among the players and is saved and moved with them.
 
 With several microbatches or ranks the engine averages a prop's floating-point buffers after every turn that steps, unless it has
-`per_rank = True`: what a prop takes in must be a mean over samples for halves of a batch to equal the whole.
+`per_rank = True`: what a prop takes in must be a mean over samples for halves of a batch to equal the whole. Of a prop with `per_rank` the
+state keeps rank 0's alone, so with several ranks a game that has one does not resume bit for bit (docs/decisions/0002).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ class Pool(nn.Module):
 
     `exchange(x, coin, slot)`: while the pool fills, every sample is stored and returned. Once full, each sample is, with probability one half,
     swapped with a stored one. The draws come from the caller (`p.rand`), so that the law "halves equal the whole" stays in the game's hands.
+
+    On one process a resumed run is bit for bit the uninterrupted one. On several it is not: each rank fills a pool of its own, a saved state
+    holds that of rank 0, and all go on from it.
     """
 
     items: Tensor
