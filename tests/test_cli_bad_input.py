@@ -231,17 +231,22 @@ def test_zip_slip_touches_nothing_outside(tmp_path: Path, capsys: pytest.Capture
 
 WRONG_WORDS = [
     (("--recipe", "r3gann"), "recipe 'r3gann' is unknown.*Did you mean 'r3gan'"),
-    (("--ronuds", "10"), "unknown option '--ronuds'.*Did you mean 'rounds'"),
+    (("--ronuds", "10"), "unknown option '--ronuds'.*Did you mean '--rounds'"),
+    (("--score-evry", "10"), "Did you mean '--score-every'"),
+    (("--batch",), "--batch got nothing; expected a value"),
+    (("--size", "--mirror"), "--size got nothing; expected a value"),
+    (("--batch", "true"), "--batch got true; expected a value"),
+    (("--game.z_dim",), "--game.z_dim got true; expected a number, such as --game.z_dim 64"),
     (("--batch", "-4"), "--batch is -4; expected 1 or more"),
     (("--batch", "many"), "--batch is 'many'; expected a whole number"),
     (("--rounds", "0"), "--rounds is 0; expected 1 or more"),
     (("--microbatch", "0"), "--microbatch is 0; expected 1 or more"),
     (("--precision", "fp8"), "precision 'fp8' is unknown; expected auto, fp32 or bf16"),
     (("--device", "tpu"), "device 'tpu' is unknown; expected auto, cpu, cuda or mps"),
-    (("--game.gama", "1"), "unknown option '--game.gama'.*Did you mean 'gamma'"),
+    (("--game.gama", "1"), "unknown option '--game.gama'.*Did you mean '--game.gamma'"),
     (("--game.optim.Q.lr", "1"), "unknown option '--game.optim.Q.lr'; game.optim has G, D"),
     (("--game.z_dim", "wide"), "game.z_dim: got 'wide'"),
-    (("--data.sise", "8"), "unknown option '--data.sise'.*Did you mean 'size'"),
+    (("--data.sise", "8"), "unknown option '--data.sise'.*Did you mean '--size'"),
     (("--size", "1"), "size got 1; expected 4 to"),
     (("--resize", "crop"), "resize"),
     (("--filter", "lanczoz"), "filter"),
@@ -261,6 +266,16 @@ def test_wrong_words(words: tuple[str, ...], message: str, tmp_path: Path, capsy
     assert status == 2, text
     assert re.search(message, text.replace("\n", " ")), text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("words", [("--rouns", "5"), ("--rounds", "0"), ("--rounds", "abc"), ("--recipe", "r3gna"), ("--out", "{run}")])
+def test_what_is_wrong_whatever_the_data_are_is_told_before_they_are_read(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    status, text = printed(capsys, "train", missing(tmp_path), *(word.format(run=tmp_path / "run") for word in words))
+    assert status == 2 and "there is nothing at" not in text, text
 
 
 def test_unwritable_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

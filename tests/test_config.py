@@ -34,7 +34,7 @@ def test_override_sets_dotted_names() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gama", "unknown option '--gama'; this run has .* Did you mean 'gamma'"),
+        ("gama", "unknown option '--gama'; this run has .* Did you mean '--gamma'"),
         ("optim.G.learning", "unknown option '--optim.G.learning'; optim.G has lr, betas"),
         ("optim.H.lr", "unknown option '--optim.H.lr'; optim has G, D"),
         ("gamma.start", "gamma is a single value"),

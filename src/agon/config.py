@@ -146,9 +146,12 @@ def override(data: dict[str, Any], assignments: Mapping[str, Any]) -> dict[str, 
             if missing:
                 parent = ".".join(keys[:depth])
                 listing = f"{parent or 'this run'} has {', '.join(known)}" if known else f"{parent} is a single value"
-                raise InputError(f"unknown option '--{name}'; {listing}.{suggest(key, known)}")
+                raise InputError(f"unknown option '--{name}'; {listing}.{suggest(str(key), known, f'--{parent}.' if parent else '--')}")
             if depth == len(keys) - 1:
-                place[key] = read(value)
+                given = read(value)
+                if isinstance(given, bool) and isinstance(place[key], int | float) and not isinstance(place[key], bool):
+                    raise InputError(f"--{name} got {json.dumps(given)}; expected a number, such as --{name} {place[key]}.")
+                place[key] = given
             else:
                 place = place[key]
     return changed

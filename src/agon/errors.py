@@ -13,10 +13,13 @@ class InputError(ValueError):
     """The input is at fault: says what came, what was expected and how to fix it."""
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the closest of `known`, or "" when none is close."""
+def suggest(word: str, known: Iterable[str], before: str = "") -> str:
+    """Return " Did you mean 'x'?" for the closest of `known`, or "" when none is close. before: what it is typed with, such as "--"."""
     import difflib
 
     lowered = {name.lower(): name for name in known}
     close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
-    return f" Did you mean '{lowered[close[0]]}'?" if close else ""
+    if not close:
+        return ""
+    found = lowered[close[0]]
+    return f" Did you mean '{before}{found.replace('_', '-') if before == '--' else found}'?"

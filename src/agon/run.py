@@ -123,11 +123,11 @@ def prepare(
     wish = settings = dict(settings or {})
     asked = {name.removeprefix("game.") for name in settings}
     device = choose_device(str(settings.get("device", "auto")))
+    asked_rounds, asked_batch = _refuse_early(settings, recipe, out)
     data_set = open_data(data, say=say)
     situation = recipes.Situation(
-        space=data_set.space, count=len(data_set.train), device=device.value,
-        rounds=_whole(settings, "rounds"), batch=_whole(settings, "batch"),
-    )  # fmt: skip
+        space=data_set.space, count=len(data_set.train), device=device.value, rounds=asked_rounds, batch=asked_batch
+    )
     if game_file is not None:
         game_class, name = games.find_in_file(Path(game_file)), Path(game_file).stem
         suggestion = recipes.for_game(_with_defaults(game_class), situation)
@@ -143,7 +143,7 @@ def prepare(
         game=suggestion.game, data=data, rounds=rounds, batch=suggestion.batch, recipe=name, tick=tick,
         score_every=max(1, rounds // 5), save_every=tick, metrics=suggestion.metrics,
     )  # fmt: skip
-    game_name = _module_name(game_class)
+    game_name = game_class.__module__.rsplit(".", 1)[-1]
     content = run_to_json(run, game_name)
     own = {k.removeprefix("game."): v for k, v in settings.items() if k.startswith("game.")}
     parts, own = choose_kinds(game_class, encode(suggestion.game), own)
@@ -179,11 +179,6 @@ def prepare(
     directory = RunDirectory(Path(out) if out else _new_path(data.path, name))
     ranks.barrier()  # every process must have seen which names are free before one is taken
     if ranks.is_main():
-        if directory.is_run():
-            raise InputError(
-                f"'{directory.path}' already holds a run. Go on with it by `agon train {shlex.quote(str(directory.path))}`, "
-                "or choose another --out."
-            )
         directory.make()
         game_entry = content["game"] = {**content["game"], **encode(run.game)}
         if game_file is not None:
@@ -207,6 +202,17 @@ def prepare(
         })  # fmt: skip
     ranks.barrier()
     return directory, data_set
+
+
+def _refuse_early(settings: Mapping[str, Any], recipe: str | None, out: Path | str | None) -> tuple[int | None, int | None]:
+    """The rounds and the batch asked for. Raises InputError for what is wrong whatever the data are, which may take minutes to read."""
+    if out and RunDirectory(Path(out)).is_run():
+        raise InputError(f"'{out}' already holds a run. Go on with it by `agon train {shlex.quote(str(out))}`, or choose another --out.")
+    if recipe:
+        recipes.find(recipe)
+    known = [field.name for field in fields(Run) if field.name not in ("data", "recipe")]
+    override(dict.fromkeys(known), {name: value for name, value in settings.items() if "." not in name})
+    return _whole(settings, "rounds"), _whole(settings, "batch")
 
 
 def _whole(settings: Mapping[str, Any], name: str) -> int | None:
@@ -238,10 +244,6 @@ def _takes_conditions(game: Game, space: Space) -> None:
             f"{name}.sample takes no `given`, and the data have {space.describe()}; add `given=None` to it and use label_of(given), or write "
             f"`conditional: ClassVar[bool] = False` into {name}, or add --labels ignore."
         )
-
-
-def _module_name(game_class: type[Game]) -> str:
-    return game_class.__module__.rsplit(".", 1)[-1]
 
 
 def _new_path(data: str, recipe: str) -> Path:

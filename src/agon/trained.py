@@ -282,7 +282,7 @@ def amended(game: Game, settings: Mapping[str, Any]) -> tuple[dict[str, Any], Ga
                 if may
                 else f"{type(game).__name__} has nothing that can be changed"
             )
-            raise InputError(f"unknown option '--{name.replace('_', '-')}'; after training {listing}.{suggest(name, may)}")
+            raise InputError(f"unknown option '--{name.replace('_', '-')}'; after training {listing}.{suggest(name, may, '--')}")
     before = encode(game)
     after = override({"game": before}, settings)["game"]
     changed = {name: after[name] for name in game.sampling if after[name] != before[name]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -26,15 +27,28 @@ def assignments(arguments: list[str]) -> dict[str, Any]:
             raise InputError(f"unexpected argument '{word}'; settings are given as --name value.")
         name, equals, value = word[2:].partition("=")
         position += 1
-        if not equals:
-            if position < len(arguments) and not arguments[position].startswith("--"):
-                value, position = arguments[position], position + 1
-            else:
-                value = "true"
-        settings[underscored(name)] = read(value)
+        alone = not equals and (position == len(arguments) or arguments[position].startswith("--"))
+        if not equals and not alone:
+            value, position = arguments[position], position + 1
+        setting = settings[underscored(name)] = True if alone else read(value)
+        if isinstance(setting, bool) and _takes_value(underscored(name).removeprefix("data.")):
+            raise InputError(f"--{name} got {'nothing' if alone else value}; expected a value: --{name} VALUE.")
     if isinstance(asked := settings.get("metrics"), str):
         settings["metrics"] = [word.strip() for word in asked.split(",")]
     return settings
+
+
+def _takes_value(name: str) -> bool:
+    """Whether a setting of the data or the run is no yes or no."""
+    from dataclasses import fields
+
+    from agon.data.request import Data
+
+    if name not in DATA_WORDS and "." not in name:
+        from agon.run import Run  # heavy, and so only for what is no word of the data's
+
+        return any(field.name == name and field.type != "bool" for field in fields(Run))
+    return any(field.name == name and not str(field.type).startswith("bool") for field in fields(Data))
 
 
 def underscored(name: str) -> str:
@@ -53,9 +67,11 @@ def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], 
         if word in DATA_WORDS:
             chosen[word] = [part.strip() for part in str(value).split(",")] if word == "columns" and not isinstance(value, list) else value
         elif name.startswith("data."):
-            raise InputError(f"unknown option '--{name}'; data has {', '.join(DATA_WORDS)}.{suggest(word, DATA_WORDS)}")
+            raise InputError(f"unknown option '--{name}'; data has {', '.join(DATA_WORDS)}.{suggest(word, DATA_WORDS, '--')}")
         else:
             rest[name] = value
+    if isinstance(size := chosen.get("size"), str) and re.fullmatch(r"\d+x\d+", size):
+        chosen["size"] = [int(side) for side in size.split("x")]
     data = encode(decode(Data, chosen, "data"))
     if isinstance(data.get("size"), list):
         data["size"] = tuple(data["size"])
@@ -73,7 +89,7 @@ def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool 
         if name not in may:
             raise InputError(
                 f"--{name.replace('_', '-')} would make another experiment of '{directory.path}'; expected one of "
-                f"{', '.join('--' + w.replace('_', '-') for w in may)}. Train from the data in a new directory.{suggest(name, may)}"
+                f"{', '.join('--' + w.replace('_', '-') for w in may)}. Train from the data in a new directory.{suggest(name, may, '--')}"
             )
     from agon.config import override
     from agon.metrics.registry import expand
