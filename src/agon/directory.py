@@ -12,14 +12,14 @@ import contextlib
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from agon.errors import InputError
+from agon.errors import InputError, suggest
 from agon.records import atomic_write, read_jsonl, write_safetensors
 
 FORMAT = 1
@@ -38,9 +38,10 @@ class RunDirectory:
         directory = cls(Path(path))
         if not directory.path.exists():
             beside = directory.path.parent
-            near = sorted(p.name for p in beside.iterdir() if (p / "run.json").is_file())[:8] if beside.is_dir() else []
-            listing = f" Runs in '{beside}': {', '.join(near)}." if near else ""
-            raise InputError(f"run '{path}' does not exist; expected a directory made by `agon train`.{listing}")
+            near = sorted(p.name for p in beside.iterdir() if (p / "run.json").is_file()) if beside.is_dir() else []
+            listing = f" Runs in '{beside}': {', '.join(near[:8])}{', …' if len(near) > 8 else ''}." if near else ""
+            known = suggest(directory.path.name, near)
+            raise InputError(f"run '{path}' does not exist; expected a directory made by `agon train`.{listing}{known}")
         if not directory.is_run():
             raise InputError(f"'{path}' is not a run: it has no run.json. Expected a directory made by `agon train`.")
         return directory
@@ -122,10 +123,13 @@ class RunDirectory:
                     old.unlink()
         return path
 
-    def load_state(self, which: str = "latest") -> tuple[dict[str, Tensor], dict[str, Any], Path] | None:
+    def load_state(
+        self, which: str = "latest", say: Callable[[str], None] = lambda text: None
+    ) -> tuple[dict[str, Tensor], dict[str, Any], Path] | None:
         """The newest readable state, "best", or that of a round; None if the run has none yet.
 
-        A damaged newest state (a failing disk: our own writes are atomic) is passed over. Raises InputError for a state that is not there.
+        A damaged newest state (a failing disk: our own writes are atomic) is passed over, and `say` hears of it. Raises InputError for a state that
+        is not there, and where none can be read.
         """
         states = self.states()
         if which == "best":
@@ -139,12 +143,14 @@ class RunDirectory:
                 raise InputError(f"'{self.path}' has no state of round {which}; it has {', '.join(rounds) or 'none'}, latest and best.")
             path = rounds.get(which) or rounds[which.lstrip("0")]
             return (*read_state(path), path)
-        for _, path in reversed(states):
+        for round, file in reversed(states):
             try:
-                return (*read_state(path), path)
+                return (*read_state(file), file)
             except InputError:
-                if path == states[0][1]:
-                    raise
+                say(f"passed over the damaged state of round {round:,}")
+        if states:
+            way = "try --state best" if (self.path / "states" / "best.safetensors").is_file() else "it has no best state either"
+            raise InputError(f"'{self.path}' has {len(states)} states and none of them can be read; {way}, or train again from the data.")
         return None
 
     def must_be_new(self) -> None:

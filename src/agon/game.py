@@ -323,7 +323,7 @@ class Game(ABC):
 
     def latents(self, p: Players, n: int) -> Tensor:
         """n fresh latents [n, …], for interpolation and editing. Games without a latent space leave this out."""
-        raise InputError(f"{type(self).__name__} has no latent space to interpolate in; sample without --interpolate.")
+        raise InputError(f"{type(self).__name__} has no latent space to walk or edit in; sample as drawn: agon sample RUN.")
 
     def fakes_for(self, p: Players, real: Batch) -> Tensor:
         """As many samples as there are reals in a batch, for the same conditions. Used for monitoring and adaptive augmentation."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -81,9 +82,16 @@ class Terminal:
         if not scores:
             return
         self.note("score", str(scores[0]))
-        others = " · ".join(f"{s.name} {s.value:.3g}" + ("" if s.floor is None else f" ({s.floor:.3g})") for s in scores[1:])
-        if others:
-            self.note("", f"{others}   (floor in brackets)")
+        others = [s for s in scores[1:] if not math.isnan(s.value)]
+        told = " · ".join(f"{s.name} {s.value:.3g}" + ("" if s.floor is None else f" ({s.floor:.3g})") for s in others)
+        if told:
+            self.note("", told + ("   (floor in brackets)" if any(s.floor is not None for s in others) else ""))
+        undefined: dict[str, list[str]] = {}
+        for score in scores[1:]:
+            if math.isnan(score.value):
+                undefined.setdefault(score.note, []).append(score.name)
+        for why, names in undefined.items():
+            self.note("left out", f"{', '.join(names)}: {why}")
         floor = "" if scores[0].floor is None else f" (floor {scores[0].floor:.3g})"
         self._score = f"{scores[0].name} {scores[0].value:.4g}{floor}"
 

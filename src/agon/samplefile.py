@@ -15,7 +15,7 @@ from torch import Tensor
 from agon.errors import InputError
 from agon.records import atomic_path
 from agon.sampling import Drawn
-from agon.spaces import Image, Video
+from agon.spaces import Image, Tokens, Video
 from agon.spaces.animation import SUFFIXES as ANIMATED
 from agon.spaces.animation import animation
 from agon.spaces.video import shown
@@ -101,6 +101,8 @@ def _thinned(parts: Iterable[Tensor], wanted: Sequence[int]) -> Tensor:
 
 def _folder(drawn: Drawn, target: Path) -> Path:
     space = drawn.space
+    if isinstance(space, Tokens):
+        raise InputError("sentences are written to one file, not to a folder; use --out lines.txt or lines.npz.")
     if not isinstance(space, (Image, Video)):
         raise InputError("points cannot be written as single pictures; use --out plot.png or points.npz.")
     target.mkdir(parents=True, exist_ok=True)

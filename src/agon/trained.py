@@ -48,7 +48,8 @@ class Trained:
         self.run = replace(self.run, game=game)
         self.game, self.space = game, space_from_json(self.content["space"])
         self.conditions = Conditions.read(self.directory, self.content, self.space)
-        found = self.directory.load_state(state)
+        self.notes: list[str] = []  # what whoever uses the run should hear
+        found = self.directory.load_state(state, self.notes.append)
         if found is None:
             raise InputError(f"'{path}' has no saved state yet. Train it: `agon train {shlex.quote(str(path))}`.")
         if weights not in ("ema", "raw"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from agon.data import Data, DataSet, Samples, open_data
@@ -14,6 +15,7 @@ from agon.errors import InputError
 from agon.metrics import evaluate, inception, make_extractor
 from agon.metrics.contract import Extractor
 from agon.metrics.features import open_pixels, open_random
+from agon.progress import Terminal
 from agon.spaces import Image, Vector
 
 
@@ -245,3 +247,13 @@ def test_random_network_is_always_the_same() -> None:
     assert one(x).features.shape == (4, one.dim)
     assert one(x[:, :1]).features.shape == (4, one.dim)
     assert "not comparable with published FID" in one.note
+
+
+def test_an_undefined_figure_says_why(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, wanted = photos(40, 2), ["fd", "prdc", "c2st"]
+    scores = evaluate(drawing(data.train.x), data, wanted, extractor=open_pixels(data.space), num_samples=2, cache=cache)
+    notes = {score.name: score.note for score in scores}
+    assert "needs more than 5 samples a side, there are 2" in notes["precision"] and "needs 20 samples a side, there are 2" in notes["c2st"]
+    Terminal(Console(width=200), 1).scores(scores)
+    told = capsys.readouterr().out
+    assert "left out  precision, recall, density, coverage: needs more than 5" in told and "nan" not in told and "brackets" not in told

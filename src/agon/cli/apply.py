@@ -11,7 +11,7 @@ from typing import IO, Annotated, Any
 
 import typer
 
-from agon.cli.base import RunPath, State, Trust, app
+from agon.cli.base import RunPath, State, Trust, app, opened
 from agon.errors import InputError
 
 TOLD_S = 10.0  # seconds between two lines of progress
@@ -39,9 +39,7 @@ def apply(
     trust: Trust = False,
 ) -> None:
     """Make a text of each line: translate it, sum it up. A line in, a line out, in order; empty lines stay empty."""
-    from agon.trained import load
-
-    trained = load(run, state=state, weights=weights, trust=trust)
+    trained = opened(run, state=state, weights=weights, trust=trust)
     given: dict[str, Any] = {
         "beam": beam, "penalty": penalty, "temperature": temperature, "top_k": top_k, "top_p": top_p, "no_repeat": no_repeat,
     }  # fmt: skip
@@ -52,7 +50,7 @@ def apply(
     tell = _Progress()
     try:
         with ExitStack() as stack:
-            lines = _lines(source, stack)
+            lines = tell.read(_lines(source, stack))
             if out is not None and source != "-" and out.exists() and out.samefile(source):
                 raise InputError(f"--out is the input itself, '{out}'; choose another name.")
             made = trained.apply(
@@ -89,8 +87,16 @@ class _Progress:
     """Words on standard error: how far, how fast, what was cut."""
 
     def __init__(self) -> None:
-        self.count, self.cuts, self.began = 0, 0, time.monotonic()
+        self.count, self.cuts, self.foreign, self.began = 0, 0, 0, time.monotonic()
         self.told = self.began
+
+    def read(self, lines: Iterator[str]) -> Iterator[str]:
+        """The same lines, those that are not UTF-8 counted. Raises InputError for bytes that are no text at all."""
+        for number, text in enumerate(lines, 1):
+            if "\0" in text:
+                raise InputError(f"line {number:,} of the input holds zero bytes, so it is no text in UTF-8; expected lines of text.")
+            self.foreign += "\ufffd" in text
+            yield text
 
     def one(self) -> None:
         self.count += 1
@@ -107,6 +113,8 @@ class _Progress:
     def end(self) -> None:
         if self.cuts > NAMED:
             self._say("note", f"{self.cuts:,} lines in all were cut")
+        if self.foreign:
+            self._say("note", f"{self.foreign:,} lines are not UTF-8; convert them first: iconv -f latin1 -t utf-8 OLD > NEW")
         seconds = time.monotonic() - self.began
         self._say("done", f"{self.count:,} lines in {seconds:.1f} s")
 

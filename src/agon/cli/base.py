@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from agon.trained import Trained
 
 app = typer.Typer(
     name="agon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -33,3 +35,20 @@ def line(where: Console, name: str, text: str, width: int = 10) -> None:
     from rich.markup import escape
 
     where.print(f"[bold]{escape(name):>{width}}[/]  {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print what a person should know on standard error, as what is made may be read by another program."""
+    from rich.console import Console
+
+    line(Console(stderr=True), "note", text)
+
+
+def opened(run: Path, **how: Any) -> Trained:
+    """A run for use, as `agon.trained.load` opens it; what it has to say is printed."""
+    from agon.trained import load
+
+    trained = load(run, **how)
+    for text in trained.notes:
+        note(text)
+    return trained

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agon.cli.base import RunPath, State, Trust, app, line, screen
+from agon.cli.base import RunPath, State, Trust, app, line, opened, screen
 
 
 @app.command()
@@ -35,21 +35,22 @@ def curve(
     from agon.errors import InputError
     from agon.metrics.protocols import PLAIN, protocol_of
     from agon.records import atomic_write
-    from agon.trained import load
 
     console = screen()
     try:
         asked = curves.TEMPERATURES if temperatures is None else tuple(float(word) for word in temperatures.split(","))
     except ValueError:
         raise InputError(f"--temperatures got '{temperatures}'; expected numbers with commas between, such as 0.7,0.85,1.") from None
-    own = load(run, state=state, weights=weights, trust=trust)
-    other = own if likelihood is None else load(likelihood, weights=weights, trust=trust)
+    own = opened(run, state=state, weights=weights, trust=trust)
+    other = own if likelihood is None else opened(likelihood, weights=weights, trust=trust)
     if other.content["content_hash"] != own.content["content_hash"]:
         raise InputError(f"'{run}' and '{likelihood}' were trained on different data; a gap needs one text for both.")
     data_set = curves.data_of(own)
     named = PLAIN if protocol is None else protocol_of(protocol)
     if named.samples and num_samples not in (None, named.samples):
         raise InputError(f"protocol '{named.name}' fixes {named.samples:,} sentences a point; leave out -n.")
+    if num_samples is not None and num_samples < 1:
+        raise InputError(f"-n is {num_samples}; expected 1 or more sentences a point.")
     count = num_samples or named.samples or min(10_000, len(data_set.held))
 
     def say(name: str, text: str) -> None:

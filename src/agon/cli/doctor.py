@@ -29,6 +29,8 @@ def doctor(
     total = rounds if isinstance(rounds, int) and rounds > 0 else None
     played = journal.ticks[-1]["round"] if journal.ticks else 0
     line(console, "run", f"{run}: {played:,} rounds played" + (f" of {total:,}" if total else ""))
+    for note in journal.notes:
+        line(console, "note", note)
     spells = _spells(journal.events)
     for spell in spells:
         first = spell[0]

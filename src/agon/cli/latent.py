@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agon.cli.base import RunPath, State, Trust, app, line, screen
+from agon.cli.base import RunPath, State, Trust, app, line, opened, screen
 from agon.cli.clips import read_table
-from agon.errors import InputError
+from agon.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from agon.latent import Codes, Latents
@@ -46,21 +46,25 @@ def edit(
     """Find directions and save them by name, or apply saved ones. With neither, list what is saved."""
     from agon.directory import RunDirectory
     from agon.latent import read_amounts, read_edits
+    from agon.latent.directions import METHODS
     from agon.samplefile import save_samples
-    from agon.trained import load
 
     console = screen()
     if method is not None and apply:
         raise InputError("--method finds directions and --apply uses them; do one after the other.")
+    if method not in (None, *METHODS, "difference"):
+        methods = (*METHODS, "difference")
+        raise InputError(f"--method is '{method}'; expected {', '.join(methods)}.{suggest(method, methods)}")
     RunDirectory.open(run)
     if method is None and not apply:
         edits = read_edits(run)
         for entry in edits:
             line(console, entry.name, f"{entry.method} in {entry.space}; 1 is {entry.scale:.3g} long; {entry.note}", width=14)
         if not edits:
+            opened(run, state=state, weights=weights, trust=trust).latents_in(kind(space)).draw(1)  # says so where there are none
             line(console, "edits", f"none yet. Find some: agon edit {run} --method sefa")
         return
-    trained = load(run, state=state, weights=weights, trust=trust)
+    trained = opened(run, state=state, weights=weights, trust=trust)
     view = trained.latents_in(kind(space))
     if method is not None:
         _find(trained, view, method, count, more, less, name, n, seed, label, layers, latents, out)
@@ -135,9 +139,8 @@ def project(
     from agon.latent.sheets import beside
     from agon.records import atomic_write
     from agon.spaces import Image
-    from agon.trained import load
 
-    trained, console = load(run, state=state, weights=weights, trust=trust), screen()
+    trained, console = opened(run, state=state, weights=weights, trust=trust), screen()
     if trained.space.kind == "tokens":
         _encoded(trained, pictures, out)
         return

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agon.cli.base import Extra, RunPath, State, Trust, app, line, screen
+from agon.cli.base import Extra, RunPath, State, Trust, app, line, note, opened, screen
 from agon.cli.clips import FirstOption, FpsOption, LengthOption, SwapOption, filmed
 from agon.cli.latent import LatentsOption, LayersOption, SpaceOption, codes_of, kind, wished
 from agon.cli.settings import assignments
@@ -67,17 +67,26 @@ def sample(
     from agon.conditions import read_wish
     from agon.latent.sheets import granted
     from agon.samplefile import save_samples
-    from agon.trained import load
+    from agon.spaces import Tokens
 
-    trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
+    trained = opened(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     between = frames if frames is not None else {"video": 6, "tokens": 8}.get(trained.space.kind, 24)
     wish = wished(interpolate, between, spherical, grid, mix, truncation, threshold, layers)
     asked, warnings = read_wish(trained.conditions, label, tags, numbers, text)
     for warning in warnings:
-        line(screen(), "note", warning)
+        note(warning)
+    for word, given, vocabulary in (("--prefix", prefix, trained.space), ("--text", text, getattr(trained.space, "source", None))):
+        if given and isinstance(vocabulary, Tokens):
+            strange, of = vocabulary.unknown(given)
+            if strange:
+                note(f"{strange} of {of} tokens of {word} are not in the run's vocabulary")
+    of_clips = {"--length": length, "--fps": fps, "--first": first, "--swap": swap}
     of_text: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "prefix": prefix}
     if trained.space.kind == "tokens" or any(value is not None for value in of_text.values()):
         chosen = {k: v for k, v in of_text.items() if v is not None}
+        unfit = [word for word, value in ({**of_clips, "--columns": columns}).items() if value is not None]
+        if unfit and trained.space.kind == "tokens":
+            raise InputError(f"{unfit[0]} is for pictures or clips; this run makes {trained.space.describe()}. Leave it out.")
         if classes is not None:
             raise InputError("--classes lays out rows of pictures; of text leave it out and ask for one --class at a time.")
         latent = not wish.plain or latents is not None
@@ -103,19 +112,20 @@ def sample(
             f"{save_samples(spoken, out)} ({len(spoken)} sentences, seed {seed}, {trained.weights} weights of round {trained.round:,})",
         )
         return
-    of_clips = {"--length": length, "--fps": fps, "--first": first, "--swap": swap}
-    given = [name for name, value in of_clips.items() if value is not None]
+    named = [name for name, value in of_clips.items() if value is not None]
     plain = classes is None and wish.plain and latents is None and space == "auto"
-    if given and not plain:
-        raise InputError(f"{given[0]} is for clips as they are drawn; leave it out, or --classes and the latent options.")
-    if plain and (given or trained.space.kind == "video"):
+    if named and not plain:
+        raise InputError(f"{named[0]} is for clips as they are drawn; leave it out, or --classes and the latent options.")
+    if plain and (named or trained.space.kind == "video"):
         written, said, notes = filmed(
             trained, n if n is not None else 16, seed, out, run, columns, asked, length=length, fps=fps, first=first, swap=swap
         )  # fmt: skip
-        for note in notes:
-            line(screen(), "note", note)
+        for each in notes:
+            note(each)
         line(screen(), "wrote", f"{written} ({said}, seed {seed}, {trained.weights} weights of round {trained.round:,})")
         return
+    if classes is not None and n is not None:
+        raise InputError("-n is for samples without rows; with --classes say how many there are in each row: --per-class 8.")
     n = 64 if n is None else n
     if classes is not None:
         if asked or not wish.plain or latents is not None:
@@ -175,10 +185,9 @@ def evaluate(
     """
     from agon.records import append_jsonl
     from agon.report.gap import beside_likelihood
-    from agon.trained import load
 
     console = screen()
-    trained = load(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
+    trained = opened(run, state=state, weights=weights, trust=trust, settings=assignments(context.args))
     scores = trained.evaluate(
         metrics, num_samples=num_samples, seed=seed, say=lambda n, t: line(console, n, t), extractor=extractor,
         extractor_weights=extractor_weights, protocol=protocol, left_out=lambda names, why: line(console, "left out", f"{names}: {why}"),

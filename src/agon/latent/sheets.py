@@ -49,6 +49,8 @@ def granted(
         label = 0  # z does not carry the class, so a way between classes would jump
     elif asked and latents.kind == "z" and latents.space.condition_dim:
         label = {**(label if isinstance(label, Mapping) else {} if label is None else {"label": label}), "alike": True}
+    if wish.interpolate is not None and wish.interpolate < 2:
+        raise InputError(f"a walk needs at least 2 latents to go between, got {wish.interpolate}. Use --interpolate 2 or more.")
     need = {"interpolate": wish.interpolate, "grid": 4, "mix": sum(wish.mix or ())}.get(asked[0] if asked else "", n)
     assert need is not None
     codes = start if start is not None else latents.draw(max(need, 1), seed=seed, label=label)
@@ -58,7 +60,7 @@ def granted(
         codes = latents.threshold(codes, wish.threshold)
     codes = latents.truncate(codes, wish.truncation, layers=None if wish.mix else wish.layers)
     if wish.interpolate is not None:
-        return latents.pictures(latents.walk(codes[: max(need, 1)], frames=wish.frames, spherical=wish.spherical), seed=seed), wish.frames
+        return latents.pictures(latents.walk(codes[:need], frames=wish.frames, spherical=wish.spherical), seed=seed), wish.frames
     if wish.grid is not None:
         return latents.pictures(latents.grid(codes[:4], wish.grid, wish.grid, spherical=wish.spherical), seed=seed), wish.grid
     if wish.mix is not None:

@@ -164,8 +164,8 @@ class Latents:
         psi: 0 is the mean, 1 leaves the code as it is. layers: only these layers of w (a cut-off: the first ones alone).
         Latent coordinates that are ±1 by design are left alone.
         """
-        if not psi >= 0:
-            raise InputError(f"--truncation is {psi}; expected 0 (the mean) to 1 (as it is).")
+        if not 0 <= psi < float("inf"):
+            raise InputError(f"--truncation is {psi}; expected 0 (the mean), 1 (as drawn), between them, or more to exaggerate.")
         self.check(codes)
         if psi == 1:
             return codes

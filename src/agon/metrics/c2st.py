@@ -103,6 +103,10 @@ class TwoSampleTest(Metric):
         reach = 1.96 * _SPREAD * math.sqrt(max(self._value * (1 - self._value), 1 / self._count) / self._count)
         return {"c2st": (max(0.0, self._value - reach), min(1.0, self._value + reach))}
 
+    def remark(self, name: str) -> str:
+        """Why the figure is undefined."""
+        return f"needs {LEAST} samples a side, there are {self._count // 2}" if self._count < 2 * LEAST else ""
+
     def settings(self) -> str:
         """For example "logistic, 5 folds of 5000 a side"."""
         return f"logistic, {FOLDS} folds of {self._count // 2} a side"

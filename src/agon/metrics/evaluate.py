@@ -104,17 +104,18 @@ def evaluate(
     scores = []
     for name in wanted:
         source = registry.family_of(name)
-        metric = running[source.name]
+        metric, value = running[source.name], figures[source.name][name]
+        remark = metric.remark(name) or (f"undefined for these {count} samples" if math.isnan(value) and not broken else "")
         floor = floors.get(source.name, {})
         low, high = intervals[source.name].get(name, (math.nan, math.nan))
         scores.append(Score(
             name=name,
-            value=figures[source.name][name],
+            value=value,
             floor=_number(floor.get(name)),
             protocol=_stamp(setting, metric, count, weights, name),
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
-            note=_note(metric.remark(name), name, count, floor_count, broken, extractor.dim, bool(floor)) if source.streams else metric.remark(name),
+            note=_note(remark, name, count, floor_count, broken, extractor.dim, bool(floor)) if source.streams else remark,
             extra={**metric.detail(), **_floor_interval(floor, name), "shared_cost_s": round(shared, 2)},
             low=_number(low),
             high=_number(high),

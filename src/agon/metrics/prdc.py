@@ -134,6 +134,11 @@ class PRDC(Metric):
             for name, without in self._without.items()
         }
 
+    def remark(self, name: str) -> str:
+        """Why a figure is undefined."""
+        fewest, most = min(len(self.real), len(self.rows.values)), max(K_PRECISION, K_DENSITY)
+        return f"needs more than {most} samples a side, there are {fewest}" if fewest <= most else ""
+
     def settings(self) -> str:
         """Neighbours, and how many samples of each side took part."""
         return f"k={K_PRECISION} P/R, k={K_DENSITY} D/C, {len(self.rows.table)} against {len(self.real)}"

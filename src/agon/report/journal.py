@@ -142,14 +142,16 @@ def read_journal(path: Path) -> Journal:
     for name in ("run", "data"):
         source = path / f"{name}.json"
         try:
-            content = mapping(json.loads(source.read_bytes()))
+            content = json.loads(source.read_bytes())
         except FileNotFoundError:
             journal.notes.append(f"{name}.json is not there.")
             continue
         except (OSError, ValueError, RecursionError) as error:
             journal.notes.append(f"{name}.json could not be read: {error}")
             continue
-        if name == "run":
+        if not isinstance(content, dict):
+            journal.notes.append(f"{name}.json could not be read: it holds no JSON object.")
+        elif name == "run":
             journal.run = content
         else:
             journal.card = content

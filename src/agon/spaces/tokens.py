@@ -123,6 +123,11 @@ class Tokens(Space):
             rows = [one.ids for one in encode([text.encode("utf-8", "replace").decode() for text in texts], add_special_tokens=False)]
         return [[UNKNOWN if token < UNKNOWN else token for token in row] if PAD in row or END in row else row for row in rows]
 
+    def unknown(self, text: str) -> tuple[int, int]:
+        """How many tokens of a text are not in the vocabulary, and how many it has. Raises InputError without a tokeniser."""
+        row = self.ids([text])[0]
+        return row.count(UNKNOWN), len(row)
+
     def whole(self, texts: Sequence[str]) -> tuple[Tensor, list[int]]:
         """(tokens int64 [n, L], how many tokens each text has): what is too long is cut so that its end has room. Raises InputError."""
         found = self.ids(texts)
