@@ -98,6 +98,8 @@ CASES: dict[str, tuple[Prepare, str]] = {
     "parquet not parquet": (_written("a.parquet", b"PAR1 nonsense"), "not a parquet file|needs pyarrow"),
     "csv without header": (_with_labels("labels.csv", "000.png,cat\n001.png,dog\n"), "starts with '000.png,cat'; expected a header"),
     "csv with other columns": (_with_labels("labels.csv", "x,y,w\n1,2,3\n"), "starts with 'x,y,w'; expected a header"),
+    "text without a suffix": (_written("corpus", b"a line\n"), "corpus is a text file; to train on its lines, rename it to corpus.txt"),
+    "notes": (_folder(notes__md=b"words"), "saw 1 × .md; expected images .* or text .*; rename plain text to .txt"),
     "csv empty": (_with_labels("labels.csv", "\n"), "has no header"),
     "csv header only": (_with_labels("labels.csv", "file,label\n"), "has a header but no rows"),
     "csv short row": (_with_labels("labels.csv", "file,label\n000.png,a\n001.png\n"), "row 3 has 1 columns"),
@@ -168,7 +170,7 @@ def test_bad_paths(name, tmp_path, make, opened):
         ({"holdout": float("nan")}, "holdout got nan"),
         ({"limit": 0}, "limit got 0"),
         ({"path": ""}, "the data path is empty"),
-        ({"labels": "use"}, "labels=use, but .* has none; give class sub-folders"),
+        ({"labels": "use"}, "--labels use, but .* has none; give class sub-folders"),
     ],
     ids=str,
 )
@@ -200,3 +202,14 @@ def test_unknown_names_of_the_package():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = agon.data.nothing
     assert all(getattr(agon.data, name) is not None for name in agon.data.__all__)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda text: ("\n\n" + text).encode(), lambda text: text.encode("utf-16")], ids=["blank lines first", "UTF-16"]
+)
+def test_tables_that_are_written_oddly_are_read(write, tmp_path, make, cache):
+    text = "file,label\n" + "\n".join(
+        f"{path.name},{'é' if k % 2 else 'b'}" for k, path in enumerate(sorted(make.fill(tmp_path / "p", 20).iterdir()))
+    )
+    (tmp_path / "p" / "labels.csv").write_bytes(write(text))
+    assert open_data(Data(path=str(tmp_path / "p"), labels="use"), cache=cache).space.classes == ("b", "é")

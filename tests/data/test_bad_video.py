@@ -102,20 +102,20 @@ HOPELESS: dict[str, tuple[Prepare, list[str], str]] = {
     "sound only": (videos(sound_only), [], "2 × holds sound only: nothing to look at"),
     "no frame": (videos(no_frames), [], "none can be read: 2 × "),
     "all cut short": (videos(cut), [], r"2 × truncated: its table of frames \(moov\), which is written last, is missing; copy or record it again"),
-    "one empty file": (one("a.mp4", b""), [], r"a.mp4 is empty \(0 bytes\); give a folder, .zip, .npz, idx or .parquet"),
-    "too short": (strips, ["--frames", "13"], "no film long enough for a clip of 13 frames: the longest of 9 has 12; ask for frames=12 or fewer"),
+    "one empty file": (one("a.mp4", b""), [], r"a.mp4 is empty \(0 bytes\); give a folder, .zip, .npz, idx, .parquet or text"),
+    "too short": (strips, ["--frames", "13"], "no film long enough for a clip of 13 frames: the longest of 9 has 12; ask for --frames 12 or fewer"),
     "too short with stride": (strips, ["--stride", "2"], "no film long enough for a clip of 8 frames 2 frames apart: the longest of 9 has 12"),
     "too few clips": (files("png", lambda k: strip(movie(k, 8)), 5), [], "has 5 clips of 8 frames; a GAN needs at least 8"),
-    "an empty folder": (files("png", lambda k: b"", 0), [], "is empty; expected images .* or videos"),
+    "an empty folder": (files("png", lambda k: b"", 0), [], "is empty; expected images .* videos .* or text"),
     "pictures without numbers": (
         files("png", lambda k: png(movie(k, 1)[0]), name=lambda k: "abcdefghi"[k]), [], "the longest of 9 has 1; frames must be numbered in one folder a film"
     ),
     "pictures of one frame": (files("gif", lambda k: animation(movie(k, 1), "GIF"), name=lambda k: "abcdefghi"[k]), [], "frames must be numbered"),
-    "no strips": (files("png", lambda k: png(np.zeros((7, 50), np.uint8)), 5), [], "the longest of 1 has 5; ask for frames=5"),
+    "no strips": (files("png", lambda k: png(np.zeros((7, 50), np.uint8)), 5), [], "the longest of 1 has 5; ask for --frames 5"),
     "one picture": (one("a.png", png(movie(1, 1)[0])), [], "the longest of 1 has 1; frames must be numbered"),
-    "an idx file": (numbers, [], r"frames=8 asks for clips, and the samples of .* \(idx images\) are images; leave frames out, or give videos"),
+    "an idx file": (numbers, [], r"--frames 8 asks for clips, and the samples of .* \(idx images\) are images; leave it out, or give videos"),
     "clips in torch's order": (array(X.transpose(0, 4, 1, 2, 3)), [], r"has shape \[12, 3, 9, 16, 16\]; expected clips .*: use x.transpose\(0, 2, 3, 4, 1\)"),
-    "clips of floats": (array(X / 255.0), [], "is float64; expected uint8 in 0..255: multiply by 255 if it is 0..1"),
+    "clips of floats": (array(X / 255.0), [], "is float64; expected uint8 in 0..255: .x . 255..*if it is 0..1"),
     "clips of objects": (array(np.array([{}] * 9, dtype=object)), [], "holds Python objects, which would run code when loaded"),
     "clips by columns": (array(np.asfortranarray(X), "a.npy"), [], "is stored by columns .*numpy.ascontiguousarray"),
     "clips of two channels": (array(X[..., :2].copy()), [], r"has shape \[12, 9, 16, 16, 2\]; expected clips \[N, T, H, W, C\]"),
@@ -123,7 +123,7 @@ HOPELESS: dict[str, tuple[Prepare, list[str], str]] = {
     "a cut zip": (zipped(short=True), [], "is a truncated zip: its table of contents at the end is missing"),
     "a zip of text": (zipped(text=True), [], "is for pictures or clips, and .* is text; leave it out"),
     "songs": (files("mp3", lambda k: b"ID3"), [], "holds no usable image: saw 9 × .mp3"),
-    "nothing": (lambda root: root / "fims", [], "there is nothing at .*fims; expected a folder of images or videos"),
+    "nothing": (lambda root: root / "fims", [], "there is nothing at .*fims; expected a folder of images, videos or text"),
     "frames=1": (strips, ["--frames", "1"], "frames got 1; expected 2 to 1024 frames a clip"),
     "frames of words": (strips, ["--frames", "many"], "data.frames: got 'many'"),
     "stride=0": (strips, ["--stride", "0"], "stride got 0; expected 1 or more frames"),
@@ -135,7 +135,7 @@ HOPELESS: dict[str, tuple[Prepare, list[str], str]] = {
     "a group without brackets": (strips, ["--group", "actor"], r"group='actor' is no column of a table .* needs a group in brackets, such as actor\(\\d\+\)"),
     "four channels": (strips, ["--channels", "4"], r"channels got 4; clips have 1 \(grey\) or 3 \(RGB\)"),
     "captions that are not there": (strips, ["--condition", "captions"], "captions was asked for, but"),
-    "labels that are not there": (strips, ["--labels", "use"], "labels=use, but .* has none"),
+    "labels that are not there": (strips, ["--labels", "use"], "--labels use, but .* has none"),
     "a misspelt option": (strips, ["--strid", "2"], "unknown option '--strid' for data check. Did you mean 'stride'"),
 }  # fmt: skip
 
@@ -151,7 +151,7 @@ def test_a_set_that_is_no_use(name, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("words", "why"),
-    [(["--stride", "2"], "stride is for clips, and the samples of .* are images; leave it out, or ask for clips with frames=16"),
+    [(["--stride", "2"], "stride is for clips, and the samples of .* are images; leave it out, or ask for clips with --frames 16"),
      (["--fps", "5"], "fps is for clips"), (["--hop", "2"], "hop is for clips"), (["--group", "(a)"], "group is for films"),
      (["--frames", "8"], "frames must be numbered|the longest of 1 has 20|clips of 8 frames")],
 )  # fmt: skip

@@ -185,7 +185,7 @@ def test_missing_values(tmp_path, make, opened):
         (lambda k: 7, {"columns": ("age",)}, "has one value everywhere"),
         (lambda k: "", {"columns": ("age",)}, "is empty; expected a value"),
         (lambda k: k, {"condition": "tags"}, r"no column for it, only age \(number\)"),
-        (lambda k: k, {"labels": "ignore", "columns": ("age",)}, "labels=ignore leaves no condition"),
+        (lambda k: k, {"labels": "ignore", "columns": ("age",)}, "--labels ignore leaves no condition"),
         (lambda k: k, {"balance": True}, "has no classes in use"),
     ],
 )
@@ -232,7 +232,7 @@ def test_two_rows_that_differ_are_refused(tmp_path, make, opened):
 
 
 def test_a_folder_without_a_table_says_how_to_make_one(tmp_path, make, opened):
-    with pytest.raises(InputError, match="columns=hat was asked for, but .* has neither classes nor a table; give class sub-folders"):
+    with pytest.raises(InputError, match="--columns hat was asked for, but .* has neither classes nor a table; give class sub-folders"):
         opened(make.fill(tmp_path / "p", 9), columns=("hat",))
 
 

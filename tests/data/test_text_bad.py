@@ -81,7 +81,7 @@ BAD: list[Case] = [
     ("one sentence", lambda p: lines(p, ["hello"]), (), "a.txt has 1 sentence; expected 20 at least"),
     ("binary", lambda p: raw(p, bytes(range(16)) * 400 + b"\0" * 900), (), "full of zero bytes"),
     ("UTF-16 without a mark", lambda p: raw(p, "\n".join(GOOD).encode("utf-16-le")), (), "If it is UTF-16, save it with its mark, or as UTF-8"),
-    ("Latin-1", lambda p: raw(p, "schöne Bären\n".encode("latin1") * 60), (), "60 × not UTF-8, first at a.txt, line 1; expected.*in UTF-8"),
+    ("Latin-1", lambda p: raw(p, "schöne Bären\n".encode("latin1") * 60), (), "60 × not UTF-8, first at a.txt, line 1; expected.*in UTF-8. Save it so: iconv"),
     ("lines without an end", lambda p: raw(p, b"word " * 100_000), (), "1 × longer than 20,000 characters, first at a.txt, line 1"),
     ("gzip cut short", lambda p: raw(p, gzip.compress("\n".join(GOOD).encode())[:-20], "a.txt.gz"), (), "cannot be read.*Copy or download it again"),
     ("gzip damaged", lambda p: raw(p, gzip.compress("\n".join(GOOD).encode())[:30] + b"~" * 90, "a.txt.gz"), (), "cannot be read.*Copy or download"),
@@ -106,10 +106,10 @@ BAD: list[Case] = [
     ("classes in one file", half_labelled, (), "'train.csv' has classes and 'test.csv' has none.*--labels ignore"),
     ("too many classes", lambda p: lines(p, ["text,label", *(f"word {k},{k}" for k in range(1_100))], "a.csv"), (), "1,100 different values.*--labels ignore"),
     ("no class in any row", lambda p: table(p, "text,label", "{text},"), (), "60 × no class"),
-    ("balance without classes", lines, ("--balance",), "balance=true.*has no classes"),
-    ("labels without classes", lines, ("--labels", "use"), "labels=use, and the sentences of .* have no classes"),
+    ("balance without classes", lines, ("--balance",), "--balance.*has no classes"),
+    ("labels without classes", lines, ("--labels", "use"), "--labels use, and the sentences of .* have no classes"),
     ("columns of lines", lines, ("--columns", "label"), "columns names a column, and .* has plain lines"),
-    ("tags", lambda p: table(p, "text,label"), ("--condition", "tags"), "condition=tags is for pictures and clips"),
+    ("tags", lambda p: table(p, "text,label"), ("--condition", "tags"), "--condition tags is for pictures and clips"),
     ("all too long", lines, ("--length", "3"), "0 sentences of at most 3 tokens to train on, and 60 longer ones; give a larger --length"),
     ("length of nothing", lines, ("--length", "1"), "length got 1; expected 2 to"),
     ("vocabulary too small", lines, ("--vocabulary", "2"), "vocabulary got 2; expected 4 or more"),
@@ -168,7 +168,7 @@ def test_classes_of_a_table_are_trained_and_sampled(tmp_path: Path, capsys: pyte
     assert len((tmp_path / "x.txt").read_text().splitlines()) == 3
     status, text = printed(capsys, "train", place, "--columns", "mood", "--labels", "ignore", *SMALL, "--out", tmp_path / "b")
     assert status == 2
-    assert "labels=ignore leaves no condition" in text
+    assert "--labels ignore leaves no condition" in text
     status, text = printed(capsys, "train", place, "--labels", "ignore", *SMALL, "--out", tmp_path / "c")
     assert status == 0, text
     assert json.loads((tmp_path / "c" / "data.json").read_text())["labels"]["used"] is False

@@ -34,6 +34,18 @@ def _npy_header(stream: IO[bytes], label: str) -> tuple[tuple[int, ...], bool, n
     return shape, fortran, dtype
 
 
+def _as_bytes(dtype: np.dtype[Any]) -> str:
+    """How an array of another type becomes bytes, by the range it is likely to have, without a value wrapping round."""
+    if dtype.kind == "b":
+        return "x.astype('uint8') * 255"
+    if dtype.kind == "f":
+        return "(x * 255).round().astype('uint8') if it is 0..1, ((x + 1) * 127.5).round().astype('uint8') if it is -1..1"
+    if dtype.kind in "iu":
+        bits = 8 * dtype.itemsize
+        return f"x.astype('uint8') if it is 0..255, (x >> {bits - 8}).astype('uint8') if it is 0..2**{bits}-1"
+    return "save its real values so"
+
+
 _CHANNELS = (1, 3, 4)
 _SHORTER = 8  # an array [T, N, H, W] has more films than frames, by this factor at least
 
@@ -48,8 +60,7 @@ def _npy_rows(opener: Callable[[], IO[bytes]], label: str, size: int, clips: boo
         shape, fortran, dtype = _npy_header(stream, label)
         start = stream.tell()
     if dtype != np.uint8:
-        how = "multiply by 255 if it is 0..1, round, " if dtype.kind == "f" else ""
-        raise InputError(f"{label} is {dtype}; expected uint8 in 0..255: {how}.astype('uint8')")
+        raise InputError(f"{label} is {dtype}; expected uint8 in 0..255: {_as_bytes(dtype)}")
     if len(shape) not in (3, 4, 5) or 0 in shape:
         hint = "; reshape flat rows to [N, H, W]" if len(shape) == 2 else ""
         raise InputError(f"{label} has shape {list(shape)}; expected [N, H, W], [N, H, W, C] or [N, C, H, W]{hint}")

@@ -63,7 +63,7 @@ def choose_rate(data: Data, footage: Footage, reasons: dict[str, str]) -> float:
         return USUAL_FPS
     usual = float(np.median(known[:, 0]))
     low, high = float(known[:, 0].min()), float(known[:, 0].max())
-    spread = f", from {low:.4g} to {high:.4g}: fps={usual:.0f} would make them alike" if high > 1.1 * low else ""
+    spread = f", from {low:.4g} to {high:.4g}: --fps {usual:.0f} would make them alike" if high > 1.1 * low else ""
     rate = round(usual / data.stride, 3)
     every = f", every {data.stride} frames" if data.stride > 1 else ""
     reasons["rate"] = f"{rate:g} frames a second: the films' median of {usual:.4g}{every}{spread}{variable}"
@@ -265,7 +265,7 @@ def _too_few(
 ) -> str:
     lost = f"; {len(unreadable)} could not be read, the first: {unreadable[0][0]}, {unreadable[0][1]}" if unreadable else ""
     longest = int(lengths.max()) if len(lengths) else 0
-    fix = f"ask for frames={min(longest, 16)} or fewer" if longest >= 2 else "frames must be numbered in one folder a film, or in strips"
+    fix = f"ask for --frames {min(longest, 16)} or fewer" if longest >= 2 else "frames must be numbered in one folder a film, or in strips"
     stride = f" {data.stride} frames apart" if data.stride > 1 else ""
     if clips:
         return (

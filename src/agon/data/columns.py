@@ -164,7 +164,7 @@ def as_tags(columns: Sequence[Column], origin: str) -> Condition:
         planes += list(plane.T)
     if not names:
         raise InputError(
-            f"{origin}: no tag is on {LEAST_A_TAG} samples or more in {_list_names(columns)}; use other columns or labels=ignore"
+            f"{origin}: no tag is on {LEAST_A_TAG} samples or more in {_list_names(columns)}; use other columns or --labels ignore"
         )
     values = np.stack(planes, axis=1)
     values[unknown] = np.nan

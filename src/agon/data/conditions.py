@@ -185,7 +185,7 @@ def _suitable(table: Table, kind: str) -> list[Column]:
         found = found or [c for c in every if c.kind == "words" and _few(c)][:1] or [c for c in every if c.kind == "binary"]
     if not found:
         listed = ", ".join(f"{column.name} ({column.kind})" for column in every[:12]) + (" …" if len(every) > 12 else "")
-        raise InputError(f"condition={kind} was asked for, but {table.origin} has no column for it, only {listed or 'none'}")
+        raise InputError(f"--condition {kind} was asked for, but {table.origin} has no column for it, only {listed or 'none'}")
     return found
 
 
@@ -228,7 +228,7 @@ def _with(source: Source, found: Condition) -> Source:
 
 
 def _wish(data: Data) -> str:
-    return f"columns={','.join(data.columns)}" if data.columns else f"condition={data.condition}"
+    return f"--columns {','.join(data.columns)}" if data.columns else f"--condition {data.condition}"
 
 
 def _decide(source: Source, wanted: str) -> tuple[bool, str]:
@@ -236,8 +236,8 @@ def _decide(source: Source, wanted: str) -> tuple[bool, str]:
     if source.labels is None:
         if wanted == "use":
             raise InputError(
-                f"labels=use, but {source.path} has none; give class sub-folders, a labels.csv (file,label), "
-                "a dataset.json or an array y, or use labels=auto"
+                f"--labels use, but {source.path} has none; give class sub-folders, a labels.csv (file,label), "
+                "a dataset.json or an array y, or leave --labels out"
             )
         return False, "none: no class sub-folders, labels.csv, dataset.json or array of labels"
     there = known(source.labels)
@@ -250,7 +250,7 @@ def _decide(source: Source, wanted: str) -> tuple[bool, str]:
     if wanted == "use":
         return True, f"used: {found}" + (f"; {missing} images without a label are left out" if missing else ", asked for")
     if missing:
-        return False, f"ignored: {missing} of {total} images have no label ({found}); labels=use trains on the labelled ones"
+        return False, f"ignored: {missing} of {total} images have no label ({found}); --labels use trains on the labelled ones"
     return (False, f"ignored: {too_few}") if too_few else (True, f"used: {found}")
 
 
@@ -263,7 +263,7 @@ def _told(source: Source, present: np.ndarray) -> tuple[str, str]:
         if classes < 2:
             return found, f"only one class ({origin})"
         if len(present) < LEAST_A_CLASS * classes:
-            return found, f"{found} for {len(present)} images, fewer than {LEAST_A_CLASS} each; labels=use insists"
+            return found, f"{found} for {len(present)} images, fewer than {LEAST_A_CLASS} each; --labels use insists"
         return found, ""
     if source.label_kind == "tags":
         found = f"{_plural(len(source.classes), 'tag')} ({_listed(source.classes)}) from {origin}"

@@ -68,7 +68,7 @@ def with_condition(space: SpaceT, kind: Kind, names: Sequence[str], length: int 
     if kind == "words":
         if "caption_length" not in {field.name for field in fields(space)}:  # type: ignore[arg-type]
             raise InputError(
-                f"captions condition clips, and this data is {space.describe()}; use condition=tags or classes, or labels=ignore"
+                f"captions condition clips, and this data is {space.describe()}; use --condition tags or classes, or --labels ignore"
             )
         return replace(space, words=tuple(names), caption_length=length)  # type: ignore[type-var]
     return replace(space, **{kind: tuple(names)})  # type: ignore[type-var]
@@ -89,5 +89,5 @@ def as_stored(kind: Kind, y: np.ndarray, card: Mapping[str, Any]) -> Tensor:
 def check_balance(space: Space) -> str:
     """The reason for balanced batches. Raises InputError where there are no classes to balance."""
     if space.num_classes < 2:
-        raise InputError("balance=true draws every class equally often, but this data has no classes in use; leave it out")
+        raise InputError("--balance draws every class equally often, but this data has no classes in use; leave it out")
     return f"every batch draws the {space.num_classes} classes equally often, asked for; scores keep the classes' own shares"

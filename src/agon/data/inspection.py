@@ -58,7 +58,7 @@ class Report:
         if card["modes"]:
             rows.append(("modes", _counted(card["modes"], len(card["modes"]))))
         if card["formats"]:
-            still = "first frame; frames=16 reads them as clips"
+            still = "first frame; --frames 16 reads them as clips"
             animated = f"; {card['animated']} animated ({still})" if card["animated"] and "films" not in card else ""
             rows.append(("formats", _counted(card["formats"], len(card["formats"])) + animated))
         labels = card["labels"]
@@ -187,7 +187,7 @@ def _warnings(data_set: DataSet, report: Report) -> list[str]:
         return text_warnings(card)
     usable = card["num_train"] + card["num_held"]
     if usable < FEW_IMAGES and isinstance(data_set.space, Image):
-        told.append(f"only {usable} images: the critic will soon know them by heart; more images, or mirror=true, help")
+        told.append(f"only {usable} images: the critic will soon know them by heart; more images, or --mirror, help")
     if card["num_unreadable"] > 0.02 * max(1, card["num_items"]):
         told.append(f"{card['num_unreadable']} of {card['num_items']} files cannot be used: see the list, replace or remove them")
     if "films" in card:

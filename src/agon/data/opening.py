@@ -90,7 +90,7 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
         raise InputError(_all_unreadable(source, looked))
     space = choose_space(data, looked, max_size, reasons, "films" if source.moving else "images")
     if (frames := _strips(looked)) and not source.moving:
-        source.notes.append(f"the pictures look like strips of {frames} frames or so: frames={min(frames, 16)} would read them as clips")
+        source.notes.append(f"the pictures look like strips of {frames} frames or so: --frames {min(frames, 16)} would read them as clips")
     if source.moving:
         from agon.data.clips import open_clips
 
@@ -144,13 +144,13 @@ def _choose_condition(source: Source, data: Data) -> tuple[Source, bool, str]:
 def _refuse_clip_words(data: Data, source: Source) -> None:
     if data.frames is not None:
         raise InputError(
-            f"frames={data.frames} asks for clips, and the samples of {source.path} ({source.kind}) are images; leave frames out, or give videos, "
+            f"--frames {data.frames} asks for clips, and the samples of {source.path} ({source.kind}) are images; leave it out, or give videos, "
             "strips, a folder of numbered pictures a film, or an npz of [N, T, H, W, C]"
         )
     given = [name for name, there in (("stride", data.stride != 1), ("fps", data.fps), ("hop", data.hop)) if there]
     if given:
         raise InputError(
-            f"{given[0]} is for clips, and the samples of {source.path} ({source.kind}) are images; leave it out, or ask for clips with frames=16"
+            f"{given[0]} is for clips, and the samples of {source.path} ({source.kind}) are images; leave it out, or ask for clips with --frames 16"
         )
     if data.group is not None:
         raise InputError(

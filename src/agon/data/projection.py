@@ -55,13 +55,13 @@ def film_warnings(card: dict[str, Any]) -> list[str]:
     films, told = card["films"], []
     usable = card["num_train_films"] + card["num_held_films"]
     if usable < FEW_FILMS:
-        told.append(f"only {usable} films: the critic will soon know them by heart; more films, or mirror=true, help")
+        told.append(f"only {usable} films: the critic will soon know them by heart; more films, or --mirror, help")
     if films["num_short"] > 0.1 * max(1, usable + films["num_short"]):
         told.append(
             f"{films['num_short']} films are shorter than a clip of {films['frames']} frames and left out: fewer frames or a smaller stride keep them"
         )
     if films["variable"] and films["asked_fps"] is None:
-        told.append(f"{films['variable']} films have a variable rate: motion will be uneven; fps={films['fps']:.0f} makes it even")
+        told.append(f"{films['variable']} films have a variable rate: motion will be uneven; --fps {films['fps']:.0f} makes it even")
     if films["leaked"]:
         told.append(f"{films['leaked']} held-back films have a twin in training, by the set's own split: scores against them will flatter")
     if card["num_held"] and card["num_held_films"] < 2:

@@ -98,7 +98,7 @@ def checked(data: Data) -> Data:
         if value not in known:
             raise InputError(f"{name} got {value!r}; expected one of: {' '.join(known)}.{suggest(str(value), known)}")
     if data.labels == "ignore" and (data.columns or data.condition != "auto" or data.balance):
-        raise InputError("labels=ignore leaves no condition; leave out columns, condition and balance, or labels=ignore")
+        raise InputError("--labels ignore leaves no condition; leave out --columns, --condition and --balance, or --labels ignore")
     twice = next((name for k, name in enumerate(data.columns) if name in data.columns[:k]), None)
     if twice is not None:
         raise InputError(f"columns names {twice!r} twice; expected each once")
@@ -143,7 +143,7 @@ def _check_clips(data: Data) -> None:
     if data.fps is not None and not 0 < data.fps <= MOST_FPS:
         raise InputError(f"fps got {data.fps:g}; expected more than 0 and at most {MOST_FPS} frames a second")
     if data.fps is not None and data.stride != 1:
-        raise InputError(f"fps={data.fps:g} and stride={data.stride} both say which frames to take; give one of the two")
+        raise InputError(f"--fps {data.fps:g} and --stride {data.stride} both say which frames to take; give one of the two")
     if data.group is not None:
         try:
             re.compile(data.group)

@@ -198,7 +198,7 @@ def check_sides(shape: Sequence[int], label: str) -> None:
     if any(side < 1 or side > MAX_SIDE for side in shape[:2]):
         raise InputError(f"{label} declares images of {'×'.join(map(str, shape))}; expected sides of 1 to {MAX_SIDE}")
     if len(shape) == 3 and shape[2] not in (1, 3, 4):
-        raise InputError(f"{label} declares {shape[2]} channels; expected 1, 3 or 4 (clips [N, T, H, W] are read with frames=16)")
+        raise InputError(f"{label} declares {shape[2]} channels; expected 1, 3 or 4 (clips [N, T, H, W] are read with --frames 16)")
 
 
 class careful:

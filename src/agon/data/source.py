@@ -30,6 +30,8 @@ _PICTURES = "png jpg jpeg webp gif bmp tif tiff avif jpe jfif dib ppm pgm pbm pn
 EXTENSIONS = frozenset("." + word for word in _PICTURES.split())
 MAX_FILE_BYTES = 512 * 2**20  # a larger "picture" is refused unread
 TRUST_STAT_ABOVE = 256 * 2**20  # sets above this many bytes are recognised by size and times instead of read to hash
+_PLAIN = frozenset({"", ".md", ".rst", ".tex", ".log", ".srt"})  # likely text, but nothing says that a line is a sample
+_EXPECTED = "expected images (png jpg webp gif bmp tiff avif …), videos (mp4 webm mkv avi mov …) or text (txt jsonl csv tsv)"
 _SPLITS = {"train": False, "training": False, "test": True, "val": True, "valid": True, "validation": True}
 
 
@@ -85,7 +87,7 @@ def open_source(path: str, *, clips: bool = False) -> Source:
     if not stat.S_ISREG(status.st_mode):
         raise InputError(f"{shown(str(place))} is neither a file nor a folder; give a folder, .zip, .npz, idx, .parquet or a video")
     if status.st_size == 0:
-        raise InputError(f"{shown(str(place))} is empty (0 bytes); give a folder, .zip, .npz, idx or .parquet")
+        raise InputError(f"{shown(str(place))} is empty (0 bytes); give a folder, .zip, .npz, idx, .parquet or text")
     return _open_file(place, clips)
 
 
@@ -99,8 +101,8 @@ def _missing(place: Path) -> str:
     except OSError:
         hint = f" There is no folder {shown(str(parent))} either."
     return (
-        f"there is nothing at {shown(str(place))}; expected a folder of images or videos, a .zip, .npz, idx, .parquet or video file, "
-        f"hf:NAME, or an embedded set ({' '.join(EMBEDDED)}).{hint}"
+        f"there is nothing at {shown(str(place))}; expected a folder of images, videos or text, a .zip, .npz, idx, .parquet, video or text "
+        f"file (.txt .jsonl .csv .tsv), hf:NAME, or an embedded set ({' '.join(EMBEDDED)}).{hint}"
     )
 
 
@@ -131,7 +133,10 @@ def _open_file(place: Path, clips: bool) -> Source:
     if suffix in EXTENSIONS:
         raise InputError(f"{name} is one picture; a GAN learns from many: give the folder or a zip that holds them")
     if b"\0" not in head:
-        raise InputError(f"{name} is a text file; expected a folder of images or videos, a .zip, .npz, idx, .parquet or video file")
+        raise InputError(
+            f"{name} is a text file; to train on its lines, rename it to {shown(place.stem)}.txt; else give a folder of images or videos, "
+            "a .zip, .npz, idx, .parquet or video file"
+        )
     raise InputError(f"{name} is of no kind known here; expected a folder of images or videos, a .zip, .npz, idx, .parquet or video file")
 
 
@@ -340,11 +345,12 @@ def _suffix(name: str) -> str:
 
 def _nothing_usable(where: str, names: list[str], refused: list[tuple[str, str]]) -> str:
     if not names and not refused:
-        return f"{where} is empty; expected images (png jpg webp gif bmp tiff avif …) or videos (mp4 webm mkv avi mov …)"
+        return f"{where} is empty; {_EXPECTED}"
     kinds = Counter(_suffix(name) or "no suffix" for name in names).most_common(4)
     saw = ", ".join(f"{count} × {suffix}" for suffix, count in kinds) or "no files"
     more = f"; not entered: {refused[0][0]} ({refused[0][1]})" if refused else ""
-    return f"{where} holds no usable image: saw {saw}{more}; expected images (png jpg webp gif bmp tiff avif …) or videos (mp4 webm mkv avi mov …)"
+    rename = "; rename plain text to .txt to train on its lines" if any(_suffix(name) in _PLAIN for name in names) else ""
+    return f"{where} holds no usable image: saw {saw}{more}; {_EXPECTED}{rename}"
 
 
 def _of_shelf(

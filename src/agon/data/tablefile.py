@@ -10,6 +10,7 @@ list_attr_celeba.txt                a count, a line of names, and then "a.jpg -1
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -60,6 +61,8 @@ def find_word(names: Sequence[str], words: Sequence[str]) -> str | None:
 def parse_table(raw: bytes, name: str) -> Rows:
     """The rows of a table file, its kind by the name's suffix. Raises InputError naming the file and the row."""
     suffix = os.path.splitext(name)[1].lower()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raw = raw.decode("utf-16", "replace").encode()
     if suffix == ".jsonl":
         return _parse_lines(raw, name)
     if suffix == ".json":
@@ -68,7 +71,7 @@ def parse_table(raw: bytes, name: str) -> Rows:
 
 
 def _parse_csv(raw: bytes, name: str) -> Rows:
-    text = os.fsdecode(raw.removeprefix(b"\xef\xbb\xbf"))
+    text = os.fsdecode(raw.removeprefix(b"\xef\xbb\xbf")).lstrip("\r\n")
     first = text.split("\n", 1)[0]
     if not first.strip():
         raise InputError(f"{name} has no header; expected a first line 'file,label' and then one line an image")

@@ -109,7 +109,11 @@ def _columns(schema: Any, label: str) -> tuple[str, str | None]:
     usable = [name for name in schema.names if holds_pictures(schema.field(name).type)]
     if not usable:
         listed = ", ".join(f"{name} ({schema.field(name).type})" for name in schema.names[:8])
-        raise InputError(f"{label} has no column of image bytes, only {listed or 'none'}; expected 'image' of bytes or {{bytes, path}}")
+        words = next((name for name in schema.names if arrow.types.is_string(schema.field(name).type)), None)
+        text = f"; to train on the text in {words!r}, write it as .jsonl: pandas.read_parquet(FILE).to_json('NEW.jsonl', orient='records', lines=True)"
+        raise InputError(
+            f"{label} has no column of image bytes, only {listed or 'none'}; expected 'image' of bytes or {{bytes, path}}{text if words else ''}"
+        )
     image = next((name for name in hub.IMAGE_COLUMNS if name in usable), usable[0])
     return image, next((name for name in _LABEL_COLUMNS if name in schema.names and name != image), None)
 

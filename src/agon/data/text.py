@@ -80,7 +80,7 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
         what, count = corpus.faults.most_common(1)[0]
         reasons["left out"] = f"{lost:,} that cannot be used; {count:,} × {what}, first at {corpus.examples[what]}"
     if data.labels == "use" and corpus.labels is None:
-        raise InputError(f"labels=use, and the sentences of {data.path} have no classes; name their column: --columns NAME")
+        raise InputError(f"--labels use, and the sentences of {data.path} have no classes; name their column: --columns NAME")
     if data.limit is not None:
         corpus = _thinned(corpus, data.limit)
         if len(corpus) < read:
@@ -204,7 +204,7 @@ def _learnt(space: Tokens, x: Tensor, y: Tensor, cache: Path, reasons: dict[str,
 def _refuse(data: Data) -> None:
     """Words of the request that mean nothing for text. Raises InputError."""
     if data.condition not in ("auto", "classes"):
-        raise InputError(f"condition={data.condition} is for pictures and clips; sentences have classes, or a source: leave it out.")
+        raise InputError(f"--condition {data.condition} is for pictures and clips; sentences have classes, or a source: leave it out.")
     if data.path in DOCUMENTED and (data.text or data.columns or data.source or data.target):
         raise InputError(f"text, columns, source and target name columns, and '{data.path}' has none; leave them out.")
 
