@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from PIL import Image
 from agon.errors import InputError
 from agon.records import append_jsonl
 from agon.report import curves, film, write_report
+from agon.report.frame import picture
 from agon.report.journal import read_journal, state
 from recorded_run import draw_grid, make_run, write_rows
 
@@ -259,3 +261,22 @@ def test_no_content_breaks_the_report(tmp_path_factory: pytest.TempPathFactory, 
 def test_the_report_needs_no_torch(run_dir: Path, tmp_path: Path) -> None:
     code = "import sys; sys.modules['torch'] = None; from agon.report import write_report; write_report(*sys.argv[1:])"
     subprocess.run([sys.executable, "-c", code, str(run_dir), str(tmp_path / "r.html")], check=True)
+
+
+def test_a_run_that_measured_nothing_says_so_in_its_head(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", rounds=120, pictures=1)
+    (run / "events.jsonl").write_text("")
+    page = write_report(run).read_text("utf-8")
+    assert "nothing has been measured yet</a>" in page and "no signs fired</a>" not in page
+
+
+def test_statistics_are_no_loss_terms() -> None:
+    stats = {"sample/spread": 1.0, "augment/p": 0.1, "D/weights": 2.0, "critic/adv": 0.7}
+    titles = {panel["title"] for panel in curves.panels([{"round": 1, "seen": 8, "seconds": 1.0, "stats": stats}])[1]}
+    assert titles == {"Statistics: sample", "Statistics: augment", "Statistics: D", "Loss terms: critic"}
+
+
+def test_a_tall_grid_is_no_taller_than_the_window() -> None:
+    tall = film.Frame(uri="data:,", width=34, height=272, round=1)
+    assert 'class="grid tiny tall"' in str(picture(tall, "Samples", "grid"))
+    assert "tall" not in str(picture(replace(tall, width=272, height=34), "Samples", "grid"))

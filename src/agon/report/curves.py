@@ -25,6 +25,7 @@ _PANEL_OF = {
     "nats train": "nats", "kl pretrained": "kl",
     "motion": "motion", "ways": "ways", "flicker": "flicker", "drift": "drift",
 }  # fmt: skip
+_VITALS = ("real", "sample", "held", "augment")  # owners of statistics beside the players, which have capital letters: no terms of a turn
 _TITLES = {
     "logits": ("Logits", "the critic's mean output on real, generated and held-out data"),
     "accuracy": ("Accuracy of the critic", "share of real, generated and held-out data told right"),
@@ -131,7 +132,8 @@ def _place(name: str) -> tuple[str, str, str, str]:
         return key, *_TITLES[key], leaf.removeprefix("nats ")
     if key:
         return key, *_TITLES[key], name if key == "logits" else owner or leaf
-    return f"terms {owner}", f"Loss terms: {owner}" if owner else "Other statistics", "mean over a tick", leaf
+    title = f"{'Statistics' if owner in _VITALS or owner[:1].isupper() else 'Loss terms'}: {owner}" if owner else "Other statistics"
+    return f"terms {owner}", title, "mean over a tick", leaf
 
 
 def _paint(series: list[dict[str, Any]]) -> None:

@@ -102,8 +102,9 @@ def chart_tools(axes: Iterable[tuple[str, str]]) -> Markup:
 
 def picture(frame: Frame, alt: str, class_: str, label: str | None = None) -> Markup:
     """One picture of the page."""
-    tiny = " tiny" if max(frame.width, frame.height) <= TINY else ""
-    return h("img", src=frame.uri, alt=alt, class_=class_ + tiny, width=frame.width, height=frame.height, data_label=label)
+    looks = " tiny" if max(frame.width, frame.height) <= TINY else ""
+    looks += " tall" if class_ == "grid" and frame.height > 2 * frame.width else ""
+    return h("img", src=frame.uri, alt=alt, class_=class_ + looks, width=frame.width, height=frame.height, data_label=label)
 
 
 def playing(film: Moving, alt: str, class_: str = "grid") -> Markup:

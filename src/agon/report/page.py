@@ -135,6 +135,7 @@ def _header(journal: Journal, now: float) -> Markup:
     of = f" of {number_text(run['rounds'])}" if finite(run.get("rounds")) else ""
     cpu = f" (CPU {duration_text(tick['cpu_seconds'])})" if finite(tick.get("cpu_seconds")) else ""
     signs = journal.signs
+    quiet = "no signs fired" if journal.ticks else "nothing has been measured yet"
     space = mapping(run.get("space"))
     sides = " × ".join(short(space[side]) for side in ("height", "width") if side in space)
     colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(whole(space.get("channels")), "")
@@ -149,7 +150,7 @@ def _header(journal: Journal, now: float) -> Markup:
         ("Samples seen", number_text(last.get("seen"))),
         ("Time", f"{duration_text(tick.get('seconds'))}{cpu}"),
         ("Data", f"{mapping(run.get('data')).get('path', '—')}" + (f", {what}" if what else "")),
-        ("Health", h("a", f"{len(signs)} sign{'s' * (len(signs) > 1)} fired" if signs else "no signs fired", href="#health")),
+        ("Health", h("a", f"{len(signs)} sign{'s' * (len(signs) > 1)} fired" if signs else quiet, href="#health")),
     ]
     recipe = run.get("recipe") or mapping(run.get("game")).get("name") or "unknown recipe"
     return h(
