@@ -10,9 +10,11 @@ import sys
 from agon.cli.base import app
 from agon.errors import InputError
 
-_FIRST = ("train", "use")  # the order of `agon --help`
-for _module in sorted((m.name for m in pkgutil.iter_modules(__path__)), key=lambda name: (name not in _FIRST, name)):
+for _module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
     importlib.import_module(f"{__name__}.{_module}")
+_FIRST = ("train", "sample", "eval", "report", "export")  # of `agon --help`; the others follow by their files
+_verbs = app.registered_commands
+_verbs.sort(key=lambda verb: _FIRST.index(verb.name or verb.callback.__name__) if (verb.name or verb.callback.__name__) in _FIRST else 9)  # type: ignore[union-attr]
 
 
 def main() -> None:

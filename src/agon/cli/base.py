@@ -14,8 +14,24 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="agon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="One adversarial engine for images, text and video: train, sample, score, report and ship GANs.",
 )  # fmt: skip
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from agon import __version__
+
+        typer.echo(f"agon {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")] = False,
+) -> None: ...
+
 
 Extra = {"allow_extra_args": True, "ignore_unknown_options": True}
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `agon train`.")]

@@ -19,7 +19,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
     trust: Trust = False,
 ) -> None:  # fmt: skip
-    """Set runs side by side: scores over seeds, floor, speed, size, cost; as a table and as one HTML page."""
+    """Set runs side by side, as a table and as one HTML page. Scores over seeds, floor, speed, size, cost."""
     import json
 
     from agon.comparison import compare_runs, to_json

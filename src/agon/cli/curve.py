@@ -22,7 +22,7 @@ def curve(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:  # fmt: skip
-    """BLEU and self-BLEU of a text run over temperatures, with the point of real sentences; written to RUN/curve.json.
+    """Draw quality against diversity of a text run. BLEU and self-BLEU over temperatures, with the point of real sentences; in RUN/curve.json.
 
     With --likelihood RUN, the curve is that run's, and RUN is a point beside it: BLEU-4 at equal self-BLEU-4, with an interval. On oracle, oracle-stream and
     arithmetic also both divergences over temperatures, KL(P‖G) above likelihood's curve at equal NLL-oracle, and a verdict.

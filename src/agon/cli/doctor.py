@@ -15,7 +15,7 @@ from agon.errors import InputError
 def doctor(
     run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run directory: print the signs its training showed.")] = None,
 ) -> None:
-    """Print what this installation has, or, with RUN, the signs of a run over time with what helps."""
+    """Say what is installed or, with RUN, what went wrong in it. Of a run: its signs over time, each with what helps."""
     if run is None:
         _installation()
         return

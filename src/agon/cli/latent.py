@@ -130,7 +130,7 @@ def project(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:
-    """Find the codes whose pictures come nearest to given ones, and say what error remains; of sentences, those that the encoder gives."""
+    """Find the codes that come nearest to given pictures. What error remains is said; of sentences, the codes that the encoder gives."""
     import json
 
     import torch

@@ -13,6 +13,15 @@ DATA_WORDS = (
     "frames", "stride", "fps", "hop", "group", "tokenizer", "vocabulary", "length", "lower", "text", "source", "target",
     "source_length", "shared", "unpaired", "bucket",
 )  # fmt: skip
+RUN_WORDS = (
+    "rounds", "batch", "microbatch", "device", "precision", "channels_last", "compile", "seed", "threads", "tick", "score_every", "score_share",
+    "save_every", "metrics", "extractor", "extractor_weights", "num_samples", "keep", "patience", "on_collapse", "tensorboard",
+)  # fmt: skip
+
+
+def listed(words: tuple[str, ...]) -> str:
+    """Settings as they are typed."""
+    return ", ".join(f"--{word.replace('_', '-')}" for word in words)
 
 
 def assignments(arguments: list[str]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def sweep(
     cpu_seconds: Annotated[float | None, typer.Option(help="Processor time in training for each run.")] = None,
     trust: Trust = False,
 ) -> None:
-    """Train under several seeds and print mean ± sd of every score; a stopped sweep goes on by the same command."""
+    """Train under several seeds: mean ± sd of every score. A stopped sweep goes on by the same command."""
     from agon import ranks
     from agon.data import Data
     from agon.device import choose_device

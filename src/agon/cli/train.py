@@ -10,20 +10,21 @@ from typing import Annotated
 import typer
 
 from agon.cli.base import Extra, Trust, app, line, screen
-from agon.cli.settings import amend, assignments, data_settings
+from agon.cli.settings import DATA_WORDS, RUN_WORDS, amend, assignments, data_settings, listed
 from agon.cli.sweep import sweep
+from agon.data.request import EMBEDDED
 from agon.errors import InputError
 
 
-@app.command(context_settings=Extra)
+@app.command(context_settings=Extra, epilog=f"Settings of the run: {listed(RUN_WORDS)}. Of the data: {listed(DATA_WORDS)}.")
 def train(
     context: typer.Context,
     what: Annotated[
         str,
         typer.Argument(
             metavar="PATH",
-            help="Data (folder, zip, idx, npz, parquet, hf:NAME, digits, shapes, ring, grid, spirals), "
-            "a run directory to go on with, or a run.json to repeat.",
+            help="Data: a folder or zip of pictures, videos or text, idx, npz, parquet, a video, .txt, .jsonl, .csv, .tsv, hf:NAME, "
+            f"or an embedded set ({', '.join(EMBEDDED)}). Or a run directory to go on with, or a run.json to repeat.",
         ),
     ],
     recipe: Annotated[str | None, typer.Option(help="One of `agon recipes`; chosen from the data if left out.")] = None,
@@ -39,7 +40,7 @@ def train(
 
     Any setting of the run can be given by name, those of the data and the game with a dot:
     --rounds 5000 --batch 32 --seed 1 --device cpu --data.size 64 --game.gamma 0.1 --game.optim.G.lr 1e-4.
-    `agon show RECIPE` lists a recipe's; --size, --channels, --resize, --labels, --mirror and --limit are short for --data.….
+    Those of the data need no dot: --size 64. `agon show RECIPE` lists those of a recipe's game.
     """  # fmt: skip
     from agon import ranks
     from agon.data import Data

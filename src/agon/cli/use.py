@@ -179,7 +179,7 @@ def evaluate(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:  # fmt: skip
-    """Score a run; every figure is printed with its protocol and the real-against-real floor. Sampling can be changed as in `agon sample`.
+    """Score a run, each figure with its protocol and floor. The floor is what held-out real samples reach. Sampling can be changed as in `agon sample`.
 
     Of several metrics, those that do not apply to the run are named with the reason, and the others are taken.
     """
@@ -223,7 +223,7 @@ def export(
     state: State = "latest",
     trust: Trust = False,
 ) -> None:
-    """Write the averaged generator as safetensors with game.json, and as ONNX."""
+    """Write the generator as safetensors, and as ONNX. It is the averaged one, with game.json beside it."""
     from agon.export import export_run
 
     console = screen()
