@@ -120,6 +120,7 @@ def save(tmp_path: Path, **named: np.ndarray) -> Path:
         ({"x": np.array([{"a": 1}] * 9, dtype=object)}, "holds Python objects"),
         ({"x": np.zeros((9, 8, 8))}, r"is float64; expected uint8 in 0..255: .x \* 255..*0..1, .*127.5.* if it is -1..1"),
         ({"x": np.zeros((9, 8, 8), bool)}, r"is bool; expected uint8 in 0..255: x.astype.'uint8'. \* 255"),
+        ({"x": np.zeros((9, 8, 8), np.int16)}, r"is int16; .*if it is 0..255, .x >> 7..*if it is 0..2\*\*15-1"),
         ({"x": np.zeros((9, 8, 8), np.uint16)}, r"is uint16; .*if it is 0..255, .x >> 8..*if it is 0..2\*\*16-1"),
         ({"x": np.zeros((9, 8, 8), np.int64)}, "is int64"),
         ({"x": np.zeros((9, 64), np.uint8)}, r"shape \[9, 64\].*reshape flat rows"),

@@ -41,8 +41,9 @@ def _as_bytes(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "f":
         return "(x * 255).round().astype('uint8') if it is 0..1, ((x + 1) * 127.5).round().astype('uint8') if it is -1..1"
     if dtype.kind in "iu":
-        bits = 8 * dtype.itemsize
-        return f"x.astype('uint8') if it is 0..255, (x >> {bits - 8}).astype('uint8') if it is 0..2**{bits}-1"
+        bits = 8 * dtype.itemsize - (dtype.kind == "i")
+        wide = f", (x >> {bits - 8}).astype('uint8') if it is 0..2**{bits}-1" if bits > 8 else ""
+        return f"x.astype('uint8') if it is 0..255{wide}"
     return "save its real values so"
 
 
