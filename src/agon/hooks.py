@@ -86,7 +86,7 @@ class Scene:
     setbacks: int = 0  # times this run went back because of a sign
     alarm: health.Sign | None = None  # a severe sign that just appeared, on the process that looks
     alarmed: bool = False  # on every process: the run must not simply go on
-    spoiled: bool = False  # likewise: the state could not be saved as it is not finite, so the run must go back
+    spoiled: bool = False  # likewise: the state was not good enough to be saved, so the run must go back
     _extractor: Extractor | None = None
     _doctor: health.Doctor | None = None
     _nearby: Nearby | None = None  # of sentences
@@ -266,9 +266,9 @@ class Scene:
     # -- saving ------------------------------------------------------------------------------------------------------------------
 
     def save(self) -> bool:
-        """Save the state, unless a weight is not finite; return whether it was saved."""
+        """Save the state if it is good to go back to: finite, and not from amid too many skipped updates. Return whether it was saved."""
         self.settle()
-        healthy = self.engine.healthy()
+        healthy = self.engine.healthy() and self.engine.streak < self.run.patience
         if ranks.is_main() and healthy:
             sparse, near = self.run.on_collapse == "rollback", self.doctor.best_round()
             self.directory.save_state(*self._state(), keep=self.run.keep, sparse=sparse, near=near)

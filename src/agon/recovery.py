@@ -28,7 +28,7 @@ def after_nonfinite(scene: Scene, recoveries: int) -> None:
             f"Everything up to round {scene.directory.states()[-1][0]} is saved. Lower the learning rate "
             "(--game.optim.G.lr 1e-4 --game.optim.D.lr 1e-4), clip gradients (--game.optim.D.clip 1) or use --precision fp32."
         )
-    why = "the state was not finite" if scene.spoiled else f"{run.patience} updates in a row were not finite"
+    why = f"{run.patience} updates in a row were not finite" if engine.streak >= run.patience else "the state was not finite"
     _go_back(scene, why, engine.clock.round)
 
 

@@ -363,7 +363,8 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
         stopping = ranks.any_true(asked_to_stop() or over)
         if fresh or here != first or done or stopping:
             # The state that was resumed from has its records already; only an ending is still to be recorded.
-            recoveries = 0 if scene.observe(last=done or stopping, resumed=here == first and not fresh) else recoveries
+            saved = scene.observe(last=done or stopping, resumed=here == first and not fresh)
+            recoveries = 0 if saved and not engine.streak else recoveries  # a state amid skipped updates is no progress
         advice: dict[str, str] = {}
         if scene.alarmed:
             scene.alarmed = False

@@ -11,6 +11,7 @@ import torch
 from agon.data import Data, open_data
 from agon.directory import RunDirectory, _sparse, read_state
 from agon.engine import Engine
+from agon.errors import InputError
 from agon.games.gan import GAN
 from agon.health import Patient, Sign, doctor
 from agon.hooks import Quiet, Scene
@@ -201,6 +202,21 @@ def test_skips_that_a_tick_finds_are_recorded_at_its_round(tmp_path: Path, monke
     rows = [(row["kind"], row["round"]) for row in directory.events() if row["kind"] in ("skip", "tick", "done")]
     assert [row for row in rows if row[0] == "skip"] == [("skip", 32), ("skip", 60)]
     assert rows[-3:] == [("skip", 60), ("tick", 60), ("done", 60)]
+
+
+@pytest.mark.parametrize("save_every", [1, 2])
+@pytest.mark.parametrize("on_device", [False, True])
+def test_saving_often_does_not_pass_for_progress(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, on_device: bool, save_every: int
+) -> None:
+    if on_device:
+        request.getfixturevalue("counts_for_itself")
+    norm = torch.nn.utils.get_total_norm
+    monkeypatch.setattr("torch.nn.utils.get_total_norm", lambda gradients: norm(gradients) * torch.nan)
+    directory = fresh(tmp_path / "a", save_every=save_every)
+    with pytest.raises(InputError, match="training diverged.*going back 3 times did not help"):
+        play(directory)
+    assert kinds(directory).count("rollback") == 3
 
 
 def test_a_state_that_is_not_finite_is_not_saved_and_the_run_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
