@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from agon.data import Data, open_data
 from commandline import printed
 
 TINY = (
@@ -108,3 +111,39 @@ def test_words_that_are_not_utf8_are_refused(capsys: pytest.CaptureFixture[str],
     (tmp_path / "labels.csv").write_bytes(b"file,label\n" + "\n".join(f"{i}.png,{'éè'[i % 2]}" for i in range(8)).encode("latin-1"))
     status, told = printed(capsys, "data", "check", tmp_path)
     assert status == 2 and "row 2 is not UTF-8" in told
+
+
+def test_runs_among_the_data_are_passed_over(
+    capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(pictures, folder)
+    monkeypatch.chdir(folder)
+    assert printed(capsys, "train", ".", *TINY)[0] == 0
+    status, told = printed(capsys, "train", "runs/run-r3gan", "--rounds", 3)
+    assert status == 0, told
+    status, told = printed(capsys, "train", ".", *TINY)
+    assert status == 0, told
+    hashes = {json.loads((folder / "runs" / name / "run.json").read_text())["content_hash"] for name in ("run-r3gan", "run-r3gan-2")}
+    assert len(hashes) == 1
+    status, told = printed(capsys, "data", "check", ".")
+    assert status == 0 and "passed over 2 runs" in told
+
+
+def test_a_run_of_text_among_the_text_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("".join(f"a line of text, number {k}\n" for k in range(40)))
+    before = open_data(Data(path=str(tmp_path))).content_hash
+    for name in ("states", "samples"):
+        (tmp_path / "runs" / "a" / name).mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "run.json").write_text("{}")
+    (tmp_path / "runs" / "a" / "samples" / "00000001.txt").write_text("a sample\n")
+    (tmp_path / "runs" / "a" / "samples" / "attention.png").touch()
+    assert open_data(Data(path=str(tmp_path))).content_hash == before
+
+
+@pytest.mark.parametrize("verb", [("train", "digits"), ("demo",)], ids=" ".join)
+def test_a_run_is_not_made_among_other_files(verb: tuple[str, ...], capsys: pytest.CaptureFixture[str], pictures: Path) -> None:
+    before = sorted(pictures.rglob("*"))
+    status, told = printed(capsys, *verb, "--out", pictures)
+    assert status == 2 and "holds files that are no run, such as 'blue'" in told and "another with --out" in told
+    assert sorted(pictures.rglob("*")) == before

@@ -51,8 +51,14 @@ class RunDirectory:
         return (self.path / "run.json").is_file()
 
     def make(self) -> None:
-        """Make the directory and check that it can be written. Raises InputError."""
+        """Make the directory and check that it can be written, and that nothing but a run lies in it. Raises InputError."""
         try:
+            # `states` alone is what a run leaves that ended before it had a run.json.
+            if self.path.is_dir() and any(self.path.iterdir()) and not (self.is_run() or (self.path / "states").is_dir()):
+                raise InputError(
+                    f"'{self.path}' holds files that are no run, such as '{min(entry.name for entry in self.path.iterdir())}'; expected a new or an "
+                    "empty directory. Choose another with --out."
+                )
             (self.path / "states").mkdir(parents=True, exist_ok=True)
             (self.path / "samples").mkdir(exist_ok=True)
             atomic_write(self.path / ".writable", "")

@@ -157,10 +157,16 @@ class _Entry:
     status: os.stat_result
 
 
-def walk(root: Path) -> tuple[list[_Entry], list[tuple[str, str]]]:
-    """Every regular file under `root`, sorted by name, and what could not be entered. Links are followed, once."""
+def holds_run(folder: Path) -> bool:
+    """Whether a run lies here. What lies in it was made from data, and is none itself: with its samples the data would change as it trains."""
+    return (folder / "run.json").is_file() and (folder / "states").is_dir()
+
+
+def walk(root: Path) -> tuple[list[_Entry], list[tuple[str, str]], list[str]]:
+    """Every regular file under `root`, sorted by name; what could not be entered; and the runs passed over. Links are followed, once."""
     found: list[_Entry] = []
     refused: list[tuple[str, str]] = []
+    runs: list[str] = []
     seen: set[tuple[int, int]] = set()
     waiting: list[tuple[str, Path]] = [("", root)]
     while waiting:
@@ -184,21 +190,22 @@ def walk(root: Path) -> tuple[list[_Entry], list[tuple[str, str]]]:
                 broken = "a link to nothing" if place.is_symlink() else f"cannot be looked at: {error.strerror}"
                 refused.append((shown(relative), broken))
                 continue
-            if stat.S_ISDIR(status.st_mode):
+            if stat.S_ISDIR(status.st_mode) and holds_run(place):
+                runs.append(shown(relative))
+            elif stat.S_ISDIR(status.st_mode):
                 waiting.append((relative + "/", place))
             elif stat.S_ISREG(status.st_mode):
                 found.append(_Entry(relative, place, status))
             else:
                 refused.append((shown(relative), "not a regular file"))
     found.sort(key=lambda entry: os.fsencode(entry.name))
-    refused.sort()
-    return found, refused
+    return found, sorted(refused), sorted(runs)
 
 
 def _open_directory(place: Path, clips: bool) -> Source:
     from agon.data import idx, tables
 
-    entries, refused = walk(place)
+    entries, refused, runs = walk(place)
     pictures = [entry.name for entry in entries if _suffix(entry.name) in EXTENSIONS]
     by_name = {entry.name: entry for entry in entries}
     shelf = Shelf(
@@ -218,10 +225,13 @@ def _open_directory(place: Path, clips: bool) -> Source:
         more = f"; give one of its archives, for example {shown(str(archives[0]))}" if archives else ""
         raise InputError(_nothing_usable(f"the folder {shown(str(place))}", [e.name for e in entries], refused) + more)
     used = layout.used if layout is not None else frozenset(pictures)
-    return _of_shelf(
+    source = _of_shelf(
         "folder", place, shelf, pictures, layout, lambda: _identity([(e.name, e.place, e.status) for e in entries if e.name in used]),
         lambda name: by_name[name].place.read_bytes(), refused,
     )  # fmt: skip
+    if runs:
+        source.notes.append(f"passed over {len(runs)} run{'s' * (len(runs) > 1)}, whose samples are no data: {runs[0]}{' …' * (len(runs) > 1)}")
+    return source
 
 
 def _read_file(place: Path, status: os.stat_result) -> bytes:

@@ -20,7 +20,7 @@ from typing import IO
 
 from agon.data import containers
 from agon.data.idx import is_idx_name
-from agon.data.source import EXTENSIONS, shown, walk
+from agon.data.source import EXTENSIONS, holds_run, shown, walk
 from agon.errors import InputError
 
 LINES = frozenset({".txt", ".text"})
@@ -133,14 +133,15 @@ def _has_foreign(root: Path) -> bool:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
                 if entry.is_dir():
-                    waiting.append(entry.path)
+                    waiting += [] if holds_run(Path(entry.path)) else [entry.path]
                 elif PurePosixPath(entry.name).suffix.lower() in FOREIGN or is_idx_name(entry.name):
                     return True
     return False
 
 
 def _folder(root: Path, tongues: frozenset[str]) -> Listing | None:
-    entries, refused = walk(root)
+    entries, refused, runs = walk(root)
+    refused += [(name, "a run, whose samples are no data") for name in runs]
     return _mostly("folder", [_on_disk(entry.place, shown(entry.name)) for entry in entries], tongues, refused)
 
 
