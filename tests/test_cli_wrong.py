@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from agon import hooks
 from agon.data import Data, open_data
+from agon.directory import RunDirectory
+from agon.errors import InputError
 from commandline import printed
 
 TINY = (
@@ -120,11 +124,11 @@ def test_runs_among_the_data_are_passed_over(
     shutil.copytree(pictures, folder)
     monkeypatch.chdir(folder)
     assert printed(capsys, "train", ".", *TINY)[0] == 0
-    status, told = printed(capsys, "train", "runs/run-r3gan", "--rounds", 3)
+    status, told = printed(capsys, "train", "runs/photos-r3gan", "--rounds", 3)
     assert status == 0, told
     status, told = printed(capsys, "train", ".", *TINY)
     assert status == 0, told
-    hashes = {json.loads((folder / "runs" / name / "run.json").read_text())["content_hash"] for name in ("run-r3gan", "run-r3gan-2")}
+    hashes = {json.loads((folder / "runs" / name / "run.json").read_text())["content_hash"] for name in ("photos-r3gan", "photos-r3gan-2")}
     assert len(hashes) == 1
     status, told = printed(capsys, "data", "check", ".")
     assert status == 0 and "passed over 2 runs" in told
@@ -147,3 +151,92 @@ def test_a_run_is_not_made_among_other_files(verb: tuple[str, ...], capsys: pyte
     status, told = printed(capsys, *verb, "--out", pictures)
     assert status == 2 and "holds files that are no run, such as 'blue'" in told and "another with --out" in told
     assert sorted(pictures.rglob("*")) == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--extractor", "foo"), "extractor 'foo' is unknown"),
+        (("--extractor", "inception"), "needs its weights"),
+        (("--extractor", "classifier"), "the rarest class has"),
+        (("--extractor", "clips"), "looks at clips"),
+        (("--extractor-weights", "nope.pt"), "nothing is there"),
+        (("--metrics", "bleu"), "the first chooses the best state"),
+        (("--data.path", "nowhere"), "there is nothing at nowhere"),
+        (("--rounds", "many"), "rounds"),
+    ],
+    ids=" ".join,
+)
+def test_what_a_score_needs_is_told_before_anything_is_made_or_changed(
+    words: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.delenv("AGON_INCEPTION", raising=False)
+    if words[0] != "--data.path":
+        status, told = printed(capsys, "train", pictures, *TINY, *words, "--out", tmp_path / "new")
+        assert status == 2 and expected in told and not (tmp_path / "new").exists(), told
+    assert printed(capsys, "train", pictures, *TINY, "--out", tmp_path / "a")[0] == 0
+    before = contents(tmp_path / "a")
+    status, told = printed(capsys, "train", tmp_path / "a", *words)
+    assert status == 2 and expected in told, told
+    assert contents(tmp_path / "a") == before
+
+
+def test_a_resume_whose_data_are_gone_changes_nothing(
+    capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(pictures, tmp_path / "photos")
+    monkeypatch.chdir(tmp_path)
+    assert printed(capsys, "train", "photos", *TINY, "--out", "a")[0] == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status, told = printed(capsys, "train", tmp_path / "a", "--rounds", 3)
+    assert status == 0, f"a run is found from anywhere, and so are its data: {told}"
+    (tmp_path / "photos").rename(tmp_path / "pictures")
+    before = contents(tmp_path / "a")
+    for verb, *more in (("train", "--rounds", 5), ("eval",)):
+        status, told = printed(capsys, verb, tmp_path / "a", *more)
+        assert status == 2 and f"agon train {tmp_path / 'a'} --data.path NEW" in told, told
+    status, told = printed(capsys, "train", tmp_path / "a", "--rounds", 5, "--data.path", pictures / "red")
+    assert status == 2 and "changed since" in told
+    assert contents(tmp_path / "a") == before
+    status, told = printed(capsys, "train", tmp_path / "a", "--rounds", 5, "--data.path", "../pictures")
+    assert status == 0 and "5 rounds" in told, told
+    assert printed(capsys, "eval", tmp_path / "a")[0] == 0
+
+
+def test_rounds_are_saved_when_a_score_cannot_be_taken(
+    capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise InputError("the weights are gone.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hooks, "take_scores", refuse)
+        status, told = printed(capsys, "train", pictures, *TINY, "--save_every", 9, "--out", tmp_path / "a")
+    assert status == 2 and "the weights are gone." in told and f"agon train {tmp_path / 'a'} --extractor auto" in told
+    assert [round for round, _ in RunDirectory(tmp_path / "a").states()] == [0, 2]
+    status, told = printed(capsys, "train", tmp_path / "a", "--extractor", "random")
+    assert status == 0, told
+    assert {row["round"] for row in RunDirectory(tmp_path / "a").scores()} == {2}
+
+
+def test_a_read_only_place_is_said(
+    capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    assert printed(capsys, "train", pictures, *TINY, "--out", tmp_path / "a")[0] == 0
+    for where, words in (
+        ("agon.run.Log", ("train", tmp_path / "a", "--rounds", 3)),
+        ("agon.directory.RunDirectory.write", ("train", tmp_path / "a", "--rounds", 3)),
+        ("agon.speed.append_jsonl", ("compare", tmp_path / "a", tmp_path / "a", "--measure")),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, refuse)
+            status, told = printed(capsys, *words)
+        assert status == 2 and f"cannot write to '{tmp_path / 'a'}': Read-only file system" in told, told

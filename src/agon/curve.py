@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from agon.conditions import Conditions
-from agon.data import DataSet, open_data
+from agon.data import DataSet
 from agon.errors import InputError
 from agon.game import mix
 from agon.metrics import ngrams
@@ -114,7 +114,7 @@ def curve(
         raise InputError(
             f"--temperatures got {', '.join(map(str, temperatures)) or 'none'}; expected numbers of 0 or more, such as 0.7,0.85,1."
         )
-    data_set = data_set or data_of(trained)
+    data_set = data_set or trained.data()
     references = _references(data_set, protocol)
     if not references:
         raise InputError("the curve is taken against held-out sentences, and none are held back; train with --holdout 0.1.")
@@ -140,7 +140,7 @@ def place_of(
     """Where a run's samples lie, as its game says them. Raises InputError for runs that make no text, and without held-out text."""
     if not isinstance(trained.space, Tokens):
         raise InputError(f"quality and diversity of sentences are of text; this run makes {trained.space.describe()}.")
-    data_set = data_set or data_of(trained)
+    data_set = data_set or trained.data()
     references = _references(data_set, protocol)
     if not references:
         raise InputError("samples are compared with held-out sentences, and none are held back; train with --holdout 0.1.")
@@ -213,13 +213,3 @@ def _said(trained: Trained, game: Any, data_set: DataSet, count: int, seed: int)
     conditions = Conditions.of(trained.space, data_set.train.y, data_set.card.get("labels", {}))
     part = mix(seed, 11, 0)
     return draw(game, trained.players, trained.space, count, seed=part, labels=conditions.draw(count, seed=part))
-
-
-def data_of(trained: Trained) -> DataSet:
-    """The data of a run. Raises InputError if they changed since."""
-    data_set = open_data(trained.run.data)
-    if data_set.content_hash != trained.content["content_hash"]:
-        raise InputError(
-            f"the data at '{trained.run.data.path}' changed since this run was trained; a curve needs the same data. Restore it."
-        )
-    return data_set

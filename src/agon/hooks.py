@@ -6,6 +6,7 @@ same weights. Records come before the state they belong to: whoever resumes find
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from agon.data import DataSet
 from agon.device import memory_mb
 from agon.directory import RunDirectory, write_state
 from agon.engine import Engine
+from agon.errors import InputError
 from agon.health import origin
 from agon.metrics import Extractor, Score
 from agon.nearby import FILE as NEAR
@@ -112,6 +114,8 @@ class Scene:
     def observe(self, *, last: bool, resumed: bool) -> bool:
         """Do what is due at this round; return whether a state was saved. last: the run ends here. resumed: its records are there already."""
         if resumed:
+            if self._owes_score():
+                self.score()
             return False
         run, here = self.run, self.engine.clock.round
         if ranks.is_main():
@@ -127,10 +131,27 @@ class Scene:
         """Take scores and save the state where they are due; return whether a state was saved."""
         run, here = self.run, self.engine.clock.round
         if here > 0 and (here >= run.rounds or (run.score_every and here % run.score_every == 0 and self._affordable())):
-            self.score()
+            try:
+                self.score()
+            except Exception as error:
+                if ranks.size() > 1:
+                    raise  # the others wait for this process at the end of the score, and cannot save with it
+                self.save()
+                if not isinstance(error, InputError):
+                    raise
+                raise InputError(
+                    f"{error}\n      All {here:,} rounds are saved. Mend it and go on, or with other scores: "
+                    f"agon train {shlex.quote(str(self.directory.path))} --extractor auto --metrics fd"
+                ) from None
         if here % run.save_every == 0 or last:
             return self.save()
         return False
+
+    def _owes_score(self) -> bool:
+        """Whether all rounds are played and saved, but the last score could not be taken."""
+        here = self.engine.clock.round
+        owed = here >= self.run.rounds and bool(self.run.metrics) and not any(row["round"] == here for row in self.directory.scores())
+        return ranks.any_true(ranks.is_main() and owed)
 
     def tick(self) -> None:
         """Write statistics and vitals, draw the fixed grid, look for signs."""

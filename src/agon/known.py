@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agon.curve import Gap, Say, data_of
+from agon.curve import Gap, Say
 from agon.data import DataSet
 from agon.data.spoken import language_of, unpacked
 from agon.errors import InputError
@@ -148,7 +148,7 @@ class Ground:
 
 def ground_of(trained: Trained, data_set: DataSet | None = None) -> Ground:
     """The ground of a run. Raises InputError for text of unknown probability, and where the data changed."""
-    return Ground(data_set or data_of(trained))
+    return Ground(data_set or trained.data())
 
 
 def above(run: Place, points: Sequence[Place]) -> Gap:

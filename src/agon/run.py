@@ -6,15 +6,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import inspect
 import shlex
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,14 +23,15 @@ from agon.conditions import FILE as conditions_file
 from agon.conditions import Conditions
 from agon.config import choose_kinds, decode, encode, override
 from agon.data import Data, DataSet, Loader, open_data
+from agon.data.request import located
 from agon.device import choose_device, choose_precision, cpu_seconds, environment
 from agon.directory import FORMAT, RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
-from agon.metrics.registry import may_choose_best
+from agon.guards import disk_errors, stop_signal
 from agon.sampling import needs_first
-from agon.scoring import Budget
+from agon.scoring import Budget, check
 from agon.spaces import Space
 from agon.stats import Log
 
@@ -140,7 +138,7 @@ def prepare(
     rounds = suggestion.rounds
     tick = max(1, rounds // 40)
     run = Run(
-        game=suggestion.game, data=data, rounds=rounds, batch=suggestion.batch, recipe=name, tick=tick,
+        game=suggestion.game, data=replace(data, path=located(data.path)), rounds=rounds, batch=suggestion.batch, recipe=name, tick=tick,
         score_every=max(1, rounds // 5), save_every=tick, metrics=suggestion.metrics,
     )  # fmt: skip
     game_name = game_class.__module__.rsplit(".", 1)[-1]
@@ -152,8 +150,7 @@ def prepare(
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     content = {**content, **override(allowed, settings)}
     run = run_from_json(content, game_class)
-    if run.metrics:
-        may_choose_best(run.metrics)  # and an unknown name is told now, not after the first rounds
+    check(run, data_set)
     _takes_conditions(run.game, data_set.space)
     if start is not None:
         run = replace(run, game=run.game.grown_from(RunDirectory.open(start).run()))
@@ -176,7 +173,7 @@ def prepare(
         say("condition", reasons["condition"])
     for key in (*suggestion.reasons, "device", "precision", *(["from"] if origin else [])):
         say(key, reasons[key])
-    directory = RunDirectory(Path(out) if out else _new_path(data.path, name))
+    directory = RunDirectory(Path(out) if out else _new_path(run.data.path, name))
     ranks.barrier()  # every process must have seen which names are free before one is taken
     if ranks.is_main():
         directory.make()
@@ -275,22 +272,21 @@ def play(
     show: hooks.Show | None = None,
     cpu_budget: float | None = None,
     trusted: bool = False,
+    changes: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Train what the directory says, from its newest state on. cpu_budget: CPU-seconds of training after which to stop and save.
 
+    changes: entries of run.json from here on; they are written once the data and what they ask for are there.
     SIGINT and SIGTERM finish the round, save and return. Raises InputError if the data changed, the disk is full or training diverges.
     """
-    content = directory.run()
+    content = {**directory.run(), **(changes or {})}
     run = run_from_json(content, game_class(directory, content, trusted=trusted))
     if run.threads:
         torch.set_num_threads(run.threads)
     device = choose_device(run.device).value
-    data_set = data_set or open_data(run.data)
-    if data_set.content_hash != content["content_hash"]:
-        raise InputError(
-            f"the data at '{run.data.path}' changed since this run began (content {data_set.content_hash}, was {content['content_hash']}); "
-            "a resumed run must see the same data. Restore it, or train a new run."
-        )
+    data_set = data_set or data_of(directory, content, run.data)
+    if changes:
+        check(run, data_set)
     engine = Engine(
         run.game, run.game.sees(data_set.space), seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
         microbatch=run.microbatch, channels_last=run.channels_last, compile=run.compile,
@@ -299,18 +295,14 @@ def play(
         data_set.train, run.batch, run.seed, rank=ranks.rank(), world=ranks.size(),
         batches_per_round=engine.batches_per_round, mirror=run.data.mirror, balance=run.data.balance, alike=run.data.bucket,
     )  # fmt: skip
-    log = Log(directory.path, run.tensorboard)
-    scene = hooks.Scene(
-        run=run,
-        engine=engine,
-        data_set=data_set,
-        directory=directory,
-        log=log,
-        show=show or hooks.Quiet(),
-        content=content,
-        budget=Budget(run.score_share),
-    )
-    with _stop_signal() as asked_to_stop, _disk_errors(directory):
+    with stop_signal() as asked_to_stop, disk_errors(directory):
+        if changes and ranks.is_main():
+            directory.write("run.json", content)
+        log = Log(directory.path, run.tensorboard)
+        scene = hooks.Scene(
+            run=run, engine=engine, data_set=data_set, directory=directory, log=log, show=show or hooks.Quiet(), content=content,
+            budget=Budget(run.score_share),
+        )  # fmt: skip
         fresh = _resume(scene)
         try:
             return _rounds(scene, loader, asked_to_stop, cpu_budget, fresh=fresh)
@@ -388,43 +380,6 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
             fresh, first = False, engine.clock.round
 
 
-@contextlib.contextmanager
-def _stop_signal() -> Iterator[Callable[[], bool]]:
-    """Within this, the first SIGINT or SIGTERM is a wish to stop; a second SIGINT interrupts at once."""
-    asked = False
-
-    def ask(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked = True
-
-    previous = {}
-    with contextlib.suppress(ValueError):  # not in the main thread: signals are its owner's business
-        previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _disk_errors(directory: RunDirectory) -> Iterator[None]:
-    """Turn a full or read-only disk into a message; what was saved before stays whole."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG):
-            raise
-        states = directory.states()
-        kept = f"The state of round {states[-1][0]:,} is whole" if states else "No state was saved yet"
-        raise InputError(
-            f"cannot write to '{directory.path}': {error.strerror or error}. {kept}. "
-            f"Make room, then go on with `agon train {shlex.quote(str(directory.path))}`."
-        ) from None
-
-
 def game_class(directory: RunDirectory, content: Mapping[str, Any], *, trusted: bool = False) -> type[Game]:
     """The class of a run's game. A run may carry its own code (game.py); it runs only if it was trained here or is trusted."""
     entry = content["game"]
@@ -440,12 +395,29 @@ def game_class(directory: RunDirectory, content: Mapping[str, Any], *, trusted: 
     return games.find(entry["name"])
 
 
-def copy_of(directory: RunDirectory, target: Path) -> RunDirectory:
-    """Copy settings and data card of a run to a new directory, to repeat it: `agon train run.json`."""
+def data_of(directory: RunDirectory, content: Mapping[str, Any], data: Data) -> DataSet:
+    """The data of a run. Raises InputError if they are not what it was trained on, or nowhere."""
+    try:
+        data_set = open_data(data)
+    except InputError as error:
+        place = shlex.quote(str(directory.path))
+        raise InputError(
+            f"the data of '{directory.path}': {str(error).rstrip('.')}. If they have moved, say where to: agon train {place} --data.path NEW"
+        ) from None
+    if data_set.content_hash != content["content_hash"]:
+        raise InputError(
+            f"the data at '{data.path}' changed since '{directory.path}' began (content {data_set.content_hash}, was {content['content_hash']}); "
+            "training on, scores and curves need the same data. Restore it, or train a new run."
+        )
+    return data_set
+
+
+def copy_of(directory: RunDirectory, target: Path, changes: Mapping[str, Any] | None = None) -> RunDirectory:
+    """Copy settings, with changes, and data card of a run to a new directory, to repeat it: `agon train run.json`."""
     new = RunDirectory(target)
     new.make()
     for name in ("data.json", "game.py", transfer.FILE, conditions_file, firsts.FILE):
         if (directory.path / name).is_file():
             shutil.copyfile(directory.path / name, target / name)
-    new.write("run.json", {**directory.run(), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
+    new.write("run.json", {**directory.run(), **(changes or {}), "created": time.strftime("%Y-%m-%dT%H:%M:%S%z")})
     return new

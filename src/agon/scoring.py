@@ -21,8 +21,9 @@ from agon.decoding import Choice, Tempered
 from agon.errors import InputError
 from agon.game import Batch, Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
+from agon.metrics.features import check_extractor
 from agon.metrics.protocols import TextProtocol
-from agon.metrics.registry import look_at_features
+from agon.metrics.registry import look_at_features, may_choose_best
 from agon.metrics.setting import Likelihood
 from agon.sampling import draw, needs_first, still
 from agon.spaces import Space, Tokens
@@ -33,15 +34,24 @@ if TYPE_CHECKING:
 FREE_S = 20.0  # seconds of scoring that any run may spend, however short it is
 
 
+def check(run: Run, data_set: DataSet) -> None:
+    """Raise InputError now for what would end the run at its first score, after many rounds: metrics that cannot choose, an extractor not there."""
+    if run.metrics:
+        may_choose_best(run.metrics)
+        check_extractor(_extractor(run, data_set), data_set, weights=run.extractor_weights)
+
+
 def open_extractor(run: Run, data_set: DataSet, *, device: torch.device | str = "cpu", say: Any = None) -> Extractor:
     """The feature extractor the run's scores are taken with, on the run's device if that is a CUDA one (metrics need float64 elsewhere)."""
     where = torch.device(device)
+    name = _extractor(run, data_set)
+    return make_extractor(name, data_set, weights=run.extractor_weights, say=say, device=where if where.type == "cuda" else "cpu")
+
+
+def _extractor(run: Run, data_set: DataSet) -> str:
     # Nothing is trained for metrics that look at samples alone.
     idle = run.extractor == "auto" and bool(run.metrics) and not look_at_features(run.metrics)
-    name = "pixels" if idle and not isinstance(data_set.space, Tokens) else run.extractor
-    return make_extractor(
-        name, data_set, weights=run.extractor_weights, say=say, device=where if where.type == "cuda" else "cpu"
-    )  # fmt: skip
+    return "pixels" if idle and not isinstance(data_set.space, Tokens) else run.extractor
 
 
 def take_scores(

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from agon.comparison import open_member, taken_scores
+from agon.errors import InputError
 from agon.records import append_jsonl
 from agon.sampling import CHUNK
 from agon.trained import load
@@ -33,10 +34,15 @@ def measure(path: Path | str, *, trust: bool = False, seconds: float = 1.0) -> f
                 drawn += len(trained.sample_stored(CHUNK, seed=drawn))
             rate = drawn / (time.process_time() - begun)
             plain = rate if not sampling else plain
-            append_jsonl(place / "events.jsonl", {
-                "time": round(time.time(), 3), "round": trained.round, "seen": trained.seen, "kind": "speed", "threads": 1, "n": drawn,
-                "samples_per_cpu_second": round(rate, 2), "sampling": sampling,
-            })  # fmt: skip
+            try:
+                append_jsonl(place / "events.jsonl", {
+                    "time": round(time.time(), 3), "round": trained.round, "seen": trained.seen, "kind": "speed", "threads": 1, "n": drawn,
+                    "samples_per_cpu_second": round(rate, 2), "sampling": sampling,
+                })  # fmt: skip
+            except OSError as error:
+                raise InputError(
+                    f"cannot write to '{place}': {error.strerror or error}; what is measured is kept in the run. Make it writable, or leave out --measure."
+                ) from None
     finally:
         torch.set_num_threads(threads)
     return plain

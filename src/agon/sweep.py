@@ -18,6 +18,7 @@ from agon import ranks
 from agon.comparison import likeness
 from agon.config import encode
 from agon.data import Data
+from agon.data.request import located
 from agon.directory import RunDirectory
 from agon.errors import InputError
 from agon.metrics import Score
@@ -93,7 +94,8 @@ def finished(directory: RunDirectory) -> bool:
 def _same_experiment(directory: RunDirectory, data: Data, seed: int, recipe: str | None, settings: Mapping[str, Any]) -> None:
     """Raise InputError if the run that is there is not what the sweep would make."""
     content = directory.run()
-    asked: dict[str, Any] = {"seed": seed, "data": encode(data), **settings}
+    content["data"]["path"] = located(content["data"]["path"])  # older runs kept it as it was typed
+    asked: dict[str, Any] = {"seed": seed, "data": {**encode(data), "path": located(data.path)}, **settings}
     if recipe:
         asked["recipe"] = recipe
     for name, wanted in asked.items():

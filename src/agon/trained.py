@@ -18,7 +18,7 @@ from agon.applied import BATCH, Cut, apply, checked
 from agon.clips import film, swapped
 from agon.conditions import Conditions, Numbers, Tags
 from agon.config import decode, encode, override
-from agon.data import Data, open_data
+from agon.data import Data, DataSet
 from agon.device import choose_device
 from agon.directory import RunDirectory
 from agon.engine import Engine
@@ -27,7 +27,7 @@ from agon.game import Game, Players, mix
 from agon.latent import Codes, Edit, Latents, read_edits
 from agon.latent.sheets import Wish, granted
 from agon.metrics.protocols import METRICS, protocol_of
-from agon.run import Say, game_class, play, prepare, run_from_json
+from agon.run import Say, data_of, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, draw, has_latents, needs_first
 from agon.scoring import open_extractor, take_scores
 from agon.spaces import Tokens, Video, space_from_json
@@ -63,6 +63,10 @@ class Trained:
         self.players: Players = engine.players.ema if self.weights == "ema" else engine.players
         for _, module in self.players.items():
             module.eval()
+
+    def data(self) -> DataSet:
+        """What the run was trained on. Raises InputError if that has changed, or moved."""
+        return data_of(self.directory, self.content, self.run.data)
 
     def sample(
         self, n: int = 64, *, seed: int = 0, label: str | int | Sequence[str | int] | None = None, tags: Tags | None = None,
@@ -264,9 +268,7 @@ class Trained:
             self.run, metrics=tuple(metrics or self.run.metrics), num_samples=num_samples or self.run.num_samples,
             extractor=extractor or self.run.extractor, extractor_weights=extractor_weights or self.run.extractor_weights,
         )  # fmt: skip
-        data_set = open_data(self.run.data)
-        if data_set.content_hash != self.content["content_hash"]:
-            raise InputError(f"the data at '{run.data.path}' changed since this run was trained; scores need the same data. Restore it.")
+        data_set = self.data()
         found = open_extractor(run, data_set, device=self.players.device, say=say)
         return take_scores(
             run, data_set, self.players, self.content, found, weights=self.weights, seed=seed, say=say, left_out=left_out, protocol=kept

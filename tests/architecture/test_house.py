@@ -20,7 +20,7 @@ LAYERS = {
     "losses": 1, "penalties": 1, "likelihoods": 1, "view": 1, "layers": 1, "networks": 1, "game": 1,
     "games": 2, "data": 2, "metrics": 2,
     "engine": 3,
-    "applied": 4, "directory": 4, "conditions": 4, "curve": 4, "known": 4, "latent": 4, "sampling": 4, "samplefile": 4, "firsts": 4, "clips": 4,
+    "applied": 4, "directory": 4, "conditions": 4, "curve": 4, "known": 4, "latent": 4, "sampling": 4, "samplefile": 4, "firsts": 4, "clips": 4, "guards": 4,
     "health": 4, "hooks": 4, "nearby": 4, "run": 4, "trained": 4, "recipes": 4, "report": 4,
     "export": 4, "testing": 4, "transfer": 4, "recovery": 4, "scoring": 4, "study": 4, "sweep": 4, "comparison": 4, "speed": 4, "catalogue": 4, "reproduce": 4,
     "cli": 5, "progress": 5, "demonstration": 5, "__main__": 5, "__init__": 5,

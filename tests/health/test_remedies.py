@@ -111,12 +111,11 @@ def test_another_recipe_leaves_the_games_settings_behind(tmp_path: Path) -> None
 
 
 def test_what_was_changed_on_the_way_holds(tmp_path: Path) -> None:
-    from agon.cli.settings import amend
-    from agon.directory import RunDirectory
+    from agon.cli.settings import amendments
 
     place = tmp_path / "a"
     directory, _ = prepare(Data(path="digits", limit=60), out=place, recipe="gan", settings={"rounds": 9})
-    amend(RunDirectory(place), {"rounds": 30}, trusted=False)
+    directory.write("run.json", {**directory.run(), **amendments(directory, {"rounds": 30}, trusted=False)})
     made = try_out(remedies.reseeded(_patient(place)), tmp_path)
     assert made is not None and made["rounds"] == 30
     assert directory.path == place

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from agon.curve import data_of
 from agon.data import Data
 from agon.decoding import Choice, Tempered, log_probs
 from agon.directory import RunDirectory
@@ -145,7 +144,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunDirectory]:
 def test_a_place_has_the_figures_of_the_metrics(runs: dict[str, RunDirectory]) -> None:
     for name in ("oracle", "grammar"):
         trained = load(runs[name].path)
-        ground = Ground(data_of(trained))
+        ground = Ground(trained.data())
         place = ground.place(trained, num_samples=60)
         scored = {s.name: s for s in trained.evaluate(["oracle", "nll", "unique"] + ["valid"] * (name == "grammar"), num_samples=60)}
         assert place.figures["kl_oracle_model"].value == pytest.approx(scored["kl_oracle_model"].value, rel=1e-6)
@@ -160,7 +159,7 @@ def test_a_place_has_the_figures_of_the_metrics(runs: dict[str, RunDirectory]) -
             assert places[0].figures["entropy"].value < places[1].figures["entropy"].value
         assert (place.valid is None) == (name == "oracle")
     with pytest.raises(InputError, match="divergences need text whose probability is known"):
-        Ground(replace(data_of(trained), card={"path": "x.txt"}))
+        Ground(replace(trained.data(), card={"path": "x.txt"}))
 
 
 def test_a_run_without_a_likelihood_cannot_be_judged_and_is_written(

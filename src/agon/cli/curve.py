@@ -45,7 +45,7 @@ def curve(
     other = own if likelihood is None else opened(likelihood, weights=weights, trust=trust)
     if other.content["content_hash"] != own.content["content_hash"]:
         raise InputError(f"'{run}' and '{likelihood}' were trained on different data; a gap needs one text for both.")
-    data_set = curves.data_of(own)
+    data_set = own.data()
     named = PLAIN if protocol is None else protocol_of(protocol)
     if named.samples and num_samples not in (None, named.samples):
         raise InputError(f"protocol '{named.name}' fixes {named.samples:,} sentences a point; leave out -n.")

@@ -88,12 +88,12 @@ def data_settings(path: str, settings: dict[str, Any]) -> tuple[dict[str, Any], 
     return data, rest
 
 
-def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool = False) -> None:
-    """Change the settings of an existing run that do not change what was trained. dry: only check them."""
+def amendments(directory: Any, settings: dict[str, Any], *, trusted: bool, repeat: bool = False) -> dict[str, Any]:
+    """Entries of an existing run's run.json as these settings make them, which do not change what was trained. repeat: for a copy of it."""
     may = ("rounds", "tick", "score_every", "score_share", "save_every", "keep", "threads", "metrics", "num_samples", "device", "patience",
-           "on_collapse", "tensorboard", "extractor", "extractor_weights")  # fmt: skip
+           "on_collapse", "tensorboard", "extractor", "extractor_weights", "data.path")  # fmt: skip
     if not settings:
-        return
+        return {}
     for name in settings:
         if name not in may:
             raise InputError(
@@ -101,23 +101,23 @@ def amend(directory: Any, settings: dict[str, Any], *, trusted: bool, dry: bool 
                 f"{', '.join('--' + w.replace('_', '-') for w in may)}. Train from the data in a new directory.{suggest(name, may, '--')}"
             )
     from agon.config import override
-    from agon.metrics.registry import expand
+    from agon.data.request import located
     from agon.run import game_class, run_from_json
 
     content = directory.run()
-    content = {**content, **override({k: content[k] for k in may if k in content}, settings)}
-    amended = run_from_json(content, game_class(directory, content, trusted=trusted))
-    if "metrics" in settings and amended.metrics:
-        expand(amended.metrics)  # an unknown name is told now, not at the first score
-    played = 0 if dry else max((round for round, _ in directory.states()), default=0)  # dry: a repetition, which may be shorter
+    plain = {name: value for name, value in settings.items() if name != "data.path"}
+    changes = override({k: content[k] for k in may if k in content}, plain)
+    if "data.path" in settings:
+        changes["data"] = {**content["data"], "path": located(str(settings["data.path"]))}
+    amended = run_from_json({**content, **changes}, game_class(directory, content, trusted=trusted))
+    played = 0 if repeat else max((round for round, _ in directory.states()), default=0)  # a repetition may be shorter
     if "rounds" in settings and amended.rounds < played:
         place = shlex.quote(str(directory.path))
         raise InputError(
             f"--rounds is {amended.rounds:,}, but '{directory.path}' has played {played:,} rounds already, and none can be taken back. "
             f"Give a larger number to train on, agon train {place} --rounds {2 * played}, or use the run as it is: agon sample {place}."
         )
-    if not dry:
-        directory.write("run.json", content)
+    return changes
 
 
 def flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

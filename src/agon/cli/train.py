@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from agon.cli.base import Extra, Trust, app, line, screen
-from agon.cli.settings import DATA_WORDS, RUN_WORDS, amend, assignments, data_settings, listed
+from agon.cli.settings import DATA_WORDS, RUN_WORDS, amendments, assignments, data_settings, listed
 from agon.cli.sweep import sweep
 from agon.data.request import EMBEDDED
 from agon.errors import InputError
@@ -52,7 +52,7 @@ def train(
     if what.startswith("--"):
         raise InputError(f"PATH comes first, settings follow it: agon train PATH {what} …")
     settings = assignments(context.args)
-    path, data_set = Path(what), None
+    path, data_set, changes = Path(what), None, None
     resumed = RunDirectory(path).is_run()
     device = settings.get("device") or (RunDirectory(path).run().get("device") if resumed else None) or "auto"
     ranks.start(choose_device(str(device)).value)
@@ -76,17 +76,18 @@ def train(
             )
         if resumed:
             directory = RunDirectory(path)
+            changes = amendments(directory, settings, trusted=trust)
         else:
             if out is None:
                 raise InputError("repeating a run.json needs a place: add --out NEW_DIRECTORY.")
             directory = RunDirectory(out)
             if directory.is_run():
                 raise InputError(f"'{out}' already holds a run; choose another --out.")
-            amend(RunDirectory.open(path.parent), settings, trusted=trust, dry=True)  # before anything is made
+            origin = RunDirectory.open(path.parent)
+            changed = amendments(origin, settings, trusted=trust, repeat=True)
             if ranks.is_main():
-                copy_of(RunDirectory.open(path.parent), out)
+                copy_of(origin, out, changed)
             ranks.barrier()
-        amend(directory, settings, trusted=trust)
     else:
         data, settings = data_settings(what, settings)
         command = shlex.join(["agon", *sys.argv[1:]])
@@ -95,8 +96,10 @@ def train(
             say=lambda n, t: line(console, n, t),
         )  # fmt: skip
         line(console, "run", str(directory.path))
-    with Terminal(console, directory.run()["rounds"]) as terminal:
-        outcome = play(directory, data_set, show=terminal, cpu_budget=cpu_seconds, trusted=trust or game is not None)
+    with Terminal(console, {**directory.run(), **(changes or {})}["rounds"]) as terminal:
+        outcome = play(
+            directory, data_set, show=terminal, cpu_budget=cpu_seconds, trusted=trust or game is not None, changes=changes
+        )  # fmt: skip
     place = shlex.quote(str(directory.path))
     if outcome.end == "stopped":
         line(console, "stopped", f"after round {outcome.round:,}; all is saved. Go on with: agon train {place}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from agon.errors import InputError, suggest
@@ -71,6 +72,12 @@ class Data:
     group: str | None = (
         None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
     )
+
+
+def located(path: str) -> str:
+    """A path as it is found from any directory; a name (embedded, hf:NAME) or what is not there, as it is."""
+    place = Path(path).expanduser()
+    return str(place.absolute()) if path not in EMBEDDED and place.exists() else path
 
 
 def checked(data: Data) -> Data:

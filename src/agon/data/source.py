@@ -230,7 +230,9 @@ def _open_directory(place: Path, clips: bool) -> Source:
         lambda name: by_name[name].place.read_bytes(), refused,
     )  # fmt: skip
     if runs:
-        source.notes.append(f"passed over {len(runs)} run{'s' * (len(runs) > 1)}, whose samples are no data: {runs[0]}{' …' * (len(runs) > 1)}")
+        source.notes.append(
+            f"passed over {len(runs)} run{'s' * (len(runs) > 1)}, whose samples are no data: {runs[0]}{' …' * (len(runs) > 1)}"
+        )
     return source
 
 

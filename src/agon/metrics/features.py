@@ -39,6 +39,9 @@ from agon.spaces import Image, Tokens, Vector, Video
 EXTRACTORS = ("auto", "classifier", "inception", "inception-clean", "pixels", "random", "stacked", "clips", "i3d", "sentences", "backbone")
 OF_CLIPS = ("auto", "clips", "i3d", "pixels")
 MAX_PIXELS = 3072
+_LEARNT: dict[type, tuple[str, ...]] = {  # made from the data themselves
+    Image: ("classifier", "stacked"), Video: ("auto", "clips"), Tokens: ("auto", "sentences"),
+}  # fmt: skip
 
 
 @dataclass
@@ -176,6 +179,19 @@ def make_extractor(
     if name.startswith("inception"):
         return inception.open_inception(weights, clean=name == "inception-clean", device=device)
     return open_pixels(space) if name == "pixels" else open_random(device)
+
+
+def check_extractor(name: str, data_set: Any, *, weights: Path | str | None = None) -> None:
+    """Raise InputError where `make_extractor` would, as far as that is known before a network is trained on the data."""
+    if weights and not Path(weights).expanduser().exists():
+        raise InputError(
+            f"--extractor-weights is '{weights}', and nothing is there; name the file that extractor '{name}' reads, or leave it out."
+        )
+    space = data_set.space
+    if name == "auto" and isinstance(space, Image):
+        name = _choice(data_set, weights)[0]
+    if name not in _LEARNT.get(type(space), ()) or (name == "classifier" and usable(data_set.train)):
+        make_extractor(name, data_set, weights=weights)
 
 
 def _of_clips(name: str, data_set: Any, weights: Path | str | None, cache: Path, device: torch.device | str, say: Say | None) -> Extractor:

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from agon.data import open_data
 from agon.errors import InputError, suggest
 from agon.spaces import Image, Space, Video
 from agon.spaces.animation import write_animation
@@ -106,7 +105,7 @@ def _pictures(source: str, n: int, opened: dict[str, Trained], first: Trained, s
     """n pictures uint8 [n, C, H, W] of a source: fresh samples, or held-out real pictures without repeats."""
     if source != REAL:
         return opened[source].sample_stored(n, seed=seed)
-    held = open_data(first.run.data).held
+    held = first.data().held
     if len(held) < n:
         raise InputError(f"the study needs {n} real pictures and {len(held)} are held out; ask for fewer --trials.")
     chosen = torch.randperm(len(held), generator=torch.Generator().manual_seed(seed))[:n]
