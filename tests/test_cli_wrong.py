@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -240,3 +242,77 @@ def test_a_read_only_place_is_said(
             patch.setattr(where, refuse)
             status, told = printed(capsys, *words)
         assert status == 2 and f"cannot write to '{tmp_path / 'a'}': Read-only file system" in told, told
+
+
+def test_a_run_that_lacks_something_says_what(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    assert printed(capsys, "train", pictures, *TINY, "--out", tmp_path / "a")[0] == 0
+    whole = json.loads((tmp_path / "a" / "run.json").read_text())
+    for name in ("game", "rounds", "data"):
+        (tmp_path / "a" / "run.json").write_text(json.dumps({key: value for key, value in whole.items() if key != name}))
+        for verb in ("train", "sample"):
+            status, told = printed(capsys, verb, tmp_path / "a")
+            assert status == 2 and f"run.json' lacks '{name}'" in told, told
+    (tmp_path / "a" / "run.json").write_text(json.dumps({**whole, "data": {}}))
+    status, told = printed(capsys, "train", tmp_path / "a")
+    assert status == 2 and "data.path is missing" in told and len(told) < 200
+
+
+def test_a_run_lies_at_a_path_that_can_be_read_again(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "caf\udce9"
+    status, told = printed(capsys, "train", pictures, *TINY, "--out", out)
+    assert status == 2 and "is not UTF-8" in told and not out.exists()
+    assert printed(capsys, "train", pictures, *TINY, "--out", tmp_path / "a")[0] == 0
+    (tmp_path / "a").rename(out)
+    for verb, more in (("train", ("--rounds", 3)), ("sample", ())):
+        status, told = printed(capsys, verb, out, *more)
+        assert status == 2 and "Rename the folder" in told
+
+
+def test_a_fault_is_told_whatever_is_in_its_words(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("at \udce9")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("agon.data.inspection.check", fail)
+    status, told = printed(capsys, "data", "check", "caf\udce9")
+    assert status == 1 and "a fault of Agon's own: RuntimeError" in told
+    assert "RuntimeError: at \\udce9" in next(tmp_path.glob("agon-*.log")).read_text("utf-8")
+
+
+def test_a_fault_in_the_users_game_is_said_to_be_there(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(GAME.replace("losses.hinge_g(", "losses.hinge_of_g("))
+    words = ("--labels", "ignore", "--rounds", 1, "--batch", 4, "--size", 8, "--score_every", 0, "--num_samples", 8)
+    status, told = printed(capsys, "train", pictures, "--game", tmp_path / "mine.py", *words, "--out", tmp_path / "a")
+    line = next(k for k, text in enumerate((tmp_path / "mine.py").read_text().splitlines(), 1) if "hinge_of_g(" in text)
+    assert status == 2 and f"your game, game.py line {line}, raised" in told and ".log" in told, told
+
+
+def test_what_is_typed_wrong_or_broken_off_keeps_its_status(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    status, told = printed(capsys, "recipse")
+    assert status == 2 and "No such command 'recipse'" in told
+    status, told = printed(capsys, "sample")
+    assert status == 2 and "Missing argument" in told
+    assert printed(capsys, "--help")[0] == 0
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agon.data.inspection.check", interrupted)
+    status, told = printed(capsys, "data", "check", "digits")
+    assert status == 130 and "agon: interrupted; what was saved is whole." in told
+
+
+@pytest.mark.parametrize(
+    ("shell", "status", "told"),
+    [
+        ("{agon} recipes | head -1; exit ${{PIPESTATUS[0]}}", 0, "recipe"),
+        ("{agon} recipes > /dev/full", 2, "No space left on device. Make room"),
+        ("PYTHONIOENCODING=ascii {agon} recipes", 0, "FD ? sd"),
+    ],
+    ids=["closed pipe", "full disk", "ascii"],
+)
+def test_output_that_cannot_be_written_is_no_fault(shell: str, status: int, told: str) -> None:
+    done = subprocess.run(["bash", "-c", shell.format(agon=f"{sys.executable} -m agon")], capture_output=True, text=True)
+    assert done.returncode == status and told in done.stdout + done.stderr and "fault" not in done.stderr, done

@@ -46,6 +46,8 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
         if first["type"] == "value_error" and cause is not None:
             # A dataclass that checks itself has said it all: what came, what was expected, how to mend it.
             raise InputError(f"{_dotted(where, path)}: {cause}") from None
+        if first["type"] == "missing":
+            raise InputError(f"{_dotted(where, path)} is missing, and it has no default. Give it a value.") from None
         if first["type"] in ("tuple_type", "list_type"):
             raise InputError(f'{_dotted(where, path)}: got {first["input"]!r}; expected a list, such as \'["a", "b"]\'.') from None
         raise InputError(f"{_dotted(where, path)}: got {first['input']!r}; {first['msg'].lower()}. Change it or leave it out.") from None

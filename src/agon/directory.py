@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -52,6 +53,7 @@ class RunDirectory:
 
     def make(self) -> None:
         """Make the directory and check that it can be written, and that nothing but a run lies in it. Raises InputError."""
+        self._named_in_utf8()
         try:
             # `states` alone is what a run leaves that ended before it had a run.json.
             if self.path.is_dir() and any(self.path.iterdir()) and not (self.is_run() or (self.path / "states").is_dir()):
@@ -66,6 +68,16 @@ class RunDirectory:
         except OSError as error:
             raise InputError(
                 f"cannot write to '{self.path}': {error.strerror or error}; expected a directory that can be written. Choose another with --out."
+            ) from None
+
+    def _named_in_utf8(self) -> None:
+        # safetensors and TensorBoard open no other paths, so a run there could be begun and never gone on with.
+        try:
+            str(self.path.absolute()).encode()
+        except UnicodeEncodeError:
+            raise InputError(
+                f"the path of the run, {os.fsencode(self.path)!r}, is not UTF-8, and its states cannot be read there; expected a path in UTF-8. "
+                "Rename the folder, or choose another with --out."
             ) from None
 
     def read(self, name: str) -> dict[str, Any]:
@@ -83,12 +95,18 @@ class RunDirectory:
         atomic_write(self.path / name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     def run(self) -> dict[str, Any]:
-        """run.json, checked for its format number."""
+        """run.json, checked for its format number and for what every run has."""
+        self._named_in_utf8()
         content = self.read("run.json")
         if content.get("format") != FORMAT:
             raise InputError(
                 f"'{self.path}' is a run of format {content.get('format')!r}; this Agon reads format {FORMAT}. "
                 "Use the Agon version named in its run.json."
+            )
+        lacking = next((name for name in ("game", "data", "rounds", "batch", "space") if name not in content), None)
+        if lacking:
+            raise InputError(
+                f"'{self.path / 'run.json'}' lacks '{lacking}', which every run has. Put it back from a copy, or train the run again."
             )
         return content
 

@@ -404,9 +404,9 @@ def data_of(directory: RunDirectory, content: Mapping[str, Any], data: Data) -> 
         raise InputError(
             f"the data of '{directory.path}': {str(error).rstrip('.')}. If they have moved, say where to: agon train {place} --data.path NEW"
         ) from None
-    if data_set.content_hash != content["content_hash"]:
+    if data_set.content_hash != content.get("content_hash"):
         raise InputError(
-            f"the data at '{data.path}' changed since '{directory.path}' began (content {data_set.content_hash}, was {content['content_hash']}); "
+            f"the data at '{data.path}' changed since '{directory.path}' began (content {data_set.content_hash}, was {content.get('content_hash')}); "
             "training on, scores and curves need the same data. Restore it, or train a new run."
         )
     return data_set

@@ -49,8 +49,7 @@ def small(**more: Any) -> Video:
 
 def answered_by(data_set: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part of Agon takes this data for what lies at 'clips'."""
-    for place in ("agon.run.open_data", "agon.trained.open_data", "agon.study.make.open_data"):
-        monkeypatch.setattr(place, lambda *rest, **more: data_set)
+    monkeypatch.setattr("agon.run.open_data", lambda *rest, **more: data_set)
 
 
 def train(out: Path, monkeypatch: pytest.MonkeyPatch, data_set: DataSet, *, rounds: int = 8, game: Path = GAME, **settings: Any) -> Path:

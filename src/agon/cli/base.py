@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -43,7 +43,13 @@ def screen(quiet: bool = False) -> Console:
     """Where verbs print."""
     from rich.console import Console
 
-    return Console(quiet=quiet)
+    console = Console(quiet=quiet)
+    console.on_broken_pipe = _reader_gone  # type: ignore[method-assign]  # rich's own ends with status 1
+    return console
+
+
+def _reader_gone() -> NoReturn:
+    raise BrokenPipeError
 
 
 def line(where: Console, name: str, text: str, width: int = 10) -> None:

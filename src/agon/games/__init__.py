@@ -17,6 +17,7 @@ from typing import Any
 from agon.errors import InputError, suggest
 from agon.game import Game
 
+_OWN = "agon_game_"  # how the modules of files of the user's begin
 FORMER = {"dcgan": "gan"}  # names of games that have become presets of another
 
 
@@ -50,7 +51,7 @@ def find_in_file(path: Path) -> type[Game]:
     if not path.is_file():
         raise InputError(f"game file '{path}' does not exist; expected a Python file that defines one Game.")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    name = f"agon_game_{path.stem}_{digest}"
+    name = f"{_OWN}{path.stem}_{digest}"
     if name in sys.modules:
         return _only_game(sys.modules[name])
     spec = importlib.util.spec_from_file_location(name, path)
@@ -66,19 +67,19 @@ def find_in_file(path: Path) -> type[Game]:
         raise
     except Exception as error:
         del sys.modules[name]
-        line = _line_in(error, path)
+        own = (path.name, error.lineno) if isinstance(error, SyntaxError) else own_line(error)
+        line = f" (line {own[1]})" if own else ""
         raise InputError(f"game file '{path}' could not be run: {type(error).__name__}: {error}{line}. Mend the file.") from error
 
 
-def _line_in(error: Exception, path: Path) -> str:
-    if isinstance(error, SyntaxError):
-        return f" (line {error.lineno})"
-    trace, line = error.__traceback__, ""
+def own_line(error: BaseException) -> tuple[str, int] | None:
+    """File and line of the last place in a game file of the user's that an exception came through; None where it came through none."""
+    trace, place = error.__traceback__, None
     while trace is not None:
-        if Path(trace.tb_frame.f_code.co_filename) == path:
-            line = f" (line {trace.tb_lineno})"
+        if trace.tb_frame.f_globals.get("__name__", "").startswith(_OWN):
+            place = (Path(trace.tb_frame.f_code.co_filename).name, trace.tb_lineno)
         trace = trace.tb_next
-    return line
+    return place
 
 
 def _only_game(module: ModuleType) -> type[Game]:
