@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from agon import hooks
+from agon import hooks, recipes
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.errors import InputError
+from agon.run import prepare
 from commandline import printed
 
 TINY = (
@@ -316,3 +317,24 @@ def test_what_is_typed_wrong_or_broken_off_keeps_its_status(capsys: pytest.Captu
 def test_output_that_cannot_be_written_is_no_fault(shell: str, status: int, told: str) -> None:
     done = subprocess.run(["bash", "-c", shell.format(agon=f"{sys.executable} -m agon")], capture_output=True, text=True)
     assert done.returncode == status and told in done.stdout + done.stderr and "fault" not in done.stderr, done
+
+
+@pytest.mark.parametrize(
+    "data", [Data(path="ring", limit=300), Data(path="digits", limit=60), Data(path="sentences", limit=200)], ids=lambda d: d.path
+)
+def test_every_recipe_refuses_data_in_words_or_is_prepared(data: Data, tmp_path: Path) -> None:
+    # What was prepared is played by the smoke tests; of what must not be, players that could not be built told nothing but a shape.
+    refused = set()
+    for name in recipes.table():
+        try:
+            prepare(data, out=tmp_path / name, recipe=name, settings={"rounds": 1, "batch": 4, "metrics": [], "device": "cpu"})
+        except InputError as error:
+            refused.add(name)
+            assert data.path != "sentences" or "points" not in str(error) or "take --recipe likelihood" in str(error), error
+    numbers = {
+        name
+        for name, recipe in recipes.table().items()
+        if not recipe.build.__module__.startswith(("agon.recipes.text", "agon.recipes.pairs"))
+    }
+    assert refused >= (numbers if data.path == "sentences" else recipes.table().keys() - numbers)
+    assert recipes.pick(recipes.Situation(space=open_data(data).space, count=60, device="cpu"))[0] not in refused

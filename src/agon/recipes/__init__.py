@@ -54,6 +54,23 @@ class Recipe:
     build: Callable[[Situation], Suggestion]
 
 
+def no_text(situation: Situation, name: str) -> None:
+    """Raise InputError for text, on behalf of a recipe that is made for numbers."""
+    if isinstance(situation.space, Tokens):
+        usual, why = pick(situation)
+        raise InputError(f"recipe '{name}' makes numbers, and the data are {situation.space.describe()}; take --recipe {usual}: {why}.")
+
+
+def only_pictures(situation: Situation, name: str) -> None:
+    """Raise InputError for text and points, on behalf of a recipe of convolutions."""
+    no_text(situation, name)
+    if not situation.pixels:
+        raise InputError(
+            f"recipe '{name}' is made of convolutions over pictures, and the data are {situation.space.describe()}; "
+            "take --recipe r3gan-points or --recipe gan."
+        )
+
+
 def find(name: str) -> Recipe:
     """The recipe called `name`. Raises InputError, with a suggestion."""
     known = table()

@@ -9,7 +9,7 @@ from agon.games.vaegan import VAEGAN
 from agon.networks.codec import Codec, FlatCodec
 from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam, Average
-from agon.recipes import Recipe, Situation, Suggestion
+from agon.recipes import Recipe, Situation, Suggestion, no_text
 from agon.schedule import Cosine, Warmup
 
 
@@ -36,6 +36,7 @@ def _falling(rounds: int, batch: int, start: float, betas: tuple[float, float], 
 
 def autoencoder(situation: Situation) -> Suggestion:
     """Reconstruction, and a Gaussian on the codes (arXiv:1903.12436)."""
+    no_text(situation, "autoencoder")
     batch, rounds, reasons = _plan(situation, 64, 200_000)
     adam = _falling(rounds, batch, 2e-3, (0.9, 0.99))
     game = Autoencoder(
@@ -46,6 +47,7 @@ def autoencoder(situation: Situation) -> Suggestion:
 
 def vae(situation: Situation) -> Suggestion:
     """The bound on the likelihood with a learnt scale (arXiv:1312.6114, 2006.13202)."""
+    no_text(situation, "vae")
     batch, rounds, reasons = _plan(situation, 64, 200_000)
     adam = _falling(rounds, batch, 2e-3, (0.9, 0.99))
     beta = 4.0 if situation.pixels else 1.0
@@ -60,6 +62,7 @@ def vae(situation: Situation) -> Suggestion:
 
 def vae_gan(situation: Situation) -> Suggestion:
     """A VAE judged in a critic's feature space (arXiv:1512.09300)."""
+    no_text(situation, "vae-gan")
     batch, rounds, reasons = _plan(situation, 32, 96_000)
     adam = _falling(rounds, batch, 2e-3, (0.0, 0.99))
     gamma = situation.pixels / 1024 if situation.pixels else 0.05
@@ -73,6 +76,7 @@ def vae_gan(situation: Situation) -> Suggestion:
 
 def flow(situation: Situation) -> Suggestion:
     """Flow matching on straight paths (arXiv:2210.02747, 2209.03003)."""
+    no_text(situation, "flow")
     batch, rounds, reasons = _plan(situation, 64, 128_000, points=1_000_000)
     adam = _falling(rounds, batch, 2e-3, (0.9, 0.99), clip=1.0)
     half_life = min(10_000, 0.05 * rounds * batch)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agon.errors import InputError
 from agon.games.gan import GAN
 from agon.losses import Hinge, LeastSquares, Relativistic, Wasserstein
 from agon.networks import Network
@@ -20,7 +19,7 @@ from agon.networks.sngan import SNResNet
 from agon.networks.stylegan2 import StyleGAN2
 from agon.optim import Adam, RMSprop
 from agon.penalties import DRAGAN, R1, GradientPenalty, Orthogonal, PathLength, Reconstruction, WeightClip
-from agon.recipes import Recipe, Situation, Suggestion
+from agon.recipes import Recipe, Situation, Suggestion, no_text, only_pictures
 from agon.recipes.images import METRICS, for_few, gamma_for, length
 
 POINT_METRICS = ("modes",)
@@ -28,14 +27,6 @@ POINT_METRICS = ("modes",)
 
 def _both(optimiser: Adam | RMSprop) -> dict[str, Adam | RMSprop]:
     return {"G": optimiser, "D": optimiser}
-
-
-def _pictures(situation: Situation, name: str) -> None:
-    if not situation.pixels:
-        raise InputError(
-            f"recipe '{name}' is made of convolutions over pictures, and the data are {situation.space.describe()}; "
-            "take --recipe r3gan-points or --recipe gan."
-        )
 
 
 CPU_BATCH = 32
@@ -80,19 +71,20 @@ def _plays(situation: Situation, paper: int, cpu: int) -> tuple[int, str]:
 
 def gan(situation: Situation) -> Suggestion:
     """The first GAN: perceptrons and the non-saturating loss (arXiv:1406.2661)."""
+    no_text(situation, "gan")
     return _suggestion(situation, GAN(net=MLP(width=512 if situation.pixels else 128)), 64, 600_000)
 
 
 def dcgan(situation: Situation) -> Suggestion:
     """DCGAN: batch normalisation in both players, Adam 2e-4 with β1 0.5 (arXiv:1511.06434)."""
-    _pictures(situation, "dcgan")
+    only_pictures(situation, "dcgan")
     net, reasons = _conv(situation)
     return _suggestion(situation, GAN(z_dim=100, net=net), 128, 200_000, reasons)
 
 
 def dcgan_peer(situation: Situation) -> Suggestion:
     """The DCGAN of a widely copied tutorial repository, the baseline of our benchmark; its own settings, no averaging."""
-    _pictures(situation, "dcgan-peer")
+    only_pictures(situation, "dcgan-peer")
     batch = situation.batch or 64
     rounds, why = length(situation, batch, 200_000)
     game = GAN(z_dim=100, net=PeerDCGAN(), ema={})
@@ -101,14 +93,14 @@ def dcgan_peer(situation: Situation) -> Suggestion:
 
 def lsgan(situation: Situation) -> Suggestion:
     """Least squares on the DCGAN network (arXiv:1611.04076, sec. 3, its 0-1 coding); Adam 2e-4, β1 0.5."""
-    _pictures(situation, "lsgan")
+    only_pictures(situation, "lsgan")
     net, reasons = _conv(situation)
     return _suggestion(situation, GAN(z_dim=100, loss=LeastSquares(), net=net), 64, 200_000, reasons)
 
 
 def wgan(situation: Situation) -> Suggestion:
     """Wasserstein with clipped weights: c 0.01, RMSprop 5e-5, five plays of the critic, batch 64 (arXiv:1701.07875, algorithm 1)."""
-    _pictures(situation, "wgan")
+    only_pictures(situation, "wgan")
     net, reasons = _conv(situation)
     game = GAN(z_dim=100, loss=Wasserstein(), penalties=(WeightClip(),), net=net, n_critic=5, optim=_both(RMSprop(lr=5e-5)))
     return _suggestion(situation, game, 64, 200_000, reasons)
@@ -116,7 +108,7 @@ def wgan(situation: Situation) -> Suggestion:
 
 def wgan_gp(situation: Situation) -> Suggestion:
     """Wasserstein with the one-centred gradient penalty: λ 10, Adam 1e-4 (0, 0.9), batch 64 (arXiv:1704.00028, algorithm 1)."""
-    _pictures(situation, "wgan-gp")
+    only_pictures(situation, "wgan-gp")
     net, reasons = _conv(situation, "none")
     plays, reasons["n_critic"] = _plays(situation, 5, 2)
     rate = 1e-4 if situation.device == "cuda" else 2e-4
@@ -129,28 +121,28 @@ def wgan_gp(situation: Situation) -> Suggestion:
 
 def dragan(situation: Situation) -> Suggestion:
     """Logistic with the one-centred penalty around reals: λ 10, Adam 2e-4, β1 0.5 (arXiv:1705.07215)."""
-    _pictures(situation, "dragan")
+    only_pictures(situation, "dragan")
     net, reasons = _conv(situation, "none")
     return _suggestion(situation, GAN(z_dim=100, penalties=(DRAGAN(),), net=net), 64, 200_000, reasons)
 
 
 def rsgan(situation: Situation) -> Suggestion:
     """Relativistic pairs on a spectrally normalised DCGAN: Adam 2e-4 (0.5, 0.999), one play, batch 32 (arXiv:1807.00734, sec. 5)."""
-    _pictures(situation, "rsgan")
+    only_pictures(situation, "rsgan")
     net, reasons = _conv(situation, "spectral")
     return _suggestion(situation, GAN(z_dim=128, loss=Relativistic(), net=net), 32, 200_000, reasons)
 
 
 def ragan(situation: Situation) -> Suggestion:
     """Relativistic averages on a spectrally normalised DCGAN; the settings of `rsgan` (arXiv:1807.00734)."""
-    _pictures(situation, "ragan")
+    only_pictures(situation, "ragan")
     net, reasons = _conv(situation, "spectral")
     return _suggestion(situation, GAN(z_dim=128, loss=Relativistic(averaged=True), net=net), 32, 200_000, reasons)
 
 
 def acgan(situation: Situation) -> Suggestion:
     """An auxiliary classifier beside the critic: Adam 2e-4, β1 0.5, batch 100 (arXiv:1610.09585, appendix A)."""
-    _pictures(situation, "acgan")
+    only_pictures(situation, "acgan")
     net, reasons = _conv(situation)
     game = GAN(z_dim=100, conditional=True, net=net, head="auxiliary", aux_fake=0.0)
     reasons = {**reasons, "aux_fake": "0: from fakes the critic learns the generator's convention of classes, whatever they look like"}
@@ -168,7 +160,7 @@ def _lean(situation: Situation, net: Network, paper: Network) -> tuple[Network, 
 
 
 def _residual(situation: Situation, name: str, *, conditional: bool) -> Suggestion:
-    _pictures(situation, name)
+    only_pictures(situation, name)
     plays, why = _plays(situation, 5, 1)
     net, reasons = _lean(situation, SNResNet(), SNResNet.paper(max(situation.space.shape[1:])))
     game = GAN(conditional=conditional, z_dim=128, loss=Hinge(), net=net, n_critic=plays, optim=_both(Adam(lr=2e-4, betas=(0.0, 0.9))))
@@ -187,7 +179,7 @@ def sngan_projection(situation: Situation) -> Suggestion:
 
 def sagan(situation: Situation) -> Suggestion:
     """Self-attention, spectral normalisation in both players: Adam 1e-4 and 4e-4 (0, 0.9), one play (arXiv:1805.08318, sec. 4.2)."""
-    _pictures(situation, "sagan")
+    only_pictures(situation, "sagan")
     net, reasons = _lean(situation, SAGAN(), SAGAN.paper())
     optim = {"G": Adam(lr=1e-4, betas=(0.0, 0.9)), "D": Adam(lr=4e-4, betas=(0.0, 0.9))}
     game = GAN(conditional=True, z_dim=128, loss=Hinge(), net=net, optim=optim)
@@ -196,7 +188,7 @@ def sagan(situation: Situation) -> Suggestion:
 
 def biggan(situation: Situation) -> Suggestion:
     """BigGAN with orthogonal regularisation: Adam (0, 0.999), two plays (arXiv:1809.11096, sec. 3)."""
-    _pictures(situation, "biggan")
+    only_pictures(situation, "biggan")
     plays, why = _plays(situation, 2, 1)
     net, reasons = _lean(situation, BigGAN(), BigGAN.paper())
     game = GAN(
@@ -209,7 +201,7 @@ def biggan(situation: Situation) -> Suggestion:
 
 def stylegan2(situation: Situation) -> Suggestion:
     """StyleGAN2: R1 every 16 rounds, path length every 8, style mixing 0.9, Adam 2.5e-3 (0, 0.99) (arXiv:1912.04958; rate: 2006.06676)."""
-    _pictures(situation, "stylegan2")
+    only_pictures(situation, "stylegan2")
     net, reasons = _lean(situation, StyleGAN2(), StyleGAN2.paper())
     if situation.device == "cuda":
         gamma = 2e-4 * situation.pixels / _batch(situation, 32)[0]
@@ -227,7 +219,7 @@ def stylegan2(situation: Situation) -> Suggestion:
 
 def fastgan(situation: Situation) -> Suggestion:
     """FastGAN for few pictures: hinge, a critic that redraws reals, Adam 2e-4 (0.5, 0.999), batch 8 (arXiv:2101.04775)."""
-    _pictures(situation, "fastgan")
+    only_pictures(situation, "fastgan")
     net, reasons = _lean(situation, FastGAN(), FastGAN.paper())
     game = GAN(z_dim=256, loss=Hinge(), penalties=(Reconstruction(),), net=net)
     return _suggestion(situation, game, 8, 100_000, reasons)

@@ -8,7 +8,7 @@ from agon.augment import Augment
 from agon.games.r3gan import R3GAN
 from agon.networks.r3 import R3Lean, R3Paper
 from agon.optim import Adam, Average
-from agon.recipes import Recipe, Situation, Suggestion
+from agon.recipes import Recipe, Situation, Suggestion, no_text, only_pictures
 from agon.schedule import Cosine, Warmup
 
 METRICS = ("fd", "prdc")
@@ -47,6 +47,7 @@ def for_few(situation: Situation) -> tuple[Augment | None, dict[str, str]]:
 
 def r3gan(situation: Situation) -> Suggestion:
     """RpGAN + R1 + R2 with the lean network on a CPU and the paper's on a GPU."""
+    no_text(situation, "r3gan")
     if situation.device == "cuda" and situation.count >= 5_000:
         return r3gan_paper(situation)
     batch = situation.batch or 32
@@ -75,6 +76,7 @@ def r3gan(situation: Situation) -> Suggestion:
 
 def r3gan_paper(situation: Situation) -> Suggestion:
     """R3GAN at its published widths for CIFAR-10 and ImageNet-like sizes (arXiv:2501.05441, appendix); made for GPUs."""
+    only_pictures(situation, "r3gan-paper")
     widths = {32: (768,) * 4, 64: (768, 768, 768, 768, 384), 256: (768, 768, 768, 768, 384, 192, 96)}
     side = max(situation.space.shape[1:])
     chosen = widths[min(widths, key=lambda s: abs(s - side))]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from agon.games.r3gan import R3GAN
 from agon.networks.mlp import MLP
 from agon.optim import Adam, Average
-from agon.recipes import Recipe, Situation, Suggestion
+from agon.recipes import Recipe, Situation, Suggestion, no_text
 from agon.schedule import Cosine
 
 
 def r3gan_points(situation: Situation) -> Suggestion:
     """RpGAN + R1 + R2 on perceptrons."""
+    no_text(situation, "r3gan-points")
     batch = situation.batch or 256
     rounds = situation.rounds or 4_000
     span = rounds * batch
