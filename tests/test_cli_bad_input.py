@@ -256,6 +256,15 @@ WRONG_WORDS = [
     (("--game", "./nowhere.py"), "game file 'nowhere.py' does not exist"),
     (("--metrics", '["fid"]'), "fid.*(fd|Did you mean)"),
     (("--extractor", "inceptoin"), "inceptoin.*inception"),
+    (("--seed", "-1"), "--seed is -1; expected 0 or more"),
+    (("--cpu-seconds", "nan"), "--cpu-seconds is nan"),
+    (("--game.z_dim", "0"), "game.z_dim is 0; expected 1 or more"),
+    (("--recipe", "vae", "--game.z_dim", "0"), "game.z_dim is 0"),
+    (("--game.net.widths", "[]"), "game.net.widths is empty"),
+    (("--game.net.widths", "[8, 0]"), "game.net.widths is 0"),
+    (("--recipe", "dcgan", "--game.net.width", "0"), "game.net.width is 0"),
+    (("--game.optim.G.lr", "-1"), "game.optim.G.lr is -1.0; expected 0 or more"),
+    (("--game.optim.G.lr", '{"kind": "cosine", "start": -1, "end": 0, "span": 9}'), "game.optim.G.lr"),
 ]
 
 
@@ -266,6 +275,27 @@ def test_wrong_words(words: tuple[str, ...], message: str, tmp_path: Path, capsy
     assert status == 2, text
     assert re.search(message, text.replace("\n", " ")), text
     assert "Traceback" not in text
+    assert not (tmp_path / "run").exists()
+
+
+WRONG_OF_TEXT = [
+    (("--game.choice.temperature", "NaN"), "temperature nan"),
+    (("--game.choice.temperature", "Infinity"), "temperature inf"),
+    (("--game.choice.penalty", "NaN"), "penalty nan"),
+    (("--game.net.width", "0"), "game.net.width is 0"),
+    (("--game.net.layers", "-1"), "game.net.layers is -1; expected 0 or more"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_OF_TEXT, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
+def test_wrong_words_of_text(words: tuple[str, ...], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = printed(capsys, "train", "sentences", "--limit", "200", "--rounds", "2", "--out", tmp_path / "run", *words)
+    assert status == 2 and message in text and not (tmp_path / "run").exists(), text
+
+
+def test_a_seed_is_a_number(capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = printed(capsys, "reproduce", "mnist/r3gan", "--data", "nowhere", "--seeds", "²")
+    assert status == 2 and "seed '²' is no whole number" in text
 
 
 @pytest.mark.parametrize("words", [("--rouns", "5"), ("--rounds", "0"), ("--rounds", "abc"), ("--recipe", "r3gna"), ("--out", "{run}")])

@@ -7,6 +7,7 @@ whole says, and a seed says the same whatever the batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,10 +47,12 @@ class Choice:
     no_repeat: int = 0
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.top_k < 0 or not 0 < self.top_p <= 1:
+        if not 0 <= self.temperature < math.inf or self.top_k < 0 or not 0 < self.top_p <= 1:
             raise InputError(
                 f"temperature {self.temperature}, top_k {self.top_k}, top_p {self.top_p}; expected temperature and top_k of 0 or more, top_p in (0, 1]."
             )
+        if not math.isfinite(self.penalty):
+            raise InputError(f"penalty {self.penalty}; expected a finite number, 1 for the mean log probability of a token.")
         if self.beam < 0 or self.beam > MOST_BEAM:
             raise InputError(f"beam {self.beam}; expected 0 (none) to {MOST_BEAM}.")
         if self.no_repeat < 0 or self.no_repeat == 1:

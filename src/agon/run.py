@@ -69,7 +69,8 @@ class Run:
 
     def checked(self) -> Run:
         """Itself, if its numbers make sense. Raises InputError naming the option."""
-        for name, low in (("rounds", 1), ("batch", 1), ("tick", 1), ("score_every", 0), ("save_every", 1), ("keep", 1), ("patience", 1)):
+        for name, low in (("seed", 0), ("rounds", 1), ("batch", 1), ("tick", 1), ("score_every", 0), ("save_every", 1), ("keep", 1),
+                          ("patience", 1)):  # fmt: skip
             if getattr(self, name) < low:
                 raise InputError(f"--{name.replace('_', '-')} is {getattr(self, name)}; expected {low} or more.")
         if not self.score_share >= 0:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from agon.errors import InputError
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -37,6 +39,17 @@ Extra = {"allow_extra_args": True, "ignore_unknown_options": True}
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory made by `agon train`.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Execute the game.py a foreign run carries; read it first.")]
 State = Annotated[str, typer.Option(help="latest, best, or the round of a saved state.")]
+
+
+def _budget(seconds: float | None) -> float | None:
+    if seconds is not None and not seconds >= 0:
+        raise InputError(f"--cpu-seconds is {seconds}; expected seconds of processor time, 0 or more.")
+    return seconds
+
+
+CpuSeconds = Annotated[
+    float | None, typer.Option(help="Stop and save after this much processor time in training; of many runs, in each.", callback=_budget)
+]
 
 
 def screen(quiet: bool = False) -> Console:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agon.cli.base import Extra, Trust, app, line, screen
+from agon.cli.base import CpuSeconds, Extra, Trust, app, line, screen
 from agon.cli.settings import assignments, data_settings
 from agon.errors import InputError
 
@@ -25,7 +25,7 @@ def sweep(
     recipe: Annotated[str | None, typer.Option(help="One of `agon recipes`; chosen from the data if left out.")] = None,
     game: Annotated[Path | None, typer.Option(help="A Python file with your own Game; it is executed.")] = None,
     out: Annotated[Path | None, typer.Option(help="The runs are OUT-s0, OUT-s1, …; default runs/NAME.")] = None,
-    cpu_seconds: Annotated[float | None, typer.Option(help="Processor time in training for each run.")] = None,
+    cpu_seconds: CpuSeconds = None,
     trust: Trust = False,
 ) -> None:
     """Train under several seeds: mean ± sd of every score. A stopped sweep goes on by the same command."""

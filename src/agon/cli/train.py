@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from agon.cli.base import Extra, Trust, app, line, screen
+from agon.cli.base import CpuSeconds, Extra, Trust, app, line, screen
 from agon.cli.settings import DATA_WORDS, RUN_WORDS, amendments, assignments, data_settings, listed
 from agon.cli.sweep import sweep
 from agon.data.request import EMBEDDED
@@ -32,7 +32,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Run directory to make; default runs/NAME.")] = None,
     start: Annotated[Path | None, typer.Option("--from", help="A run whose weights to start from; the optimisers are fresh.")] = None,
     from_state: Annotated[str, typer.Option(help="Which state of --from: latest, best or a round.")] = "latest",
-    cpu_seconds: Annotated[float | None, typer.Option(help="Stop and save after this much processor time in training.")] = None,
+    cpu_seconds: CpuSeconds = None,
     seeds: Annotated[int | None, typer.Option(help="Train under so many seeds, 0, 1, 2, …: what `agon sweep` does.")] = None,
     trust: Trust = False,
 ) -> None:

@@ -113,6 +113,6 @@ def reproduce(
 
 def _whole(words: list[str]) -> list[int]:
     for word in words:
-        if not word.isdigit():
+        if not word.isdecimal():
             raise InputError(f"seed '{word}' is no whole number; expected --seeds 0 1 2.")
     return [int(word) for word in words]
