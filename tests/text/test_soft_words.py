@@ -22,8 +22,8 @@ from agon.losses import Hinge, LeastSquares, Logistic, Relativistic, Wasserstein
 from agon.networks.text.conv import ConvCritic
 from agon.networks.text.memory import Memory
 from agon.networks.text.multi import MultiCritic
-from agon.networks.text.recurrent import Recurrent
-from agon.networks.text.transformer import Transformer
+from agon.networks.text.recurrent import Recurrent, RecurrentCritic
+from agon.networks.text.transformer import Transformer, TransformerCritic
 from agon.optim import Adam
 from agon.recipes import text_relaxed
 from agon.spaces import Tokens
@@ -93,6 +93,29 @@ def test_the_slope_is_that_by_soft_words() -> None:
     point = torch.lerp(soft.dense(), whole, mix[:, None, None]).detach().requires_grad_()
     slope = torch.autograd.grad(p.D(point, None, mask | real(x)).sum(), point)[0]
     torch.testing.assert_close(found, (slope.flatten(1).norm(dim=1) - 1).square().mean(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "judge", [RecurrentCritic(width=8, embed=6), TransformerCritic(width=8, heads=2, dropout=0.0), ConvCritic()], ids=lambda net: net.kind
+)
+def test_the_slope_has_a_gradient_whatever_the_critic(judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fused attention has no second gradient on any device, cuDNN's recurrences have none on a GPU."""
+    torch.manual_seed(0)
+    p = Players(RelGAN(net=SPEAKERS["lstm"], judge_net=judge).players(PLAIN))
+    judged: Any = p.D.judge
+    with_cudnn = []
+
+    def watched(*given: Any) -> torch.Tensor:
+        with_cudnn.append(torch.backends.cudnn.enabled)
+        return judged(*given)
+
+    monkeypatch.setattr(p.D, "judge", watched)
+    monkeypatch.setattr(torch.backends.cudnn, "enabled", True)
+    x = PLAIN.arbitrary(torch.rand(5, 7)).long()
+    penalty = slope_penalty(p, x, p.D.embed(x.flip(0)), real(x.flip(0)), None, torch.rand(5))  # type: ignore[operator]
+    gradients = torch.autograd.grad(penalty, p.D.parameters(), allow_unused=True)
+    assert any(g is not None and g.abs().max() > 0 for g in gradients)
+    assert with_cudnn == [judge.kind != "rnn"] and torch.backends.cudnn.enabled
 
 
 DROPS = {"net": Recurrent(width=8, embed=6, dropout=0.5), "judge_net": ConvCritic(embed=4, filters=4, widths=(1, 2), dropout=0.5)}

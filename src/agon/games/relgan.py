@@ -29,6 +29,7 @@ from agon.decoding import Choice, log_probs, speak_softly, steady, token_logits
 from agon.estimators import MovingBaseline, imitation, taylor
 from agon.game import Batch, Clock, Game, Players, Terms, Turn, label_of
 from agon.games.likelihood import drawn, needs_tokens, said
+from agon.layers.twice import twice_differentiable
 from agon.losses import Loss, Relativistic
 from agon.networks.text import Critic, Speaker
 from agon.networks.text.memory import Memory
@@ -174,6 +175,7 @@ def slope_penalty(p: Players, x: Tensor, fake: Tensor, mask: Tensor, y: Tensor |
     """
     words, there = words_of(p), real(x)
     made, told = [torch.where(place[..., None], e, 0.0) for e, place in ((fake, mask), (p.D.embed(x), there))]  # type: ignore[operator]
-    slope, _ = input_gradient(lambda e: p.D.judge(e, mask | there, y), torch.lerp(made, told, mix[:, None, None]))  # type: ignore[operator]
+    with twice_differentiable(p.D):
+        slope, _ = input_gradient(lambda e: p.D.judge(e, mask | there, y), torch.lerp(made, told, mix[:, None, None]))  # type: ignore[operator]
     squares = torch.einsum("nld,de,nle->n", slope, words.T @ words, slope)
     return ((squares + 1e-12).sqrt() - 1).square().mean()
