@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pytest
 import torch
+from sixteen_bits import check_fit_for_a_gpu
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from agon import losses
 from agon.augment import GROUPS, Adaptive, Augment
-from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Batch, Clock, Game, Players, Turn, lazily
 from agon.games.autoencoder import Autoencoder
@@ -33,7 +31,7 @@ from agon.networks.unet import FlatVelocity, UNet
 from agon.optim import Adam, RMSprop
 from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, PathLength, Reconstruction, SpectralNorm, WeightClip
 from agon.spaces import Image, Space, Vector
-from agon.testing import check_game, check_microbatch, check_movers, check_ranks, check_resume, check_space, random_batch
+from agon.testing import check_game, check_microbatch, check_movers, check_ranks, check_resume, check_space
 
 GREY = Image(channels=1, height=16, width=16)
 CLASSES = Image(channels=3, height=16, width=16, classes=("a", "b", "c"))
@@ -97,25 +95,9 @@ def test_game_obeys_the_laws(name: str) -> None:
     check_game(game, space)
 
 
-class FromLists(TorchDispatchMode):
-    """Counts tensors made from Python numbers: on a GPU each is a copy for which the host waits."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func is torch.ops.aten.lift_fresh.default
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_game_is_fit_for_a_gpu(name: str) -> None:
-    """A round in 16 bits, where reals and fakes differ in type, and without waiting for copies of small tables."""
-    game, space = CASES[name]
-    engine = Engine(game, space, precision="bf16")
-    with FromLists() as lists:
-        engine.round([random_batch(space, 8, seed=k) for k in range(engine.batches_per_round)])
-    assert lists.count == 0
-    assert not engine.notes, "an update was skipped"
+    check_fit_for_a_gpu(*CASES[name])
 
 
 def test_points_are_told_which_network_to_take() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from sixteen_bits import check_fit_for_a_gpu
 
 from agon.decoding import Choice
 from agon.games.brcsgan import BRCSGAN
@@ -83,6 +84,11 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_laws(case: str) -> None:
     check_game(*CASES[case])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_fit_for_a_gpu(case: str) -> None:
+    check_fit_for_a_gpu(*CASES[case], rounds=3)  # after likelihood, which comes first
 
 
 @pytest.mark.parametrize("space", [PLAIN, CLASSES, FULL, PAIRS], ids=["plain", "classes", "no ends", "pairs"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from sixteen_bits import check_fit_for_a_gpu
 from torch import Tensor
 
 from agon.augment import GROUPS, Adaptive, Augment, augmented
@@ -108,6 +109,11 @@ CASES: dict[str, tuple[VideoGAN, Space]] = {
 def test_video_game_obeys_the_laws(name: str) -> None:
     game, space = CASES[name]
     check_game(game, space)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_video_game_is_fit_for_a_gpu(name: str) -> None:
+    check_fit_for_a_gpu(*CASES[name])
 
 
 def test_two_ranks_equal_one() -> None:

@@ -35,7 +35,7 @@ from agon.networks.text import Critic, Speaker
 from agon.networks.text.memory import Memory
 from agon.networks.text.multi import MultiCritic
 from agon.optim import Adam, Average
-from agon.penalties import input_gradient
+from agon.penalties import input_gradient, interpolate
 from agon.schedule import Exponential, Value, at
 from agon.spaces import Space, Tokens
 from agon.spaces.tokens import real
@@ -176,6 +176,7 @@ def slope_penalty(p: Players, x: Tensor, fake: Tensor, mask: Tensor, y: Tensor |
     words, there = words_of(p), real(x)
     made, told = [torch.where(place[..., None], e, 0.0) for e, place in ((fake, mask), (p.D.embed(x), there))]  # type: ignore[operator]
     with twice_differentiable(p.D):
-        slope, _ = input_gradient(lambda e: p.D.judge(e, mask | there, y), torch.lerp(made, told, mix[:, None, None]))  # type: ignore[operator]
-    squares = torch.einsum("nld,de,nle->n", slope, words.T @ words, slope)
+        slope, _ = input_gradient(lambda e: p.D.judge(e, mask | there, y), interpolate(told, made, mix))  # type: ignore[operator]
+    # Summed in 32 bits; the products may have 16, whose rounding can take a square below 0.
+    squares = (slope @ (words.T @ words) * slope).sum((1, 2)).clamp_min(0)
     return ((squares + 1e-12).sqrt() - 1).square().mean()
