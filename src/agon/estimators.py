@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from agon.errors import InputError
+from agon.props import checked_decay
 
 Ratio = Literal["token", "sequence"]
 
@@ -135,7 +136,7 @@ class MovingBaseline(nn.Module):
 
     def __init__(self, decay: float = 0.9, length: int | None = None) -> None:
         super().__init__()
-        self.decay = decay
+        self.decay = checked_decay(decay, "a moving mean of returns")
         shape = () if length is None else (length,)
         self.register_buffer("total", torch.zeros(shape))
         self.register_buffer("count", torch.zeros(shape))
@@ -165,7 +166,7 @@ class Moments(nn.Module):
 
     def __init__(self, decay: float = 0.0) -> None:
         super().__init__()
-        self.decay = decay
+        self.decay = checked_decay(decay, "a moving mean of rewards")
         self.register_buffer("sums", torch.zeros(3))  # of 1, r and r²
 
     @torch.no_grad()

@@ -350,7 +350,10 @@ class Game(ABC):
     # -- what the engine asks; not to be overridden -------------------------------------------------------------------------------
 
     def refusal(self, space: Any) -> str | None:
-        """`why_not(space)`, or why its samples cannot be augmented; None if all is well."""
+        """`why_not(space)`, or why its samples cannot be augmented or a player would never play; None if all is well."""
+        for name in ("n_critic", "n_mediator"):
+            if (plays := getattr(self, name, 1)) < 1:
+                return f"--game.{name} is {plays}; expected 1 play a round or more, or that player never learns."
         if self.augment is not None and len(space.shape) not in (3, 4):
             return f"augmentation is for pictures [C, H, W] and clips [T, C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."
         return self.why_not(space)

@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Union
 import torch
 from torch import Tensor, nn
 
+from agon.errors import InputError
 from agon.game import Batch, Clock, Players
 from agon.layers.noise import fresh
 from agon.layers.spectral import spectral_
-from agon.props import Running
+from agon.props import Running, checked_decay
 from agon.schedule import Value, at
 
 if TYPE_CHECKING:
@@ -141,6 +142,13 @@ class Penalty(ABC):
     terms: ClassVar[bool] = True  # has a term
     steps: ClassVar[bool] = False  # has a step
     whole: ClassVar[bool] = False  # acts on a player's weights, whatever the player is shown
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise InputError(
+                f"'{self.kind}' has every {self.every}; expected the rounds between two plays, 1 (with the loss itself) or more."
+            )
+        checked_decay(getattr(self, "decay", 0.0), f"'{self.kind}'")
 
     def term(self, view: View) -> Tensor:
         """The scalar to add to the player's loss."""

@@ -10,6 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from agon.errors import InputError
+
+
+def checked_decay(decay: float, whose: str) -> float:
+    """`decay` of a running mean. Raises InputError where it is none: at 1 nothing is taken in, above the mean runs away."""
+    if not 0 <= decay < 1:
+        raise InputError(f"{whose} has decay {decay:g}; expected the share that a running mean keeps, at least 0 and below 1, such as 0.9.")
+    return decay
+
 
 class Pool(nn.Module):
     """A pool of earlier fakes to show the critic (Shrivastava et al. 2017, arXiv:1612.07828; CycleGAN uses 50).
@@ -54,7 +63,7 @@ class Running(nn.Module):
 
     def __init__(self, shape: tuple[int, ...] = (), decay: float = 0.99) -> None:
         super().__init__()
-        self.decay = decay
+        self.decay = checked_decay(decay, "a running mean")
         self.register_buffer("total", torch.zeros(shape))
         self.register_buffer("weight", torch.zeros(()))
 

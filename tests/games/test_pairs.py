@@ -11,7 +11,16 @@ import torch
 from agon import losses, penalties
 from agon.engine import Engine
 from agon.errors import InputError
+from agon.estimators import Moments, MovingBaseline
+from agon.game import Game
+from agon.games.catgan import CatGAN
+from agon.games.cot import CoT
 from agon.games.gan import GAN, why_not
+from agon.games.latent_text import LatentText
+from agon.games.maligan import MaliGAN
+from agon.games.relgan import RelGAN
+from agon.games.seqgan import SeqGAN
+from agon.games.video import VideoGAN
 from agon.losses import Hinge, LeastSquares, Logistic, Loss, Relativistic, Wasserstein
 from agon.networks import families
 from agon.networks.biggan import BigGAN
@@ -36,6 +45,7 @@ from agon.penalties import (
     SpectralNorm,
     WeightClip,
 )
+from agon.props import Running
 from agon.spaces import Image, Space, Vector
 from agon.testing import random_batch
 
@@ -184,6 +194,33 @@ def test_illegal_choices_say_why(name: str) -> None:
         game.players(space)
     assert str(refusal.value) == game.why_not(space)
     assert str(refusal.value).endswith(".")
+
+
+IDLE = [game(n_critic=0) for game in (GAN, VideoGAN, RelGAN, CatGAN, SeqGAN, MaliGAN, LatentText)]
+
+
+@pytest.mark.parametrize(
+    "game", [*IDLE, GAN(n_critic=0, penalties=(WeightClip(),)), CoT(n_mediator=0)], ids=lambda game: type(game).__name__
+)
+def test_who_never_plays_is_refused(game: Game) -> None:
+    """With a step after each play of the critic, no play at all was no turn at all."""
+    with pytest.raises(InputError, match=r"--game.n_\w+ is 0; expected 1 play a round or more"):
+        game.cast(SPACE)
+
+
+@pytest.mark.parametrize("every", [0, -4])
+@pytest.mark.parametrize("penalty", [R1, R2, GradientPenalty, DRAGAN, LeCam, PathLength, Orthogonal])
+def test_a_penalty_that_is_never_played_is_refused(penalty: Any, every: int) -> None:
+    """It was neither in the loss nor in a turn of its own, and bounded a Wasserstein critic on paper."""
+    with pytest.raises(InputError, match=f"has every {every}; expected the rounds"):
+        penalty(every=every)
+
+
+@pytest.mark.parametrize("decay", [1.0, 1.5, -0.1])
+@pytest.mark.parametrize("mean", [LeCam, PathLength, MovingBaseline, Moments, Running])
+def test_a_mean_that_runs_away_is_refused(mean: Any, decay: float) -> None:
+    with pytest.raises(InputError, match=f"has decay {decay:g}; expected the share"):
+        mean(decay=decay)
 
 
 def test_why_not_without_data() -> None:
