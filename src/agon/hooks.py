@@ -26,6 +26,7 @@ from agon.engine import Engine
 from agon.errors import InputError
 from agon.health import origin
 from agon.metrics import Extractor, Score
+from agon.metrics.registry import chooser
 from agon.nearby import FILE as NEAR
 from agon.nearby import Nearby, look
 from agon.records import atomic_path, truncate_after
@@ -92,6 +93,7 @@ class Scene:
     _extractor: Extractor | None = None
     _doctor: health.Doctor | None = None
     _nearby: Nearby | None = None  # of sentences
+    _told_of_no_best: bool = False
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
 
     @property
@@ -259,7 +261,7 @@ class Scene:
         return ranks.any_true(allowed)
 
     def score(self) -> None:
-        """Take the run's scores, write them, and keep the state if the first of them is the best so far."""
+        """Take the run's scores, write them, and keep the state if it is the best so far by the first that no fault alone can win."""
         self.settle()
         if ranks.is_main():
             began, first = time.perf_counter(), self._extractor is None
@@ -275,10 +277,24 @@ class Scene:
                 times = {"seconds": round(self.seconds, 3), "cpu_seconds": round(self.cpu_seconds, 3)}
                 self.log.score({"round": clock.round, "seen": clock.seen, **times, **score.to_json()})
             self.show.scores(scores)
-            if scores and self._improves(scores[0]):
-                self.best = scores[0].value
-                write_state(self.directory.path / "states" / "best.safetensors", *self._state())
+            self._choose(scores)
         ranks.barrier()
+
+    def _choose(self, scores: Sequence[Score]) -> None:
+        """Keep the state if it is the best so far; where none of these scores may choose, say so once."""
+        name = chooser([score.name for score in scores])
+        choice = next((score for score in scores if score.name == name), None)
+        if choice is not None and self._improves(choice):
+            self.best = choice.value
+            write_state(self.directory.path / "states" / "best.safetensors", *self._state())
+        if scores and choice is None and not self._told_of_no_best:
+            self._told_of_no_best = True
+            sentence = (
+                f"no best state is kept: of the scores that apply ({', '.join(score.name for score in scores)}) each is won by a fault alone. "
+                "Name one that sees quality and diversity: --metrics fd,…"
+            )
+            self.log.event("scores", self.engine.clock.round, self.engine.clock.seen, sentence=sentence)
+            self.show.note("scores", sentence)
 
     def _improves(self, score: Score) -> bool:
         better = (lambda a, b: a > b) if score.higher_is_better else (lambda a, b: a < b)

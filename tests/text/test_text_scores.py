@@ -47,6 +47,21 @@ def test_a_run_scores_itself_as_it_trains(run: RunDirectory) -> None:
     assert "sentences" in fd["protocol"]["extractor"]
 
 
+@pytest.mark.parametrize(("metrics", "chooses"), [("nll,bleu", None), ("nll,bleu,fd", "fd")])
+def test_no_fault_chooses_the_best_state_where_the_first_score_does_not_apply(metrics: str, chooses: str | None, tmp_path: Path) -> None:
+    """This game has no likelihood, so nll is left out, and BLEU would be the first."""
+    small = {f"game.{name}": 8 for name in ("z_dim", "code_dim", "latent_net.width", "net.width", "net.embed", "read.width", "read.embed")}
+    settings = {k: v for k, v in SMALL.items() if not k.startswith("game.")} | small | {"metrics": metrics.split(",")}
+    directory, _ = prepare(Data(path="arithmetic", limit=300), out=tmp_path / "run", recipe="arae", settings=settings)
+    play(directory)
+    assert (directory.path / "states" / "best.safetensors").is_file() == (chooses is not None)
+    said = [row["sentence"] for row in directory.events() if row.get("kind") == "scores"]
+    assert len(said) == (chooses is None), "once, though it scored twice"
+    values = [row["value"] for row in directory.scores() if row["name"] == chooses]
+    if chooses:
+        assert directory.load_state("best")[1]["best"] == min(values)
+
+
 def test_eval_at_the_command_line(run: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     asked = [
         "bleu",

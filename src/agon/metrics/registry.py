@@ -54,11 +54,15 @@ def expand(asked: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def chooser(figures: Sequence[str]) -> str | None:
+    """The first of these figures that no fault alone can win: the one that may choose the best state of a run."""
+    return next((name for name in figures if name not in family_of(name).one_sided), None)
+
+
 def may_choose_best(asked: Sequence[str]) -> None:
     """Raise InputError if the first of these metrics, which chooses the best state of a run, is one that a fault alone can win; or an unknown name."""
     first = expand(asked)[0]
-    family = family_of(first)
-    if first in family.one_sided:
+    if chooser([first]) is None:
         raise InputError(
             f"--metrics begins with '{first}', and the first chooses the best state; '{first}' alone is won by a fault, such as saying one good sentence "
             f"over and over, or noise. Begin with one that sees quality and diversity: --metrics fd,{first}"
