@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from agon.networks.dcgan import DCGAN
 from agon.networks.r3 import R3Lean
 from agon.networks.stylegan2 import StyleGAN2
 from agon.penalties import DRAGAN, R1, R2, GradientPenalty, LeCam, Orthogonal, PathLength, WeightClip
+from agon.schedule import Linear
 from agon.spaces import Image, Space, Vector, Video
 from agon.testing import check_game, check_ranks, random_batch
 
@@ -246,6 +248,16 @@ ILLEGAL: dict[str, tuple[dict[str, Any], Space, str]] = {
     "captions guessed": ({"head": "auxiliary"}, WORDS, "the data have captions"),
     "mismatch without labels": ({"mismatch": 1.0}, PLAIN, "mismatched pairs need a condition"),
     "mismatch unseen": ({"mismatch": 1.0, "head": "auxiliary"}, CLASSES, "mismatched pairs need a condition"),
+    "mismatch later": (
+        {"mismatch": Linear(start=0.0, end=1.0, span=9.0)},
+        replace(CLASSES, classes=("up",)),
+        "mismatched pairs need a condition",
+    ),
+    "mismatch later, unseen": (
+        {"mismatch": Linear(start=0.0, end=1.0, span=9.0), "head": "auxiliary"},
+        CLASSES,
+        "mismatched pairs need a condition",
+    ),
     "no labels": ({"head": "auxiliary"}, PLAIN, "take the head 'none' or labelled data"),
     "unseen labels": ({"head": "none"}, CLASSES, "no critic sees"),
     "unbounded": ({"loss": Wasserstein(), "penalties": ()}, PLAIN, "nothing here bounds it"),

@@ -85,7 +85,7 @@ class VideoGAN(Game):
             return f"'{self.net.kind}' cannot go on from a given frame; take the generator 'gru' or set first_frame to false."
         if self.head == "auxiliary" and space.words:
             return "an auxiliary head guesses classes, tags or numbers, and the data have captions; take the head 'projection'."
-        if at(self.mismatch, Clock()) and not (conditioned(space) and self.head in ("projection", "concat")):
+        if self.mismatch != 0 and not (conditioned(space) and self.head in ("projection", "concat")):
             return "mismatched pairs need a condition that the critics see; set mismatch to 0, or take labelled data and the head 'projection'."
         if (reason := getattr(self.net, "why_not", lambda space, first: None)(space, self.first_frame)) is not None:
             return reason
