@@ -216,6 +216,21 @@ def build(name: str, real: torch.Tensor, n: int, share: tuple[int, int] = (0, 1)
     }[name]()
 
 
+@pytest.mark.parametrize(("count", "told"), [(2, "1%"), (10, "1%"), (100, "0.1%"), (1000, "0.01%")])
+def test_all_of_many_even_classes_are_there(count: int, told: str) -> None:
+    metric, chosen = Classes(count), torch.randint(count, (50_000,), generator=torch.Generator().manual_seed(0))
+    for part in chosen.split(5_000):
+        metric.update(Features(torch.zeros(len(part), 1), torch.nn.functional.one_hot(part, count).double()))
+    assert metric.compute() == {"classes": count}
+    assert metric.settings() == f"of {count}, present ≥ {told}"
+
+
+def test_a_class_with_few_of_its_share_is_not_there() -> None:
+    metric = Classes(100)
+    metric.load({"counts": torch.tensor([1000.0] * 50 + [100.0] * 30 + [1.0] * 20)})
+    assert metric.compute() == {"classes": 80}
+
+
 @pytest.mark.parametrize("name", ["fd", "kid", "c2st", "prdc", "is", "classes", "modes"])
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_states_of_ranks_add_up_to_the_whole(name: str, num_ranks: int) -> None:

@@ -13,7 +13,7 @@ from agon.errors import InputError
 from agon.metrics.contract import Family, Features, Metric
 from agon.metrics.setting import Setting, class_names
 
-PRESENT = 0.01  # a class is there when at least this share of the samples falls in it
+PRESENT, OF_EVEN = 0.01, 0.1  # a class is there when this share of the samples falls in it, of many classes this part of an even share
 
 
 def probabilities_of(batch: Features) -> Tensor:
@@ -32,7 +32,7 @@ def classifying(setting: Setting, metric: str) -> int:
 
 
 class Classes(Metric):
-    """How many classes the samples cover: those with at least 1 % of the samples, by the classifier's first choice."""
+    """How many classes the samples cover: those with at least 1 % of the samples, of more than ten classes a tenth of an even share, by first choices."""
 
     outputs: ClassVar[tuple[str, ...]] = ("classes",)
     higher_is_better: ClassVar[Mapping[str, bool]] = {"classes": True}
@@ -40,6 +40,7 @@ class Classes(Metric):
     def __init__(self, num_classes: int, names: tuple[str, ...] = ()) -> None:
         self.names = names if len(names) == num_classes else tuple(str(k) for k in range(num_classes))
         self.counts = torch.zeros(num_classes, dtype=torch.float64)
+        self.present = min(PRESENT, OF_EVEN / num_classes)
 
     def update(self, batch: Features) -> None:
         """Count first choices."""
@@ -48,11 +49,11 @@ class Classes(Metric):
     def compute(self) -> dict[str, float]:
         """{"classes": number of classes present}."""
         total = self.counts.sum()
-        return {"classes": float((self.counts >= PRESENT * total).sum()) if total > 0 else math.nan}
+        return {"classes": float((self.counts >= self.present * total).sum()) if total > 0 else math.nan}
 
     def settings(self) -> str:
         """How many there are, and the share that counts as present."""
-        return f"of {len(self.counts)}, present ≥ {PRESENT:.0%}"
+        return f"of {len(self.counts)}, present ≥ {100 * self.present:.3g}%"
 
     def detail(self) -> dict[str, Any]:
         """Share of the samples in each class, by its name."""
