@@ -351,6 +351,8 @@ class Game(ABC):
 
     def refusal(self, space: Any) -> str | None:
         """`why_not(space)`, or why its samples cannot be augmented or a player would never play; None if all is well."""
+        if self.augment is not None and not self.critics:
+            return f"augmentation is of what a critic sees, and {type(self).__name__} has none. Leave it out: --game.augment null."
         for name in ("n_critic", "n_mediator"):
             if (plays := getattr(self, name, 1)) < 1:
                 return f"--game.{name} is {plays}; expected 1 play a round or more, or that player never learns."

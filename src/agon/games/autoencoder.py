@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from agon.spaces import Space
 class Autoencoder(Game):
     """Regularised autoencoder with an ex-post Gaussian."""
 
+    critics: ClassVar[tuple[str, ...]] = ()
     conditional: bool = True  # type: ignore[misc]  # False: play without labels even where the data have them
     z_dim: int = 32  # dimension of the codes
     beta: float = 1e-4  # weight of the codes' squared length: keeps them near the origin

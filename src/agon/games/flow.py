@@ -38,6 +38,7 @@ Solver = Literal["euler", "midpoint", "heun"]
 class Flow(Game):
     """Rectified flow. Class-conditional where the space has classes, with classifier-free guidance."""
 
+    critics: ClassVar[tuple[str, ...]] = ()
     sampling: ClassVar[tuple[str, ...]] = ("steps", "solver", "guidance")
 
     conditional: bool = True  # type: ignore[misc]  # False: play without labels even where the data have them

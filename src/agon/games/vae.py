@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,7 @@ from agon.spaces import Space
 class VAE(Game):
     """The bound on the likelihood, with Gaussian codes."""
 
+    critics: ClassVar[tuple[str, ...]] = ()
     conditional: bool = True  # type: ignore[misc]  # False: play without labels even where the data have them
     z_dim: int = 32  # dimension of the codes
     beta: Value = 1.0  # weight of the KL term; 1 is the bound

@@ -39,6 +39,8 @@ class Patient:
     pictures: bool = True  # samples are pictures [C, H, W] or clips of them
     clips: bool = False  # samples are clips [T, C, H, W]
     text: bool = False  # samples are sentences
+    critics: Sequence[str] = ("D",)  # players that see real and generated samples
+    needs_condition: bool = False  # the game cannot be played without a condition
     states: Sequence[int] = ()  # rounds whose states are kept
     facts: Mapping[str, float] = field(default_factory=dict)  # of the data, measured once: see `vitals.Reference`
 

@@ -135,7 +135,8 @@ class Doctor:
             train=len(self.data_set.train), content=self.content, out=self.out, seen=clock.seen,
             rates={name: at(spec.lr, clock) for name, spec in game.optim.items()},
             gamma=None if gamma is None else at(gamma, clock), pictures=len(self.space.shape) in (3, 4), clips=len(self.space.shape) == 4,
-            text=isinstance(self.space, Tokens), states=[round for round, _ in RunDirectory(self.out).states()],
+            text=isinstance(self.space, Tokens), critics=[name for name in game.critics if name in self.engine.players],
+            needs_condition=game.refusal(self.space.unlabelled()) is not None, states=[round for round, _ in RunDirectory(self.out).states()],
             facts={**self._reference.facts, "drawn": float(self._fakes)} if self._reference else {},
         )  # fmt: skip
 

@@ -94,8 +94,8 @@ def unsaturated(patient: Patient) -> str | None:
 
 
 def augmented(patient: Patient) -> str | None:
-    """Differentiable augmentation with adaptive strength, where the game has it and it is off; no mirroring, which may be wrong."""
-    if not patient.pictures or not knows(patient, "augment") or patient.content["game"]["augment"] is not None:
+    """Differentiable augmentation with adaptive strength, where a critic sees pictures and it is off; no mirroring, which may be wrong."""
+    if not patient.pictures or not patient.critics or not knows(patient, "augment") or patient.content["game"]["augment"] is not None:
         return None
     return again(patient, {"game.augment": {"policy": ["blit", "geometry", "colour"]}})
 
@@ -131,9 +131,13 @@ def mirrored(patient: Patient) -> str | None:
     return again(patient, {"data.mirror": True}) if fit else None
 
 
-def unlabelled(patient: Patient) -> str:
-    """Train without labels."""
-    return again(patient, {"data.labels": "ignore"})
+def unlabelled(patient: Patient) -> str | None:
+    """Train without labels, and without what was asked for of them, where the game can."""
+    if patient.needs_condition:
+        return None
+    data = patient.content["data"]
+    asked = [name for name in ("columns", "condition", "balance") if data.get(name, _USUAL[name]) != _USUAL[name]]
+    return again(patient, {f"data.{name}": _USUAL[name] for name in asked} | {"data.labels": "ignore"})
 
 
 def look(patient: Patient) -> str:
