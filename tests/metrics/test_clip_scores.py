@@ -20,7 +20,7 @@ from agon.metrics.content import colours, pair_distance
 from agon.metrics.contract import Features, reduce
 from agon.metrics.features import open_pixels
 from agon.metrics.motion import energies, wasserstein
-from agon.metrics.nearest_clip import small
+from agon.metrics.nearest_clip import NearestClip, small
 from agon.metrics.obeys import Obeys, Wishes
 from agon.metrics.setting import Setting
 from agon.spaces import Video
@@ -195,6 +195,16 @@ def test_refusals_of_clip_scores(family: str, path: str, told: str, cache: Path)
     data_set = open_data(Data(path=path, limit=60))
     with pytest.raises(InputError, match=told):
         registry.families()[family].build(Setting(data_set, open_pixels(data_set.space), 0, cache, conditioned=True), 20)
+
+
+def test_copies_are_seen_where_held_out_clips_are_training_clips() -> None:
+    generator = torch.Generator().manual_seed(0)
+    training = torch.rand(50, 4, generator=generator)
+    to_held = torch.cat([torch.zeros(5), torch.rand(45, generator=generator) + 0.1]).double()
+    metric = NearestClip(lambda x: x, training, to_held, 20)
+    metric.update(Features(torch.zeros(20, 1), samples=training[:20]))
+    assert metric.compute()["clip_copies"] == 1
+    assert metric.settings() == "20 clips, 50 held-out (5 of them training clips) among 50, 4 numbers each"
 
 
 def test_obedience_needs_a_condition_that_says_something(shapes: DataSet, cache: Path) -> None:

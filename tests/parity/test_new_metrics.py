@@ -18,7 +18,7 @@ from agon.metrics.classwise import Classwise
 from agon.metrics.fd_inf import Extrapolated, extrapolated, intercept
 from agon.metrics.frechet import Directions, Frechet, distances, frechet_distance, num_directions
 from agon.metrics.kernel import KernelDistance
-from agon.metrics.memorisation import Memorisation, authenticity, mann_whitney_z, nearest, three_samples
+from agon.metrics.memorisation import Memorisation, authenticity, copied, mann_whitney_z, nearest, three_samples
 from agon.metrics.modes_stacked import StackedModes
 from agon.metrics.moments import Moments
 from agon.metrics.path_length import lengths, slerp, trimmed_mean
@@ -160,6 +160,32 @@ def test_memorisation_of_copies_strangers_and_fresh_samples() -> None:
     assert far["copying"] > 3
     some = fresh | figures(torch.cat([training[:30].double(), normal(270, 4, seed=2)]))
     assert some["copies"] == pytest.approx(0.1, abs=0.04), "a tenth of copies shows as a tenth"
+
+
+@pytest.mark.parametrize("twins", [0, 2, 6, 60])
+def test_copies_are_seen_where_held_out_pictures_are_training_pictures(twins: int) -> None:
+    """Of 200 held-out pictures some stand in the training set too, their features rounded otherwise."""
+    training, held = normal(1000, 16).float(), normal(200, 16, seed=1).float()
+    held[:twins] = training[:twins] * (1 + 1e-7)
+
+    def copies(fake: Tensor) -> tuple[float, str]:
+        metric = Memorisation(training, held, len(fake))
+        metric.update(Features(fake.double()))
+        return metric.compute()["copies"], metric.settings()
+
+    of_all, told = copies(training[:500])
+    assert of_all == 1
+    assert told == f"500 samples, 200 held-out{f' ({twins} of them training pictures)' if twins else ''} among 1000 training pictures"
+    assert copies(training[:500] + 0.05 * normal(500, 16, seed=2).float())[0] > 0.9, "copies with a little noise"
+    share = twins / 200
+    perfect = torch.cat([training[500 : 500 + round(500 * share)], normal(500 - round(500 * share), 16, seed=3).float()])
+    assert copies(perfect)[0] == pytest.approx(share + 0.01 * (1 - share), abs=0.02)
+
+
+def test_copies_without_such_pictures_are_those_below_the_first_percentile() -> None:
+    to_fake, to_held = normal(500, 1).flatten().abs(), normal(200, 1, seed=1).flatten().abs() + 0.01
+    assert copied(to_fake, to_held) == (float((to_fake < to_held.quantile(0.01)).double().mean()), 0)
+    assert math.isnan(copied(to_fake, torch.cat([torch.zeros(50), torch.ones(9)]).double())[0])
 
 
 def test_copying_without_cells_is_one_test() -> None:

@@ -2,14 +2,16 @@
 
     authenticity  share of samples g whose nearest training picture t has another training picture nearer to it than g is:
                   1{ ‖g − t‖ > min_{t' ≠ t} ‖t' − t‖ }            Alaa et al. 2022, arXiv:2102.08921, §3 (the α-precision paper)
-    copies        share of samples nearer to their nearest training picture than all but 1 % of the held-out pictures are to theirs
+    copies        share of samples nearer to their nearest training picture than all but 1 % of the held-out pictures are to theirs, of those
+                  that are not training pictures themselves: with these the 1 % would begin at a distance of 0, and nothing is nearer
     copying       C_T of Meehan et al. 2020, arXiv:2004.05675, §4: in cells of feature space, Mann and Whitney's U of the samples' distances
                   to the training set against the held-out pictures', as a standard normal Z; averaged over cells by their held-out share
 
 Read authenticity against its floor, what held-out real pictures score: around a half where data are dense, far from 1. Below it the generator
-copies; above it, it keeps away from the data, which is no merit. Copies is 0.01 by construction for real pictures and sees the fault earlier:
-a few per cent of copies hardly move authenticity. Copying far below 0 (say −3 and less) means samples nearer to the training set than fresh
-real pictures are; far above 0, a generator that does not fit. Without held-out pictures only authenticity is defined.
+copies; above it, it keeps away from the data, which is no merit. Copies is 0.01 by construction for real pictures, plus the share of those that
+are training pictures, and sees the fault earlier: a few per cent of copies hardly move authenticity. Copying far below 0 (say −3 and less) means
+samples nearer to the training set than fresh real pictures are; far above 0, a generator that does not fit. Without held-out pictures only
+authenticity is defined.
 *Differs*: cells are k-means cells of the features (10, fewer where held-out pictures are few) instead of a fitted partition of choice.
 """
 
@@ -29,7 +31,9 @@ from agon.metrics.setting import Setting
 
 LIMIT = 5_000  # samples and held-out pictures that are looked up among the training pictures
 TAIL = 0.01
-_CELLS, _PER_CELL, _LEAST = 10, 50, 10
+SAME = 1e-5  # of the usual distance: the same picture, whose features two batches round differently
+LEAST = 10  # held-out samples without which nothing is said
+_CELLS, _PER_CELL = 10, 50
 _CHUNK = 250
 
 
@@ -56,6 +60,17 @@ def authenticity(to_training: Tensor, index: Tensor, training: Tensor) -> float:
     rows, back = index.unique(return_inverse=True)
     alone, _ = nearest(training[rows], training, but=rows)
     return float((to_training > alone[back]).double().mean())
+
+
+def copied(to_fake: Tensor, to_held: Tensor) -> tuple[float, int]:
+    """Share of samples at distances to_fake [n] nearer to training ones than all but 1 % of the held-out ones at to_held [m].
+
+    Held-out samples that are training samples are left out of that, and their number is the second result; the first is not-a-number
+    where fewer than ten are left.
+    """
+    new = to_held[to_held > SAME * to_held.median()] if len(to_held) else to_held
+    share = float((to_fake < new.quantile(TAIL)).double().mean()) if len(new) >= LEAST else math.nan
+    return share, len(to_held) - len(new)
 
 
 def mann_whitney_z(a: Tensor, b: Tensor) -> float:
@@ -88,7 +103,7 @@ def three_samples(fake: Tensor, held: Tensor, training: Tensor, to_fake: Tensor,
     total = weight = 0.0
     for cell in range(count):
         a, b = to_fake[of_fake == cell], to_held[of_held == cell]
-        if min(len(a), len(b)) >= _LEAST:
+        if min(len(a), len(b)) >= LEAST:
             total += len(b) * mann_whitney_z(a, b)
             weight += len(b)
     return total / weight if weight else math.nan
@@ -105,6 +120,7 @@ class Memorisation(Metric):
         self.held = held[subset(len(held), LIMIT, seed)]
         self.rows = Rows(training.shape[1], expected, LIMIT, seed=seed, share=share)
         self._values: dict[str, float] = {}
+        self._known = 0
 
     def update(self, batch: Features) -> None:
         """Keep the rows."""
@@ -118,9 +134,9 @@ class Memorisation(Metric):
             return self._values
         to_fake, index = nearest(fake, self.training)
         self._values["authenticity"] = authenticity(to_fake, index, self.training)
-        if len(self.held) >= _LEAST:
+        if len(self.held) >= LEAST:
             to_held, _ = nearest(self.held, self.training)
-            self._values["copies"] = float((to_fake < to_held.quantile(TAIL)).double().mean())
+            self._values["copies"], self._known = copied(to_fake, to_held)
             self._values["copying"] = three_samples(fake, self.held, self.training, to_fake, to_held, seed=self.seed)
         return self._values
 
@@ -130,7 +146,8 @@ class Memorisation(Metric):
 
     def settings(self) -> str:
         """How many of each kind took part."""
-        return f"{len(self.rows.table)} samples, {len(self.held)} held-out among {len(self.training)} training pictures"
+        known = f" ({self._known} of them training pictures)" if self._known else ""
+        return f"{len(self.rows.table)} samples, {len(self.held)} held-out{known} among {len(self.training)} training pictures"
 
     def state(self) -> dict[str, Tensor]:
         """The table of rows."""

@@ -1,7 +1,7 @@
 """Nearest clip: are samples nearer to training clips than held-out clips are, in pixels?
 
     nearest_clip  median over samples of the root mean square difference, 0..255, to the nearest training clip
-    clip_copies   share of samples nearer to theirs than all but 1 % of the held-out clips are to theirs
+    clip_copies   share of samples nearer to theirs than all but 1 % of the held-out clips are to theirs, as `copies` of `memorisation`
 
 Clips are first averaged down to at most 3,072 numbers, 8 of them in time. Without features and their blind spots: this finds copies frame by
 frame, also slightly noisy or blurred ones, but not a copy that is shifted or mirrored; `memorisation` over features of clips is for those. Above
@@ -21,13 +21,12 @@ from torch.nn import functional
 from agon.metrics.clips import need_clips, samples_of
 from agon.metrics.contract import Family, Features, Metric
 from agon.metrics.jackknife import GROUPS, interval, wilson
-from agon.metrics.memorisation import TAIL, nearest
+from agon.metrics.memorisation import copied, nearest
 from agon.metrics.rows import Rows
 from agon.metrics.setting import Setting
 from agon.spaces import Video
 
 SAMPLES, TRAINING, NUMBERS, TIMES = 2_000, 20_000, 3_072, 8
-_LEAST = 10
 
 
 def small(space: Video) -> tuple[Callable[[Tensor], Tensor], int]:
@@ -56,6 +55,7 @@ class NearestClip(Metric):
     ) -> None:  # fmt: skip
         self.shrink, self.training, self.to_held = shrink, training, to_held
         self.rows = Rows(1, expected, SAMPLES, seed=seed, share=share)
+        self._known = 0
 
     def update(self, batch: Features) -> None:
         """Look each clip up."""
@@ -66,7 +66,7 @@ class NearestClip(Metric):
         away = self.rows.values[:, 0]
         if not len(away):
             return dict.fromkeys(self.outputs, math.nan)
-        copies = float((away < self.to_held.quantile(TAIL)).double().mean()) if len(self.to_held) >= _LEAST else math.nan
+        copies, self._known = copied(away, self.to_held)
         return {"nearest_clip": float(away.median()), "clip_copies": copies}
 
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -83,9 +83,8 @@ class NearestClip(Metric):
 
     def settings(self) -> str:
         """How many took part, in how many numbers."""
-        return (
-            f"{len(self.rows.table)} clips, {len(self.to_held)} held-out among {len(self.training)}, {self.training.shape[1]} numbers each"
-        )
+        known = f" ({self._known} of them training clips)" if self._known else ""
+        return f"{len(self.rows.table)} clips, {len(self.to_held)} held-out{known} among {len(self.training)}, {self.training.shape[1]} numbers each"
 
     def state(self) -> dict[str, Tensor]:
         """The table of distances."""
