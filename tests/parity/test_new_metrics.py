@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ from scipy import stats
 from torch import Tensor
 
 from agon.errors import InputError
-from agon.metrics import Features, Metric, Probe, jackknife, lpips, reduce
+from agon.metrics import Features, Metric, Probe, jackknife, lpips, path_length, reduce
 from agon.metrics.class_accuracy import ClassAccuracy
 from agon.metrics.classwise import Classwise
 from agon.metrics.fd_inf import Extrapolated, extrapolated, intercept
+from agon.metrics.features import open_pixels
 from agon.metrics.frechet import Directions, Frechet, distances, frechet_distance, num_directions
 from agon.metrics.kernel import KernelDistance
 from agon.metrics.memorisation import Memorisation, authenticity, copied, mann_whitney_z, nearest, three_samples
@@ -23,6 +26,8 @@ from agon.metrics.modes_stacked import StackedModes
 from agon.metrics.moments import Moments
 from agon.metrics.path_length import lengths, slerp, trimmed_mean
 from agon.metrics.prdc import PRDC, prdc, prdc_without
+from agon.metrics.setting import Setting
+from agon.spaces import Space, Vector, Video
 
 
 def normal(n: int, d: int, seed: int = 0, scale: float = 1.0) -> Tensor:
@@ -286,6 +291,13 @@ def probe(matrix: Tensor, latent: str = "w", dtype: torch.dtype = torch.float32)
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
     return (a.double() - b.double()).square().sum((1, 2, 3))
+
+
+@pytest.mark.parametrize("space", [Video(frames=4, channels=1, height=8, width=8), Vector(dim=2)], ids=lambda space: space.describe())
+def test_path_length_of_what_are_no_pictures_is_refused(space: Space) -> None:
+    setting = Setting(SimpleNamespace(space=space), open_pixels(space), 0, Path("nowhere"), probe=probe(torch.eye(2)))
+    with pytest.raises(InputError, match=f"'ppl' compares pictures, and the data are {re.escape(space.describe())}; leave it out"):
+        path_length.build(setting, 100)
 
 
 def test_path_length_of_a_linear_generator_is_its_slope() -> None:

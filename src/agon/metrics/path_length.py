@@ -4,9 +4,12 @@
     l_W = E[ d( g(lerp(w₁, w₂; t)), g(lerp(w₁, w₂; t + ε)) ) / ε² ]              the same, where the generator has a mapping and a synthesis
 
 with t uniform in [0, 1), ε = 10⁻⁴, d a squared perceptual distance: LPIPS-squeeze where its weights are given (lpips.py), else the squared
-distance of the extractor's features, which is then comparable with nothing published. As in the authors' code, the lowest and the highest 1 %
-are left out: a jump between modes would otherwise be the whole figure. Both ends have the same class and the same noise. Pictures are not
-rounded to bytes, which would swallow the step.
+distance of the extractor's features. As in the authors' code, the lowest and the highest 1 % are left out: a jump between modes would
+otherwise be the whole figure. Both ends have the same class and the same noise. Pictures are not rounded to bytes, which would swallow the step.
+
+*Differs*: published figures are LPIPS on VGG16, over 100,000 pairs, of pictures averaged down to 256 pixels; with LPIPS-squeeze or with features
+the figure compares with none of them. Values beyond [-1, 1] are clamped, as where a sample is shown, so that a step out there has no length; the
+authors' code does not clamp.
 
 ε in float32: rounding moves a feature by about 10⁻⁷ of its size, the step by 10⁻⁴ times the slope, so the rounding's share of d is 10⁻⁶ over the
 squared slope: below a thousandth down to lengths of about 10⁻³ of the features' squared size. A test holds ε = 10⁻⁴ in float32 against float64.
@@ -117,7 +120,7 @@ def build(setting: Setting, expected: int) -> PathLength:
     if setting.probe is None:
         raise InputError("metric 'ppl' walks through latents, and this generator has none (or was given as samples only); leave it out.")
     if len(setting.data_set.space.shape) != 3:
-        raise InputError("metric 'ppl' compares pictures, and the data holds points; leave it out.")
+        raise InputError(f"metric 'ppl' compares pictures, and the data are {setting.data_set.space.describe()}; leave it out.")
     network = lpips.open_lpips(setting.lpips)
     pairs = max(2 * jackknife.GROUPS, min(PAIRS, expected))
     if network is not None:
