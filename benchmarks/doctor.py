@@ -305,7 +305,7 @@ BROKEN = (
         "learning rate of D 1e-7",
         "digits",
         "gan",
-        settings={**NARROW, "rounds": 900, "game.optim.D.lr": 1e-7},
+        settings={**NARROW, "rounds": 2400, "game.optim.D.lr": 1e-7},
         expected=("critic too weak",),
     ),
     Case(

@@ -116,6 +116,7 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
     ("a collapse that passed", {"sample__diversity": [0.05, 0.05, 0.4]}, {}),
     ("little diversity at first, and coming nearer", {"sample__diversity": 0.05, "sample__distance": [1.5 * 0.95**i for i in range(12)]}, {}),
     ("little diversity from the first, not long enough to tell", {"ticks": 9, "sample__diversity": 0.05}, {}),
+    ("little diversity at first, and spreading", {"sample__diversity": [0.05 * 1.02**i for i in range(12)]}, {}),
     ("one sample at first, and coming nearer", {"sample__diversity": 0.001, "sample__distance": [1.5 * 0.95**i for i in range(12)]}, {}),
     ("twins as among the reals", {"sample__twins": 0.4, "real__twins": 0.3}, {}),
     ("few classes where the judge is weak", {"sample__classes": [0.3] * 4}, {"labels told": 0.3}),
@@ -149,6 +150,14 @@ QUIET: list[tuple[str, dict[str, Any], dict[str, float]]] = [
 @pytest.mark.parametrize(("course", "facts"), [case[1:] for case in QUIET], ids=[case[0] for case in QUIET])
 def test_stays_quiet(course: dict[str, Any], facts: dict[str, float]) -> None:
     assert names(history(**course), patient(facts)) == []
+
+
+def test_a_young_run_wavers() -> None:
+    fallen = history(sample__twins=[0.0] * 9 + [0.6] * 3)
+    astray = history(ticks=20, D__separation=[0.95] * 4 + [0.1] * 16, sample__told_apart=1.0, sample__distance=0.8)
+    for rows, sign in ((fallen, "mode collapse"), (astray, "critic too weak")):
+        assert names(rows, replace(patient(), seen=20_000)) == [sign]
+        assert names(rows, replace(patient(), seen=19_000)) == []
 
 
 def test_conditions_need_time() -> None:

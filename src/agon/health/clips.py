@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, fell, paired
+from agon.health.contract import BEGINNING, Check, History, Patient, Sign, fell, paired
 
 FROZEN = 0.1  # of the real clips' change from frame to frame
 ALIKE = 0.4  # of the real clips' variety of directions; half of real sets differ by 2 %, clips that all move one way have a tenth
 STILL = 2e-3  # change from frame to frame below which real clips hardly move themselves, in the range -1 to 1
-BEGINNING = 20_000  # clips trained on before what was never there counts as missing
 SETTLED = 6_000  # clips trained on before flicker and drift count: at first things are not yet held together
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+BEGINNING = 20_000  # samples trained on before what was never there counts as missing
+
 Vitals = dict[str, float]
 """What was measured at a tick, by name; written to events.jsonl among the tick's statistics."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, paired, recent
+from agon.health.contract import BEGINNING, Check, History, Patient, Sign, paired, recent
 
 EVEN = 0.56  # separation of real and fake up to which a critic sees no difference
 APART = 0.8  # and where it plainly tells them apart
@@ -122,8 +122,10 @@ def too_strong(history: History, patient: Patient) -> Sign | None:
 
 def too_weak(history: History, patient: Patient) -> Sign | None:
     """A critic that sees no difference where a nearest neighbour sees it at once, while the samples come no nearer."""
-    # One that has told them apart before may be led astray for a while, and finds its way back.
+    # One that has told them apart before may be led astray for a while, and finds its way back: a young one more than once.
     knew = any(v.get("D/separation", 0.0) > APART for v in history[:-6])
+    if knew and patient.seen < BEGINNING:
+        return None
     last = history[-12:] if knew else history[-6:]
     if len(history) < (13 if knew else 8) or any("D/separation" not in v or "sample/told apart" not in v for v in last):
         return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, fell, paired, recent
+from agon.health.contract import BEGINNING, Check, History, Patient, Sign, fell, paired, recent
 
 DEAD = 0.01  # of the data's diversity: below, samples do not depend on the latent
 COLLAPSED = 0.25  # of the data's diversity
-BEGINNING = 20_000  # samples trained on before poverty from the first counts as collapse
+SPREADING = 1.1  # times as diverse as ten ticks before, a generator is on its way
 NEARER = 0.07  # share of their distance by which samples come nearer to the data while they improve
 LIKELIER = 0.005  # share of their nats a token that held-out sentences lose a tick while a speaker learns
 TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
@@ -55,8 +55,9 @@ def dead(history: History, patient: Patient) -> Sign | None:
 
 
 def collapse(history: History, patient: Patient) -> Sign | None:
-    """Few different samples, by spread, by near-copies among them, by classes: after there were more, or without progress for ten ticks."""
-    if len(history) < 6:
+    """Few different samples, by spread, by near-copies among them, by classes: after there were more, or without progress for ten ticks. A young
+    generator is poor and wavers, so nothing is told of it."""
+    if len(history) < 6 or patient.seen < BEGINNING:
         return None
     shares, twins, classes = (
         _diversity(history, len(history)),
@@ -80,7 +81,7 @@ def collapse(history: History, patient: Patient) -> Sign | None:
         evidence = f"the samples are as varied as {classes[-1] * kinds:.1f} classes, the data as {kinds:.1f}"
     else:
         return None
-    begun = patient.seen < BEGINNING or len(history) <= 10 or _improving(history, 10)
+    begun = len(history) <= 10 or _improving(history, 10) or (len(shares) > 10 and shares[-1] >= SPREADING * shares[-11])
     if fell(history, "sample/distance", 4, NEARER) if fallen else begun:
         return None
     return Sign(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from agon.health import remedies
-from agon.health.contract import Check, History, Patient, Sign, fell, paired, recent
+from agon.health.contract import BEGINNING, Check, History, Patient, Sign, fell, paired, recent
 
 NARROW = 0.5  # of the nats a token that training sentences have under the speaker
 LEARNED = 0.1  # share by which held-out sentences must have become likelier before anything is lost again
 LOST, LOST_SHARE = 0.05, 0.02  # nats a token above the best, and that share of it
 RIGHT = 0.995  # separation of a critic that is always right
 SURE = 4.0  # logits by which it is sure of every fake: a reward of less than .02
-BEGINNING = 20_000  # sentences trained on before what was never there counts as missing
 SHORT, LONG = 0.4, 2.5  # of the real sentences' mean length
 
 
