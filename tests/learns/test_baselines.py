@@ -133,7 +133,7 @@ def test_wrong_settings_say_what_to_do() -> None:
         Flow(steps=0).players(Vector())
     with pytest.raises(InputError, match="needs a network trained with blanked labels"):
         Flow(guidance=2.0, drop=0.0).players(Vector())
-    with pytest.raises(InputError, match=r"unknown option '--game.stepps'.*mean 'game.steps'"):
+    with pytest.raises(InputError, match=r"unknown option '--game.stepps'.*mean '--game.steps'"):
         amended(Flow(), {"game.stepps": 3})
     with pytest.raises(InputError, match="VAE has nothing that can be changed"):
         amended(VAE(), {"game.beta": 3})
