@@ -263,7 +263,7 @@ WRONG_WORDS = [
     (("--game.net.widths", "[]"), "game.net.widths is empty"),
     (("--game.net.widths", "[8, 0]"), "game.net.widths is 0"),
     (("--recipe", "dcgan", "--game.net.width", "0"), "game.net.width is 0"),
-    (("--game.optim.G.lr", "-1"), "game.optim.G.lr is -1.0; expected 0 or more"),
+    (("--game.optim.G.lr", "-1"), "game.optim.G.lr is -1; expected 0 or more"),
     (("--game.optim.G.lr", '{"kind": "cosine", "start": -1, "end": 0, "span": 9}'), "game.optim.G.lr"),
 ]
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from agon.errors import InputError, suggest
 
 T = TypeVar("T")
-_LEAST = {"z_dim": 1, "width": 1, "widths": 1, "layers": 0, "depth": 0, "lr": 0}
+_LEAST = {"z_dim": 1, "width": 1, "widths": 1, "critic_widths": 1, "layers": 0, "depth": 0, "lr": 0}
 
 
 def too_small(config: object, **least: float) -> str | None:
@@ -52,9 +52,7 @@ def decode(kind: type[T], data: Any, where: str = "") -> T:
         if first["type"] in ("tuple_type", "list_type"):
             raise InputError(f'{_dotted(where, path)}: got {first["input"]!r}; expected a list, such as \'["a", "b"]\'.') from None
         raise InputError(f"{_dotted(where, path)}: got {first['input']!r}; {first['msg'].lower()}. Change it or leave it out.") from None
-    known = encode(value)
-    _refuse_unknown(data, known, where)
-    _refuse_low(known, where)
+    _refuse_unknown(data, encode(value), where)
     return value
 
 
@@ -180,17 +178,17 @@ def _refuse_unknown(data: Any, known: Any, where: str) -> None:
             _refuse_unknown(value, known[key], _dotted(where, [key]))
 
 
-def _refuse_low(value: Any, where: str, low: float | None = None) -> None:
-    """Sizes that no network has and rates that train backwards, wherever a field has their name; a schedule keeps to the bound of its field."""
+def refuse_low(value: Any, where: str, low: float | None = None) -> None:
+    """Raise InputError for sizes that no network has and rates that train backwards, wherever a field has their name, schedules included."""
     if isinstance(value, dict):
         for key, part in value.items():
-            _refuse_low(part, _dotted(where, [key]), _LEAST.get(key, low))
+            refuse_low(part, _dotted(where, [key]), _LEAST.get(key, low))
     elif isinstance(value, list | tuple) and low is not None:
         if not value:
             raise InputError(f"{where} is empty; expected numbers of {low} or more.")
         for part in value:
-            _refuse_low(part, where, low)
-    elif isinstance(value, int | float) and low is not None and not value >= low:
+            refuse_low(part, where, low)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and low is not None and not value >= low:
         raise InputError(f"{where} is {value}; expected {low} or more.")
 
 

@@ -55,11 +55,16 @@ class RunDirectory:
         """Make the directory and check that it can be written, and that nothing but a run lies in it. Raises InputError."""
         self._named_in_utf8()
         try:
-            # `states` alone is what a run leaves that ended before it had a run.json.
-            if self.path.is_dir() and any(self.path.iterdir()) and not (self.is_run() or (self.path / "states").is_dir()):
+            if self.is_run() or self.states():
                 raise InputError(
-                    f"'{self.path}' holds files that are no run, such as '{min(entry.name for entry in self.path.iterdir())}'; expected a new or an "
-                    "empty directory. Choose another with --out."
+                    f"'{self.path}' already holds a run. Go on with it by `agon train {shlex.quote(str(self.path))}`, or choose another --out."
+                )
+            # `states` without any is what a run leaves that ended before it had a run.json.
+            begun = not self.path.is_dir() or (self.path / "states").is_dir()
+            if strange := [] if begun else [entry.name for entry in self.path.iterdir() if not _passing(entry)]:
+                raise InputError(
+                    f"'{self.path}' holds files that are no run, such as '{min(strange)}'; expected a new or an empty directory. "
+                    "Choose another with --out."
                 )
             (self.path / "states").mkdir(parents=True, exist_ok=True)
             (self.path / "samples").mkdir(exist_ok=True)
@@ -170,7 +175,9 @@ class RunDirectory:
         for round, file in reversed(states):
             try:
                 return (*read_state(file), file)
-            except InputError:
+            except InputError as error:
+                if isinstance(error.__cause__, OSError):  # the disk is at fault, not the state
+                    raise
                 say(f"passed over the damaged state of round {round:,}")
         if states:
             way = "try --state best" if (self.path / "states" / "best.safetensors").is_file() else "it has no best state either"
@@ -197,11 +204,24 @@ class RunDirectory:
                 return read_state(path)
         return read_state(wanted[-1])
 
+    def set_aside(self, *, after: int) -> list[str]:
+        """Rename the states of later rounds, which could not be read, to NAME.damaged; the new names."""
+        renamed = []
+        for round, path in self.states():
+            if round > after:
+                renamed.append(path.rename(path.with_name(f"{path.name}.damaged")).name)
+        return renamed
+
     def drop_states(self, *, after: int) -> None:
         """Delete the states of later rounds."""
         for round, path in self.states():
             if round > after:
                 path.unlink(missing_ok=True)
+
+
+def _passing(entry: Path) -> bool:
+    """Whether it may lie where a run is made: what systems put there, and the log that a shell has opened."""
+    return entry.name.startswith(".") or entry.name == "lost+found" or entry.suffix in (".log", ".out", ".err")
 
 
 def _sparse(rounds: list[int]) -> set[int]:
@@ -229,5 +249,9 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             rest = json.loads((file.metadata() or {})["agon"])
             # Cloned, because the file is memory-mapped: whoever truncates it later must not take the tensors away.
             return {name: file.get_tensor(name).clone() for name in file.keys()}, rest  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except OSError as error:
+        raise InputError(
+            f"state '{path}' cannot be opened: {error.strerror or error}. Nothing was changed; try again once it can be."
+        ) from error
+    except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"state '{path}' cannot be read ({error}); it is damaged or not Agon's. Delete it to use an older one.") from None

@@ -354,7 +354,7 @@ class Game(ABC):
         if self.augment is not None and not self.critics:
             return f"augmentation is of what a critic sees, and {type(self).__name__} has none. Leave it out: --game.augment null."
         for name in ("n_critic", "n_mediator"):
-            if (plays := getattr(self, name, 1)) < 1:
+            if isinstance(plays := getattr(self, name, 1), int) and plays < 1:
                 return f"--game.{name} is {plays}; expected 1 play a round or more, or that player never learns."
         if self.augment is not None and len(space.shape) not in (3, 4):
             return f"augmentation is for pictures [C, H, W] and clips [T, C, H, W]; this data is {space.describe()}. Leave it out: --game.augment null."

@@ -116,9 +116,10 @@ class Scene:
     def observe(self, *, last: bool, resumed: bool) -> bool:
         """Do what is due at this round; return whether a state was saved. last: the run ends here. resumed: its records are there already."""
         if resumed:
-            if self._owes_score():
-                self.score()
-            return False
+            if not self._owes_score():
+                return False
+            self.score()
+            return self.save()  # the state is to know of the best
         run, here = self.run, self.engine.clock.round
         if ranks.is_main():
             origin.keep(self.engine, self.content, self.directory.path)
@@ -141,8 +142,9 @@ class Scene:
                 self.save()
                 if not isinstance(error, InputError):
                     raise
+                saved = max((round for round, _ in self.directory.states()), default=0)
                 raise InputError(
-                    f"{error}\n      All {here:,} rounds are saved. Mend it and go on, or with other scores: "
+                    f"{error}\n      The rounds up to {saved:,} are saved. Mend it and go on, or with other scores: "
                     f"agon train {shlex.quote(str(self.directory.path))} --extractor auto --metrics fd"
                 ) from None
         if here % run.save_every == 0 or last:

@@ -21,7 +21,7 @@ import torch
 from agon import firsts, games, hooks, ranks, recipes, recovery, transfer, trust
 from agon.conditions import FILE as conditions_file
 from agon.conditions import Conditions
-from agon.config import choose_kinds, decode, encode, override
+from agon.config import choose_kinds, decode, encode, override, refuse_low
 from agon.data import Data, DataSet, Loader, open_data
 from agon.data.request import located
 from agon.device import choose_device, choose_precision, cpu_seconds, environment
@@ -150,6 +150,8 @@ def prepare(
     settings = {k: v for k, v in settings.items() if not k.startswith("game.")} | {f"game.{k}": v for k, v in own.items()}
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     content = {**content, **override(allowed, settings)}
+    if game_file is None:  # what a game of the user's means by a name is its own affair
+        refuse_low(content["game"], "game")
     run = run_from_json(content, game_class)
     check(run, data_set)
     _takes_conditions(run.game, data_set.space)
@@ -196,7 +198,7 @@ def prepare(
             "space": encode(space), "content_hash": data_set.content_hash, "class_share": conditions.share, "reasons": reasons,
             "environment": environment(device.value, precision.value), "command": command, "start": record,
             "gallery": conditions.gallery()[3],
-            "settings": {name: value if value is None else encode(value) for name, value in wish.items()},
+            "settings": {name: value if value is None else encode(value) for name, value in wish.items()}, "data_as_typed": data.path,
         })  # fmt: skip
     ranks.barrier()
     return directory, data_set
@@ -204,7 +206,7 @@ def prepare(
 
 def _refuse_early(settings: Mapping[str, Any], recipe: str | None, out: Path | str | None) -> tuple[int | None, int | None]:
     """The rounds and the batch asked for. Raises InputError for what is wrong whatever the data are, which may take minutes to read."""
-    if out and RunDirectory(Path(out)).is_run():
+    if out and RunDirectory(Path(out)).is_run():  # and again when it is made: reading the data may take long enough for another
         raise InputError(f"'{out}' already holds a run. Go on with it by `agon train {shlex.quote(str(out))}`, or choose another --out.")
     if recipe:
         recipes.find(recipe)
@@ -328,14 +330,12 @@ def _resume(scene: hooks.Scene) -> bool:
     tensors, rest, _ = found
     engine.load_state(tensors, rest["engine"])
     scene.restore(rest)
-    damaged = [path.name for round, path in directory.states() if round > engine.clock.round]
     ranks.barrier()  # every process has read its state before files go
     if ranks.is_main():
         scene.truncate(engine.clock.round)
-        directory.drop_states(after=engine.clock.round)
+        if damaged := directory.set_aside(after=engine.clock.round):
+            scene.show.note("damaged", f"a newer state could not be read; what there is of it is kept as {', '.join(damaged)}")
     ranks.barrier()
-    if damaged:
-        scene.show.note("damaged", f"{', '.join(damaged)} could not be read and {'was' if len(damaged) == 1 else 'were'} deleted")
     if engine.clock.round >= scene.run.rounds and scene.ended(engine.clock.round):
         return False
     log.event("resume", engine.clock.round, engine.clock.seen)
@@ -398,13 +398,15 @@ def game_class(directory: RunDirectory, content: Mapping[str, Any], *, trusted: 
 
 def data_of(directory: RunDirectory, content: Mapping[str, Any], data: Data) -> DataSet:
     """The data of a run. Raises InputError if they are not what it was trained on, or nowhere."""
+    typed = content.get("data_as_typed")
+    gone = Path(data.path).is_absolute() and not Path(data.path).exists()
+    if gone and typed and Path(typed).exists():  # run and data were moved together
+        data, gone = replace(data, path=typed), False
     try:
         data_set = open_data(data)
     except InputError as error:
-        place = shlex.quote(str(directory.path))
-        raise InputError(
-            f"the data of '{directory.path}': {str(error).rstrip('.')}. If they have moved, say where to: agon train {place} --data.path NEW"
-        ) from None
+        moved = f". If they have moved, say where to: agon train {shlex.quote(str(directory.path))} --data.path NEW" if gone else "."
+        raise InputError(f"the data of '{directory.path}': {str(error).rstrip('.')}{moved}") from None
     if data_set.content_hash != content.get("content_hash"):
         raise InputError(
             f"the data at '{data.path}' changed since '{directory.path}' began (content {data_set.content_hash}, was {content.get('content_hash')}); "

@@ -80,7 +80,7 @@ def sweep(
         else:
             with watch(directory) as show:
                 outcome = play(directory, show=show, cpu_budget=cpu_budget, trusted=trusted or game_file is not None)
-        if outcome.asked and outcome.end == "stopped":
+        if outcome.asked:
             break
     return made
 
@@ -96,6 +96,8 @@ def _same_experiment(directory: RunDirectory, data: Data, seed: int, recipe: str
     content = directory.run()
     content["data"]["path"] = located(content["data"]["path"])  # older runs kept it as it was typed
     asked: dict[str, Any] = {"seed": seed, "data": {**encode(data), "path": located(data.path)}, **settings}
+    if content.get("data_as_typed") == data.path:  # moved together: the content tells whether they are the same
+        content["data"]["path"] = asked["data"]["path"]
     if recipe:
         asked["recipe"] = recipe
     for name, wanted in asked.items():

@@ -125,7 +125,10 @@ def test_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
             told.append(f"{kind}: {text}")
 
     play(directory, cpu_budget=0.0, show=Told())
-    assert told[:2] == ["damaged: 00000120.safetensors could not be read and was deleted", "resume: from round 117"]
+    assert told[:2] == [
+        "damaged: a newer state could not be read; what there is of it is kept as 00000120.safetensors.damaged",
+        "resume: from round 117",
+    ]
     assert [round for round, _ in directory.states()] == [117]
     play(directory)
     assert all(torch.equal(a, b) for a, b in zip(expected.values(), final(directory).values(), strict=True))

@@ -34,7 +34,11 @@ def main() -> None:
     """Run a verb. Status 2: the input is at fault. Status 1: we are; the traceback goes to a file."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")  # a terminal without █ gets ?, not half a report
+            # A terminal without █ gets ?, not half a report; a file or a pipe gets every letter, as --out does.
+            if stream.isatty() or stream is sys.stderr:
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
     try:
         # Not app(): it would answer Ctrl-C and closed pipes itself, without a word.
         command = typer.main.get_command(app)

@@ -102,6 +102,7 @@ def amendments(directory: Any, settings: dict[str, Any], *, trusted: bool, repea
             )
     from agon.config import override
     from agon.data.request import located
+    from agon.metrics.registry import may_choose_best
     from agon.run import game_class, run_from_json
 
     content = directory.run()
@@ -110,6 +111,8 @@ def amendments(directory: Any, settings: dict[str, Any], *, trusted: bool, repea
     if "data.path" in settings:
         changes["data"] = {**content["data"], "path": located(str(settings["data.path"]))}
     amended = run_from_json({**content, **changes}, game_class(directory, content, trusted=trusted))
+    if "metrics" in settings and amended.metrics:
+        may_choose_best(amended.metrics)
     played = 0 if repeat else max((round for round, _ in directory.states()), default=0)  # a repetition may be shorter
     if "rounds" in settings and amended.rounds < played:
         place = shlex.quote(str(directory.path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ class Data:
 def located(path: str) -> str:
     """A path as it is found from any directory; a name (embedded, hf:NAME) or what is not there, as it is."""
     place = Path(path).expanduser()
-    return str(place.absolute()) if path not in EMBEDDED and place.exists() else path
+    return os.path.abspath(place) if path not in EMBEDDED and not path.startswith("hf:") and place.exists() else path
 
 
 def checked(data: Data) -> Data:

@@ -223,6 +223,9 @@ def _open_directory(place: Path, clips: bool) -> Source:
         if len(archives) == 1:
             return _open_file(archives[0], clips)
         more = f"; give one of its archives, for example {shown(str(archives[0]))}" if archives else ""
+        if runs and not entries:
+            told = f"{len(runs)} run{'s' * (len(runs) > 1)}, such as {runs[0]}, whose samples are no data; give its folder samples if you mean them"
+            raise InputError(f"the folder {shown(str(place))} holds nothing but {told}; {_EXPECTED}")
         raise InputError(_nothing_usable(f"the folder {shown(str(place))}", [e.name for e in entries], refused) + more)
     used = layout.used if layout is not None else frozenset(pictures)
     source = _of_shelf(
