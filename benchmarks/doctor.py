@@ -30,6 +30,7 @@ from agon.data import Data, Loader, open_data
 from agon.directory import RunDirectory
 from agon.engine import Engine
 from agon.health import Doctor, examine
+from agon.health.doctor import SELDOM
 from agon.health.vitals import refer
 from agon.hooks import Quiet
 from agon.run import game_class, play, prepare, run_from_json
@@ -487,7 +488,7 @@ OF_PICTURES = (
 
 
 def cost(pictures: str, folder: Path, only: Sequence[str] = ()) -> None:
-    """Print what a look costs beside the rounds of a tick, at each recipe's default settings, on fresh players."""
+    """Print what a look costs beside the rounds of a tick, at each recipe's default settings, after five rounds; of sentences after thirty."""
     torch.set_num_threads(1)
     print("| recipe | data | samples a look | look, ms | tick, ms | once, ms | share of the run |\n|---|---|---|---|---|---|---|")
     for recipe, path in (*((recipe, pictures) for recipe in OF_PICTURES), ("r3gan-points", "ring"), ("likelihood", "sentences")):
@@ -502,18 +503,18 @@ def cost(pictures: str, folder: Path, only: Sequence[str] = ()) -> None:
         engine = Engine(run.game, space)
         doctor = Doctor(engine, data_set, space, content, directory.path, tick=run.tick, batch=run.batch)
         loader = Loader(data_set.train, run.batch, 0, batches_per_round=engine.batches_per_round)
+        engine.round(loader.round(0))
+        began, rounds = time.process_time(), 30 if doctor.seldom else 5  # a speaker's first sentences have no end
+        for n in range(1, 1 + rounds):
+            engine.round(loader.round(n))
+        tick = (time.process_time() - began) / rounds * run.tick
         doctor.look({})
         once = doctor.seconds
         for _ in range(3):
             doctor.look({})
         look = (doctor.seconds - once) / 3
-        engine.round(loader.round(0))
-        began = time.process_time()
-        for n in range(1, 6):
-            engine.round(loader.round(n))
-        tick = (time.process_time() - began) / 5 * run.tick
         ticks = run.rounds / run.tick
-        share = (once + look * ticks) / (tick * ticks)
+        share = (once + look * ticks / (SELDOM if doctor.seldom else 1)) / (tick * ticks)
         cells = (recipe, f"{Path(path).name}", doctor.count, f"{look * 1e3:.0f}", f"{tick * 1e3:,.0f}", f"{once * 1e3:.0f}", f"{share:.2%}")
         print("|", " | ".join(map(str, cells)), "|", flush=True)
 

@@ -31,6 +31,7 @@ PASSES = 1.25  # of a network a sample may take, at most, for that many samples:
 FEWEST = 8
 SPOKEN = 64  # sentences, at most, and half the share: each is said token by token
 NUMBERS = 1 << 24  # values of the samples looked at, at most: 64 MiB as players see them
+SELDOM = 2  # ticks to a look where sentences have no critic: their rounds cost little more than a look does
 ABSENT = 3  # ticks a sign must be gone before it counts as a new one
 
 
@@ -62,9 +63,18 @@ class Doctor:
         most, share = (SPOKEN, SHARE / 2) if isinstance(self.space, Tokens) else (MOST, SHARE)
         return max(LEAST, min(most, room, int(self.tick * self.batch * share)))
 
+    @property
+    def seldom(self) -> bool:
+        """Whether only some ticks are looked at. Counted from the first round, so that a run gone on with looks where it would have."""
+        return isinstance(self.space, Tokens) and not any(name in self.engine.players for name in self.engine.game.critics)
+
     def look(self, stats: Mapping[str, float]) -> Vitals:
-        """Measure the present moment and remember it beside the tick's statistics."""
-        began = time.process_time()
+        """Measure the present moment and remember it beside the tick's statistics; of sentences without a critic at every second tick."""
+        began, here = time.process_time(), self.engine.clock.round
+        beside = {**stats, "skipped": float(self.engine.skipped), "round": float(here)}
+        if self.seldom and here % self.tick == 0 and here // self.tick % SELDOM:
+            self.history.append(beside)
+            return {}
         if self._reference is None:
             self._reference = refer(self.data_set, self.space, self.count, self.engine.device)
             self._fakes = max(FEWEST, min(self.count, int(self.count * PASSES / self._passes())))
@@ -79,7 +89,7 @@ class Doctor:
         finally:
             for (_, module), was in zip(modules, training, strict=True):
                 module.train(was)
-        self.history.append({**stats, **vitals, "skipped": float(self.engine.skipped), "round": float(self.engine.clock.round)})
+        self.history.append(beside | vitals)
         self.seconds += time.process_time() - began
         return vitals
 
