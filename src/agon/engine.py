@@ -6,6 +6,7 @@ from (seed, attempt, rank, round), and the data of a round is a function of its 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -206,6 +207,9 @@ class Engine:
         players.dice = None
         # Each rank saw its own batch; what a prop keeps of it must be alike on all of them.
         ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
+        now = (b for name in self._props if not self._parameters[name] for b in players[name].buffers())
+        if not all(map(operator.is_, now, self._held)):
+            raise InputError(f"turn '{turn.name}' put a new tensor in the place of a buffer; change it in place, as by `p.NAME.buffer.copy_(…)`.")
         if safe:
             # A step may see what made an update be skipped; taken into a running mean it would stay there for good. Nothing waits for the device.
             sound = _finite([b for b in self._held if id(b) in self._counted], self.device)

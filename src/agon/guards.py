@@ -1,14 +1,16 @@
-"""What a run is guarded against while it is played: signals to stop, and disks that are full or read-only."""
+"""What a run is guarded against while it is played: signals to stop, disks that are full or read-only, and a second trainer."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import shlex
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from agon import ranks
 from agon.directory import RunDirectory
 from agon.errors import InputError
 
@@ -51,3 +53,30 @@ def disk_errors(directory: RunDirectory) -> Iterator[None]:
             f"cannot write to '{directory.path}': {error.strerror or error}. {kept}. "
             f"{remedy}, then go on with `agon train {shlex.quote(str(directory.path))}`."
         ) from None
+
+
+@contextlib.contextmanager
+def only_trainer(directory: RunDirectory) -> Iterator[None]:
+    """Within this, nobody else trains the run: two would write each other's states. Raises InputError if somebody does.
+
+    The lock is on the folder itself, so it leaves no file behind and ends with the process, however that ends. Where the system has no such locks
+    (Windows, some network disks) there is none.
+    """
+    handle, taken = None, False
+    if ranks.is_main():
+        try:
+            import fcntl
+
+            handle = os.open(directory.path, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            taken = True
+        except (ImportError, OSError):
+            pass
+    try:
+        if ranks.any_true(taken):
+            raise InputError(f"another process is training '{directory.path}'. Wait for it or stop it (Ctrl-C), or begin another run with --out.")
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)

@@ -29,7 +29,7 @@ from agon.directory import FORMAT, RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
 from agon.game import Game
-from agon.guards import disk_errors, stop_signal
+from agon.guards import disk_errors, only_trainer, stop_signal
 from agon.sampling import needs_first
 from agon.scoring import Budget, check
 from agon.spaces import Space
@@ -280,7 +280,8 @@ def play(
     """Train what the directory says, from its newest state on. cpu_budget: CPU-seconds of training after which to stop and save.
 
     changes: entries of run.json from here on; they are written once the data and what they ask for are there.
-    SIGINT and SIGTERM finish the round, save and return. Raises InputError if the data changed, the disk is full or training diverges.
+    SIGINT and SIGTERM finish the round, save and return. Raises InputError if the data changed, the disk is full, training diverges or
+    another process trains this run.
     """
     content = {**directory.run(), **(changes or {})}
     run = run_from_json(content, game_class(directory, content, trusted=trusted))
@@ -298,7 +299,7 @@ def play(
         data_set.train, run.batch, run.seed, rank=ranks.rank(), world=ranks.size(),
         batches_per_round=engine.batches_per_round, mirror=run.data.mirror, balance=run.data.balance, alike=run.data.bucket,
     )  # fmt: skip
-    with stop_signal() as asked_to_stop, disk_errors(directory):
+    with only_trainer(directory), stop_signal() as asked_to_stop, disk_errors(directory):
         if changes and ranks.is_main():
             directory.write("run.json", content)
         log = Log(directory.path, run.tensorboard)

@@ -215,6 +215,15 @@ def test_a_prop_takes_in_nothing_that_is_not_finite(game: Keeping, microbatch: i
     assert engine.healthy()
 
 
+def test_a_prop_is_changed_in_place() -> None:
+    class Replaced(Running):
+        def replace(self, x: Tensor) -> None:
+            self.total = self.total + x.mean()
+
+    with pytest.raises(InputError, match=r"turn 'keep' put a new tensor in the place of a buffer; change it in place"):
+        play(Keeping(prop=Replaced, take=lambda prop, x: prop.replace(x)), 1)
+
+
 def test_a_state_with_a_number_that_is_not_finite_is_not_healthy() -> None:
     @dataclass(frozen=True, kw_only=True)
     class Buffered(Line):

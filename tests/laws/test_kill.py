@@ -110,6 +110,20 @@ def test_sigterm_finishes_the_round_and_saves(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(final(alone).values(), final(directory).values(), strict=True))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_run_has_one_trainer_at_a_time(tmp_path: Path) -> None:
+    directory = prepare(Data(path="ring", limit=400), out=tmp_path / "run", settings={**SETTINGS, "rounds": 1_000_000})[0]
+    pid = in_child(directory)
+    while not directory.states():
+        time.sleep(0.01)
+    with pytest.raises(InputError, match="another process is training .*run'. Wait for it or stop it"):
+        play(directory)
+    os.kill(pid, signal.SIGKILL)  # a killed one holds nothing
+    os.waitpid(pid, 0)
+    before = directory.states()[-1][0]
+    assert play(directory, cpu_budget=0.0).round == before
+
+
 def test_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
     directory = fresh(tmp_path / "run")
     play(directory)
