@@ -1,7 +1,8 @@
 """Multi-layer perceptrons: for points, and for anything small enough to be flattened.
 
 The generator of Goodfellow et al. 2014 (arXiv:1406.2661) in its plainest form; no normalisation, so that per-sample
-gradient penalties are well defined.
+gradient penalties are well defined. Where values have bounds, as those of pictures, the generator ends in a tanh (there: a sigmoid): without
+it a critic tells pictures by their even ground, which a linear layer cannot hit, and looks at nothing else.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _hidden(features: int, width: int, depth: int) -> nn.Sequential:
 class _Generator(nn.Module):
     def __init__(self, net: MLP, z_dim: int, space: Space) -> None:
         super().__init__()
-        self.shape = tuple(space.shape)
+        self.shape, self.bounded = tuple(space.shape), space.bounded
         self.join = JoinLabel(space, net.label_dim)
         self.body = _hidden(z_dim + self.join.extra, net.width, net.depth)
         self.out = nn.Linear(net.width, math.prod(self.shape))
@@ -64,7 +65,8 @@ class _Generator(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        return self.out(self.body(self.join(z, y))).reshape(-1, *self.shape)
+        x = self.out(self.body(self.join(z, y))).reshape(-1, *self.shape)
+        return x.tanh() if self.bounded else x
 
 
 class _Critic(nn.Module):

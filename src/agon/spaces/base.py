@@ -22,6 +22,7 @@ class Space(ABC):
     source: Any = None  # space of what a sample is made from: y is a batch of that space
     kind: str
     gallery: ClassVar[int | None] = None  # samples in a run's fixed picture; None: a grid that shows the conditions
+    bounded: ClassVar[bool] = False  # values as networks see them lie in [-1, 1]
     suffixes: ClassVar[tuple[str, ...]] = (".png",)  # the files in which a run shows its samples
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from PIL import Image as Pillow
@@ -36,6 +36,7 @@ class Image(Space):
     resize: Resize = "cover"
     filter: Filter = "lanczos"
     kind: Literal["image"] = "image"
+    bounded: ClassVar[bool] = True
 
     @property
     def shape(self) -> tuple[int, int, int]:

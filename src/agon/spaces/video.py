@@ -42,6 +42,7 @@ class Video(Space):
     resize: Resize = "cover"
     filter: Filter = "lanczos"
     kind: Literal["video"] = "video"
+    bounded: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".webp")
 
     @property
