@@ -168,6 +168,14 @@ def test_a_shared_last_kernel_draws_no_checkerboard_whatever_the_weights(side: i
     assert nyquist / energy.sum() < 0.03  # the border and tanh leave a little
 
 
+@pytest.mark.parametrize("net", [n for n in SMALL if not isinstance(n, R3Paper) and getattr(n, "bounded", True)], ids=name_of)
+def test_pictures_are_bounded_and_points_are_not(net: Network) -> None:
+    z = 100 * torch.randn(4, 8)
+    assert float(net.generator(8, Image(channels=1, height=16, width=16))(z).detach().abs().max()) <= 1
+    if isinstance(net, MLP):
+        assert float(net.generator(8, Vector(dim=3))(z).detach().abs().max()) > 1
+
+
 def test_lean_pictures_are_bounded_and_small() -> None:
     space = Image(channels=1, height=32, width=32)
     generator, critic = R3Lean().generator(64, space), R3Lean().critic(space)
