@@ -209,7 +209,9 @@ class Engine:
         ranks.mean_([b for name in self._props for b in players[name].buffers() if b.is_floating_point()])
         now = (b for name in self._props if not self._parameters[name] for b in players[name].buffers())
         if not all(map(operator.is_, now, self._held)):
-            raise InputError(f"turn '{turn.name}' put a new tensor in the place of a buffer; change it in place, as by `p.NAME.buffer.copy_(…)`.")
+            raise InputError(
+                f"turn '{turn.name}' put a new tensor in the place of a buffer; change it in place, as by `p.NAME.buffer.copy_(…)`."
+            )
         if safe:
             # A step may see what made an update be skipped; taken into a running mean it would stay there for good. Nothing waits for the device.
             sound = _finite([b for b in self._held if id(b) in self._counted], self.device)

@@ -75,7 +75,9 @@ def only_trainer(directory: RunDirectory) -> Iterator[None]:
             pass
     try:
         if ranks.any_true(taken):
-            raise InputError(f"another process is training '{directory.path}'. Wait for it or stop it (Ctrl-C), or begin another run with --out.")
+            raise InputError(
+                f"another process is training '{directory.path}'. Wait for it or stop it (Ctrl-C), or begin another run with --out."
+            )
         yield
     finally:
         if handle is not None:

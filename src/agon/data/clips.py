@@ -16,6 +16,7 @@ import torch
 from agon.data.captions import CAPTION_WORDS
 from agon.data.described import as_stored, check_balance, describe_labels, with_condition
 from agon.data.footage import UNEVEN, Footage, pack_films
+from agon.data.picturecard import LISTED, pictured
 from agon.data.request import Data
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source
@@ -30,7 +31,6 @@ USUAL_FRAMES = 16
 LEAST_CLIPS = 8
 LONG_ENOUGH = 0.9  # share of the films that a length chosen here must fit
 USUAL_FPS = 12.0  # as films without a time of their own are shown
-LISTED = 1000
 
 
 def choose_frames(data: Data, lengths: np.ndarray, reasons: dict[str, str]) -> int:
@@ -177,31 +177,12 @@ def open_clips(
         ]
     content_hash = hashlib.sha256(json.dumps([*hashed, space.shape, data.stride, rate]).encode()).hexdigest()[:16]
     card = {
-        "path": source.path,
-        "kind": source.kind,
-        "space": space.describe(),
-        "content_hash": content_hash,
-        "num_items": len(source),
-        "num_train": len(train),
-        "num_held": len(kept),
+        **pictured(
+            data, source, looked, space, content_hash=content_hash, train=len(train), held=len(kept), split=reasons["split"], labels=labels,
+            unreadable=unreadable,
+        ),
         "num_train_films": counts[0],
         "num_held_films": counts[1],
-        "split": reasons["split"],
-        "size": [space.height, space.width],
-        "channels": space.channels,
-        "resize": space.resize,
-        "filter": space.filter,
-        "mirror": data.mirror,
-        "labels": labels,
-        "median_short_side": looked.short_side,
-        "sizes": dict(list(looked.sizes.items())[:50]),
-        "num_sizes": len(looked.sizes),
-        "modes": looked.modes,
-        "formats": looked.formats,
-        "animated": looked.animated,
-        "num_unreadable": len(unreadable),
-        "unreadable": unreadable[:LISTED],
-        "ignored": dict(source.ignored.most_common()),
         "captions": _told_captions(captions, spoken_by, footage.items),
         "duplicates": int(len(names) - len(np.unique(footage.marks))),
         "notes": [*source.notes, *_special(source, looked)],

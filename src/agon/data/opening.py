@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from agon.data.entry import default_cache
 from agon.data.film import strip_of
 from agon.data.layouts import MOST_ARE, SHORTEST_STRIP
 from agon.data.pack import Packed, pack
+from agon.data.picturecard import pictured
 from agon.data.request import DOCUMENTED, EMBEDDED, SIZE_LIMITS, SPOKEN, Data, checked
 from agon.data.samples import DataSet, Samples
 from agon.data.source import Source, open_source
@@ -35,7 +35,6 @@ Say = Callable[[str, str], None]
 LEAST_IMAGES = 8
 MOST_ENLARGED = 1.25  # a power of two this much above the median short side is still taken: 28 pixels become 32
 GREY_SHARE, ALPHA_SHARE = 0.95, 0.5
-LISTED = 1000  # unreadable files named in the card; all are counted
 _WORDS = {1: "grey", 3: "RGB", 4: "RGBA"}
 
 
@@ -127,7 +126,10 @@ def open_data(data: Data, *, cache: Path | None = None, say: Say | None = None, 
     if data.balance:
         reasons["balance"] = check_balance(space)
         say("balance", reasons["balance"])
-    card = _card(data, source, looked, space, packed, train, held, unreadable, labels, reasons)
+    card = pictured(
+        data, source, looked, space, content_hash=packed.meta["content_hash"], train=len(train), held=len(held), split=reasons["split"],
+        labels=labels, unreadable=unreadable,
+    ) | {"duplicates": packed.meta["duplicates"]}  # fmt: skip
     return DataSet(space, train, held, card, reasons, packed.meta["content_hash"], source.names)
 
 
@@ -289,36 +291,3 @@ def _split_reason(source: Source, data: Data, packed: Packed) -> str:
         "none": f"{counts}: holdout 0, so scores will compare with what was trained on",
         "impossible": f"{counts}: all images are the same, so none can be held back",
     }[packed.meta["split"]]
-
-
-def _card(
-    data: Data, source: Source, looked: Survey, space: Image, packed: Packed, train: Samples, held: Samples,
-    unreadable: list[list[str]], labels: dict[str, Any], reasons: dict[str, str],
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "path": source.path,
-        "kind": source.kind,
-        "space": space.describe(),
-        "content_hash": packed.meta["content_hash"],
-        "num_items": len(source),
-        "num_train": len(train),
-        "num_held": len(held),
-        "split": reasons["split"],
-        "size": [space.height, space.width],
-        "channels": space.channels,
-        "resize": space.resize,
-        "filter": space.filter,
-        "mirror": data.mirror,
-        "labels": labels,
-        "median_short_side": looked.short_side,
-        "sizes": dict(list(looked.sizes.items())[:50]),
-        "num_sizes": len(looked.sizes),
-        "modes": looked.modes,
-        "formats": looked.formats,
-        "animated": looked.animated,
-        "num_unreadable": len(unreadable),
-        "unreadable": unreadable[:LISTED],
-        "ignored": dict(source.ignored.most_common()),
-        "duplicates": packed.meta["duplicates"],
-        "notes": source.notes,
-    }
