@@ -165,7 +165,11 @@ def baselines(folder: Path, name: str) -> dict[str, dict[str, Any]]:
 
 def place_of(name: str) -> Path:
     """Where a set lies, or its name if it is embedded."""
-    return Path(os.environ["AGON_DATA"]) / SETS[name][0] if SETS[name][0] else Path("headlines")
+    if not SETS[name][0]:
+        return Path("headlines")
+    if "AGON_DATA" not in os.environ:
+        raise SystemExit(f"AGON_DATA is not set; expected the folder that holds {SETS[name][0]}.")
+    return Path(os.environ["AGON_DATA"]) / SETS[name][0]
 
 
 def made_file(row: dict[str, Any], out: Path) -> Path:
