@@ -27,6 +27,7 @@ from torch import Tensor
 
 from agon.data.entry import FORMAT, Arrays, CacheFailed, find, flush, physical_memory, read_array, sums_of, write
 from agon.data.film import Film, Step
+from agon.data.picturecard import LISTED
 from agon.data.samples import sample_hashes
 from agon.data.source import Source
 from agon.data.twins import find_twins
@@ -36,7 +37,6 @@ _VERSION = 1  # of what is kept here and how twins are found
 _GROUP_FRAMES, _GROUP_BYTES = 16, 8 * 2**20  # decoded frames on their way to their final size
 SLIP, UNEVEN = 0.5, 0.05  # a gap this far from the usual one is a slip; with more slips than this a film's rate is variable
 LONGEST_GAP = 60.0  # seconds: a longer pause is a hole, not a still picture
-LISTED = 1000
 Progress = Callable[[int, int, int], None]  # films done, films in all, frames done
 
 

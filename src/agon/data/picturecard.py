@@ -9,7 +9,7 @@ from agon.data.source import Source
 from agon.data.survey import Survey
 from agon.spaces import Image, Video
 
-LISTED = 1000  # unreadable files named in the card; all are counted
+LISTED = 1000  # files of a kind named in the card; all are counted
 
 
 def pictured(
