@@ -34,6 +34,7 @@ from agon.health.doctor import SELDOM
 from agon.health.vitals import refer
 from agon.hooks import Quiet
 from agon.run import game_class, play, prepare, run_from_json
+from agon.spaces import Tokens
 
 RESULTS = Path(__file__).parent / "results" / "doctor.json"
 LIGHT = {"device": "cpu", "threads": 1, "metrics": [], "score_every": 0, "tensorboard": False, "keep": 1}
@@ -160,6 +161,14 @@ class Deaf(R3GAN):
     def generator(self, p, real, t): return super().generator(p, type(real)({"x": real["x"]}), t)
     def sample(self, p, n, *, z=None, given=None): return super().sample(p, n, z=z)
     def judge(self, p, x, given=None): return p.D(x)
+'''  # fmt: skip
+LINEAR = HEAD + '''
+@dataclass(frozen=True, kw_only=True)
+class Linear(GAN):
+    def players(self, space):
+        made = super().players(space)
+        made["G"].bounded = False
+        return made
 '''  # fmt: skip
 PARROT = HEAD + '''
 class Lookup(torch.nn.Module):
@@ -342,6 +351,14 @@ BROKEN = (
         expected=("mode collapse", "oscillation"),
     ),
     Case(
+        "digits on a ground of noise",
+        "the last layer of G is linear, where the data have bounds",
+        "digits",
+        game=LINEAR,
+        settings={**NARROW, "rounds": 9000},
+        expected=("standing still",),
+    ),
+    Case(
         "150 sentences",
         "150 sentences to learn from, a wide speaker without dropout",
         "sentences",
@@ -472,6 +489,7 @@ def replay(directory: RunDirectory, last: int | None = None) -> dict[str, float]
             content=content,
             out=directory.path,
             seen=ticks[n - 1]["seen"],
+            text=isinstance(space, Tokens),
             rates=rates,
             facts=facts,
         )

@@ -172,6 +172,22 @@ def test_poverty_from_the_first_needs_time() -> None:
     assert names(rows, replace(patient(), seen=10_000)) == []
 
 
+def test_who_stands_still_far_from_the_data_is_told() -> None:
+    far, long = {"sample__distance": [0.1, 0.11, 0.11] * 4, "sample__told_apart": 0.9}, replace(patient(), seen=60_000)
+    assert names(history(**far), long) == ["standing still"]
+    assert names(history(**far), replace(long, seen=59_000)) == []
+    assert names(history(**far), replace(long, text=True)) == []
+    assert names(history(ticks=9, **far | {"sample__distance": 0.1}), long) == []
+    quiet: tuple[dict[str, Any], ...] = (
+        {"sample__distance": 0.04},  # near enough
+        {"sample__told_apart": [0.9] * 11 + [0.79]},  # one look found them alike
+        {"sample__distance": [0.12 * 0.98**i for i in range(12)]},  # nearer on the whole
+        {"sample__distance": [0.1] * 9 + [0.08] + [0.1] * 2},  # nearer once
+    )
+    for course in quiet:
+        assert names(history(**{**far, **course}), long) == [], course
+
+
 def test_a_player_that_has_not_played_is_not_frozen() -> None:
     rows = history(D__weights=30.0)
     for row in rows:

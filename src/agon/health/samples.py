@@ -1,4 +1,5 @@
-"""Signs that show in the samples: collapse, a dead generator, divergence, saturation, memorisation, wandering, ignored conditions."""
+"""Signs that show in the samples: collapse, a dead generator, divergence, saturation, memorisation, wandering, ignored conditions,
+no progress."""
 
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ LIKELIER = 0.005  # share of their nats a token that held-out sentences lose a t
 TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
 REMOTE = 1.15  # of the held-out samples' distance to their nearest training sample
 CLASSES = 0.45  # of the held-out samples' effective number of classes
+STANDING = 60_000  # samples trained on before a generator that comes no nearer counts as stuck
+FAR = 0.05  # energy distance above which samples are not like the data
+UNLIKE = 0.8  # share of samples and reals that a nearest neighbour tells apart
 
 
 def lost(history: History, patient: Patient) -> Sign | None:
@@ -102,6 +106,24 @@ def _diversity(history: History, count: int) -> list[float]:
 def _improving(history: History, ticks: int) -> bool:
     """The samples have come nearer to the data, or held-out sentences likelier: a generator that has just begun is not one that collapsed."""
     return fell(history, "sample/distance", ticks, NEARER) or fell(history, "G/nats held", ticks, LIKELIER * ticks)
+
+
+def standing(history: History, patient: Patient) -> Sign | None:
+    """Samples that are easily told from the data and have come no nearer to them for ten ticks, neither on the whole nor at their best. Not asked
+    of sentences, which a nearest neighbour tells apart by their words."""
+    distances, apart = recent(history, "sample/distance", 10), recent(history, "sample/told apart", 10)
+    if patient.text or patient.seen < STANDING or len(distances) < 10 or len(apart) < 10 or min(distances) < FAR or min(apart) < UNLIKE:
+        return None
+    before, now = statistics.median(distances[:5]), statistics.median(distances[5:])
+    if now < (1 - NEARER) * before or min(distances[5:]) < (1 - NEARER) * min(distances[:5]):
+        return None
+    return Sign(
+        "standing still",
+        "The samples are far from the data and come no nearer: with these settings longer training seems of no use.",
+        f"distance to the data {now:.2f}, {before:.2f} five ticks before (0: none, 1: as far apart as two real samples); "
+        f"a nearest neighbour tells {apart[-1]:.0%} of samples and reals apart",
+        remedies.some(remedies.steadier(patient), remedies.penalised(patient, 10), remedies.slower(patient, "D"), remedies.look(patient)),
+    )
 
 
 def divergence(history: History, patient: Patient) -> Sign | None:
@@ -207,4 +229,4 @@ def unheeded(history: History, patient: Patient) -> Sign | None:
     )
 
 
-CHECKS: tuple[Check, ...] = (lost, dead, collapse, divergence, saturation, memorisation, wandering, unheeded)
+CHECKS: tuple[Check, ...] = (lost, dead, collapse, divergence, saturation, memorisation, wandering, unheeded, standing)
