@@ -142,7 +142,15 @@ def write_rows(path: Path, rounds: int, begun: float, chance: random.Random, end
             value = 9 + 190 * math.exp(-7 * share) + (3.4 if share == 1 else 0)
             append_jsonl(
                 path / "metrics.jsonl",
-                {**seconds_at, "name": "fd", "value": value, "floor": 2.13, "protocol": PROTOCOL, "higher_is_better": False},
+                {
+                    **seconds_at,
+                    "name": "fd",
+                    "value": value,
+                    "floor": 2.13,
+                    "protocol": PROTOCOL,
+                    "higher_is_better": False,
+                    "sight": "ssssb",
+                },
             )
             for name, best, floor in (("precision", 0.81, 0.93), ("recall", 0.55, 0.92), ("density", 0.77, 1.01), ("coverage", 0.74, 0.96)):
                 row = {
@@ -151,7 +159,8 @@ def write_rows(path: Path, rounds: int, begun: float, chance: random.Random, end
                     "floor": floor,
                     "protocol": {**PROTOCOL, "metric": "prdc", "settings": "k=3 P/R, k=5 D/C"},
                 }
-                append_jsonl(path / "metrics.jsonl", {**seconds_at, **row, "higher_is_better": True})
+                sight = "ssssb" if name in ("recall", "coverage") else "ssbbb"
+                append_jsonl(path / "metrics.jsonl", {**seconds_at, **row, "higher_is_better": True, "sight": sight})
     remedy = "agon train data/mnist.zip --batch 64 --out runs/mnist-r3gan --game.gamma 2 --mirror"
     for at in (rounds * 7 // 10, rounds * 9 // 10):
         event(at, "health", sign="discriminator overfitting", remedy=remedy,

@@ -64,6 +64,27 @@ def test_everything_is_there_without_a_script(page: str) -> None:
     assert len(re.findall(r"<img [^>]*alt=\"[^\"]+\"", body)) == body.count("<img ") == 26
 
 
+def test_faults_that_no_score_sees_are_told(page: str) -> None:
+    told = page.split("What these scores do not see")[1].split("</table>")[0]
+    rows = [re.sub(r"<[^>]+>", "|", row) for row in told.split("<tr")[2:]]
+    assert [next(cell for cell in re.sub(r"^[^|]*", "", row).split("|") if cell) for row in rows] == [
+        "missing modes",
+        "duplicates",
+        "memorised copies",
+    ]
+    assert "Precision, Density" in rows[0] and "Fréchet distance, Recall, Coverage" in rows[0]
+    assert "-m memorisation" in rows[2]
+
+
+def test_scores_that_do_not_say_what_they_see_are_passed_over(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", rounds=120, pictures=1)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    own = [{k: v for k, v in row.items() if k != "sight"} | {"name": "spread"} for row in rows if row["name"] == "fd"]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own), "utf-8")
+    text = write_report(run).read_text("utf-8")
+    assert "spread" in text and "do not see" not in text
+
+
 def test_the_best_score_is_marked_where_it_is(page: str) -> None:
     assert "best 9.556 at round 5,000" in page  # the last one, 12.57, is worse
     assert len(re.findall("★</b>", page)) == 5

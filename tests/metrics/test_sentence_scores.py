@@ -28,7 +28,7 @@ from agon.metrics.protocols import human_row, protocol_of
 from agon.metrics.registry import may_choose_best
 from agon.metrics.sentences import kind_of, real_words, words_of
 from agon.metrics.setting import Setting
-from agon.report.faults import TEXT_FAULTS, TEXT_SIGHT
+from agon.report.faults import FAULTS
 from agon.spaces.tokens import END, UNKNOWN
 
 FAMILIES = ["bleu", "self_bleu", "variety", "novelty", "nearest_sentence", "lm", "reverse_lm"]
@@ -304,17 +304,18 @@ def test_the_encoder_orders_damage(fault: str, documents: DataSet, cache: Path) 
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs AGON_DATA/text_coco")
-@pytest.mark.parametrize("fault", TEXT_FAULTS)
+@pytest.mark.parametrize("fault", FAULTS["text"])
 def test_each_score_sees_what_the_table_says(fault: str, captions: tuple[DataSet, Tensor], cache: Path) -> None:
     data_set, x = captions
     found = [figures(rung, data_set, [*FAMILIES, "fd", "c2st"], cache) for rung in damaged(fault, x, data_set.train.x, [])]
-    for name, sight in TEXT_SIGHT.items():
+    for name, claims in registry.sights("text").items():
+        claim = claims[FAULTS["text"].index(fault)]
         sign = 1 if found[0][name].higher_is_better else -1
         merit = [sign * rung[name].value for rung in found]
-        if sight[fault] == "sees":
+        if claim == "s":
             assert all(better >= worse for better, worse in pairwise(merit)), (name, merit)
             assert merit[1] < merit[0], (name, merit)
-        elif sight[fault] == "gross":
+        elif claim == "g":
             assert merit[-1] < merit[0], (name, merit)
         else:
             # The last rung has a few dozen different sentences, so a mean over them is uncertain by about a tenth.

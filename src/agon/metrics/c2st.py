@@ -129,4 +129,9 @@ def build(setting: Setting, expected: int) -> TwoSampleTest:
     return TwoSampleTest(setting.reference.rows, expected, seed=setting.seed)
 
 
-FAMILY = Family(name="c2st", outputs=TwoSampleTest.outputs, build=build)
+FAMILY = Family(
+    name="c2st",
+    outputs=TwoSampleTest.outputs,
+    build=build,
+    sight={"pictures": {"c2st": "ssssb"}, "clips": {"c2st": "ssbssgggsb"}, "text": {"c2st": "ssssb"}},
+)

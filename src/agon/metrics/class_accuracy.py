@@ -103,4 +103,9 @@ def _of_sentences(setting: Setting) -> ClassAccuracy:
     return ClassAccuracy(space.num_classes, tuple(class_names(space, space.num_classes)), told, right)
 
 
-FAMILY = Family(name="class_accuracy", outputs=ClassAccuracy.outputs, build=build)
+FAMILY = Family(
+    name="class_accuracy",
+    outputs=ClassAccuracy.outputs,
+    build=build,
+    sight={"pictures": {"class_accuracy": "ssbbb"}, "clips": {"class_accuracy": "sgsbbbsbbb"}},
+)

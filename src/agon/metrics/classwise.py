@@ -141,4 +141,6 @@ def build(setting: Setting, expected: int) -> Classwise:
     return Classwise(setting.reference.rows, classes, names, expected, asked=setting.labelled, seed=setting.seed)
 
 
-FAMILY = Family(name="classwise", outputs=Classwise.outputs, build=build)
+FAMILY = Family(
+    name="classwise", outputs=Classwise.outputs, build=build, sight={"pictures": {"class_fd": "ssssb", "class_coverage": "ssssb"}}
+)

@@ -59,4 +59,6 @@ def build(setting: Setting, expected: int) -> PerClip:
     )
 
 
-FAMILY = Family(name="consistency", outputs=tuple(_BETTER), build=build, features=False)
+FAMILY = Family(
+    name="consistency", outputs=tuple(_BETTER), build=build, features=False, sight={"clips": {"temporal_consistency": "ssbsbsbbbb"}}
+)

@@ -62,4 +62,4 @@ def build(setting: Setting, expected: int) -> PerClip:
     return PerClip(lambda x: pair_distance(content(x))[:, None], _BETTER, by=by)
 
 
-FAMILY = Family(name="content", outputs=tuple(_BETTER), build=build, features=False)
+FAMILY = Family(name="content", outputs=tuple(_BETTER), build=build, features=False, sight={"clips": {"content_distance": "bsbgssssbb"}})

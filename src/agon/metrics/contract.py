@@ -141,6 +141,8 @@ class Family:
     makes of them; without, at the samples alone, and its protocol names no extractor. usual: N where no number is asked for.
     real: which real samples stand for generated ones in the floor: held-out ones, or training ones where the held-out ones are the reference; "":
     there is no floor. one_sided: figures that a fault alone can win, such as repeating one good sample: they may not choose the best state.
+    sight: what the figures make of the faults of pictures (points too), clips and text, a letter a fault in the order of report/faults.py: s, sees
+    it; g, sees it when it is gross; b, is blind to it. The ladders of damage in tests/metrics/ hold it to that. unmeasured: why there is none.
     """
 
     name: str
@@ -151,6 +153,8 @@ class Family:
     usual: int | None = None
     real: Literal["held", "train", ""] = "held"
     one_sided: tuple[str, ...] = ()
+    sight: Mapping[Literal["pictures", "clips", "text"], Mapping[str, str]] = field(default_factory=dict)
+    unmeasured: str = ""
 
 
 def reduce(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -193,7 +197,7 @@ class Score:
 
     `floor_samples`: N of the floor when it had to differ from the score's. `note`: a plain warning or remark. `extra`: JSON-able detail.
     `low`, `high`: 95 % interval over samples of this generator. `cost_s`: processor time of its family of figures, beside drawing the
-    samples and looking at them, which all figures share.
+    samples and looking at them, which all figures share. `sight`: which faults it sees, the letters of its `Family`; "" where none was measured.
     """
 
     name: str
@@ -207,6 +211,7 @@ class Score:
     low: float | None = None
     high: float | None = None
     cost_s: float | None = None
+    sight: str = ""
 
     def __str__(self) -> str:
         floor = "no floor" if self.floor is None else f"floor {figure(self.floor)}"

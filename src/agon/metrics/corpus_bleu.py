@@ -73,4 +73,12 @@ class CorpusBLEU(Metric):
         """Nothing to replace."""
 
 
-FAMILY = Family(name="translation", outputs=NAMES, build=CorpusBLEU, streams=False, features=False, real="")
+FAMILY = Family(
+    name="translation",
+    outputs=NAMES,
+    build=CorpusBLEU,
+    streams=False,
+    features=False,
+    real="",
+    unmeasured="asked of outputs for given sources",
+)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -102,6 +102,8 @@ def evaluate(
     if held >= 2 and streams:
         floors = _floors(setting, {family: running[family] for family in streams}, floor_count)
     scores = []
+    of_text, of_clips = isinstance(data_set.space, Tokens), isinstance(data_set.space, Video)
+    kind: Literal["pictures", "clips", "text"] = "text" if of_text else "clips" if of_clips else "pictures"
     for name in wanted:
         source = registry.family_of(name)
         metric, value = running[source.name], figures[source.name][name]
@@ -120,6 +122,7 @@ def evaluate(
             low=_number(low),
             high=_number(high),
             cost_s=round(cost[source.name], 2),
+            sight=source.sight.get(kind, {}).get(name, ""),
         ))  # fmt: skip
     return scores
 

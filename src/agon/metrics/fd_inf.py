@@ -97,4 +97,4 @@ def build(setting: Setting, expected: int) -> Extrapolated:
     return Extrapolated(setting.reference.moments, expected, seed=setting.seed)
 
 
-FAMILY = Family(name="fd_inf", outputs=Extrapolated.outputs, build=build)
+FAMILY = Family(name="fd_inf", outputs=Extrapolated.outputs, build=build, sight={"pictures": {"fd_inf": "ssssb"}})

@@ -176,4 +176,9 @@ def build(setting: Setting, expected: int) -> Frechet:
     return Frechet(Moments.of(directions(reference.rows)), directions=directions)
 
 
-FAMILY = Family(name="fd", outputs=Frechet.outputs, build=build)
+FAMILY = Family(
+    name="fd",
+    outputs=Frechet.outputs,
+    build=build,
+    sight={"pictures": {"fd": "ssssb"}, "clips": {"fd": "ssbggggggb"}, "text": {"fd": "ssssb"}},
+)

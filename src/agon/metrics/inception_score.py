@@ -86,4 +86,4 @@ def build(setting: Setting, expected: int) -> InceptionScore:
     return InceptionScore(classifying(setting, "is"))
 
 
-FAMILY = Family(name="is", outputs=InceptionScore.outputs, build=build)
+FAMILY = Family(name="is", outputs=InceptionScore.outputs, build=build, sight={"pictures": {"is": "ssssb"}})

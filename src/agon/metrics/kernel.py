@@ -117,4 +117,6 @@ def build(setting: Setting, expected: int) -> KernelDistance:
     return KernelDistance(setting.reference.rows, expected, seed=setting.seed)
 
 
-FAMILY = Family(name="kid", outputs=KernelDistance.outputs, build=build)
+FAMILY = Family(
+    name="kid", outputs=KernelDistance.outputs, build=build, sight={"pictures": {"kid": "ssssb"}, "clips": {"kid": "ssbggggggb"}}
+)

@@ -236,4 +236,12 @@ def _features(x: Tensor) -> Tensor:
 
 
 # One-sided: samples can be as little augmented as they like and show nothing. The floor is the training split in the samples' place.
-FAMILY = Family(name="leak", outputs=Leaking.outputs, build=build, features=False, real="train", one_sided=Leaking.outputs)
+FAMILY = Family(
+    name="leak",
+    outputs=Leaking.outputs,
+    build=build,
+    features=False,
+    real="train",
+    one_sided=Leaking.outputs,
+    sight={"pictures": {"leak": "ssbbb"}},
+)

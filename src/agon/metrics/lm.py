@@ -31,4 +31,4 @@ def build(setting: Setting, expected: int) -> OfSentences:
     return OfSentences(space, expected, measure, {"lm": False}, by=by)
 
 
-FAMILY = Family(name="lm", outputs=("lm",), build=build, features=False, one_sided=("lm",))
+FAMILY = Family(name="lm", outputs=("lm",), build=build, features=False, one_sided=("lm",), sight={"text": {"lm": "ssbbb"}})

@@ -163,4 +163,12 @@ def build(setting: Setting, expected: int) -> Memorisation:
     return Memorisation(setting.training, setting.held, expected, seed=setting.seed)
 
 
-FAMILY = Family(name="memorisation", outputs=Memorisation.outputs, build=build)
+FAMILY = Family(
+    name="memorisation",
+    outputs=Memorisation.outputs,
+    build=build,
+    sight={
+        "pictures": dict.fromkeys(Memorisation.outputs, "bbbbs"),
+        "clips": {"authenticity": "bbbbbbbbbs", "copies": "bbbbbbbbbs", "copying": "bbbbbbbbbg"},
+    },
+)

@@ -76,4 +76,10 @@ def build(setting: Setting, expected: int) -> StackedModes:
     return StackedModes(shares)
 
 
-FAMILY = Family(name="modes_stacked", outputs=StackedModes.outputs, build=build, usual=NUM_SAMPLES)
+FAMILY = Family(
+    name="modes_stacked",
+    outputs=StackedModes.outputs,
+    build=build,
+    usual=NUM_SAMPLES,
+    sight={"pictures": {"stacked_modes": "ggssb", "stacked_kl": "ggssb"}},
+)

@@ -99,4 +99,10 @@ def build(setting: Setting, expected: int) -> Motion:
     return Motion(setting.measured("motion-1", "train", energies, LIMIT)[:, 0], expected, seed=setting.seed)
 
 
-FAMILY = Family(name="motion", outputs=Motion.outputs, build=build, features=False)
+FAMILY = Family(
+    name="motion",
+    outputs=Motion.outputs,
+    build=build,
+    features=False,
+    sight={"clips": {"motion_energy": "ssbsgsssbb", "motion_gap": "ssbsgsssgb", "flicker": "ssbsssssbb"}},
+)

@@ -103,4 +103,10 @@ def build(setting: Setting, expected: int) -> NearestClip:
     return NearestClip(shrink, training, to_held[:, 0].double(), expected, seed=setting.seed)
 
 
-FAMILY = Family(name="nearest_clip", outputs=NearestClip.outputs, build=build, features=False)
+FAMILY = Family(
+    name="nearest_clip",
+    outputs=NearestClip.outputs,
+    build=build,
+    features=False,
+    sight={"clips": {"nearest_clip": "ssbggbssbs", "clip_copies": "bbbbbbbbbs"}},
+)

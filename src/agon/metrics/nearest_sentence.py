@@ -29,4 +29,11 @@ def build(setting: Setting, expected: int) -> OfSentences:
     return OfSentences(space, expected, measure, {"nearest_sentence": True}, by=by)
 
 
-FAMILY = Family(name="nearest_sentence", outputs=("nearest_sentence",), build=build, features=False, one_sided=("nearest_sentence",))
+FAMILY = Family(
+    name="nearest_sentence",
+    outputs=("nearest_sentence",),
+    build=build,
+    features=False,
+    one_sided=("nearest_sentence",),
+    sight={"text": {"nearest_sentence": "bbbss"}},
+)

@@ -108,4 +108,12 @@ def build(setting: Setting, expected: int) -> NLL:
     return NLL(likelihood, lambda: sums_of(likelihood, held.x[index], y), len(index), expected)
 
 
-FAMILY = Family(name="nll", outputs=NAMES, build=build, features=False, real="", one_sided=("generator_entropy",))
+FAMILY = Family(
+    name="nll",
+    outputs=NAMES,
+    build=build,
+    features=False,
+    real="",
+    one_sided=("generator_entropy",),
+    unmeasured="asked of a generator's likelihood, which damaged samples have not",
+)

@@ -36,4 +36,4 @@ def build(setting: Setting, expected: int) -> OfSentences:
     return OfSentences(space, expected, measure, dict.fromkeys(NAMES, True), by=by)
 
 
-FAMILY = Family(name="novelty", outputs=NAMES, build=build, features=False, one_sided=NAMES)
+FAMILY = Family(name="novelty", outputs=NAMES, build=build, features=False, one_sided=NAMES, sight={"text": dict.fromkeys(NAMES, "bbbss")})

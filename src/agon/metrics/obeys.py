@@ -141,4 +141,4 @@ def build(setting: Setting, expected: int) -> Obeys:
     return Obeys(wishes)
 
 
-FAMILY = Family(name="obeys", outputs=Obeys.outputs, build=build, features=False)
+FAMILY = Family(name="obeys", outputs=Obeys.outputs, build=build, features=False, sight={"clips": {"obeys": "sssggbsbbb"}})

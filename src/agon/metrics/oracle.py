@@ -119,4 +119,11 @@ def build(setting: Setting, expected: int) -> OracleDistance:
     return OracleDistance(oracle, model, both, tokens, expected, by=by)
 
 
-FAMILY = Family(name="oracle", outputs=NAMES, build=build, features=False, one_sided=("nll_oracle", "kl_model_oracle"))
+FAMILY = Family(
+    name="oracle",
+    outputs=NAMES,
+    build=build,
+    features=False,
+    one_sided=("nll_oracle", "kl_model_oracle"),
+    unmeasured="asked of a generator's likelihood and a known language",
+)

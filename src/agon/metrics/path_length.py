@@ -134,4 +134,4 @@ def build(setting: Setting, expected: int) -> PathLength:
     return PathLength(setting.probe, distance, f"{setting.extractor.name} features", pairs, seed=setting.seed)
 
 
-FAMILY = Family(name="ppl", outputs=PathLength.outputs, build=build, streams=False)
+FAMILY = Family(name="ppl", outputs=PathLength.outputs, build=build, streams=False, sight={"pictures": {"ppl": "bgbbb"}})

@@ -157,4 +157,12 @@ def build(setting: Setting, expected: int) -> PRDC:
     return PRDC(setting.reference.rows, expected, seed=setting.seed)
 
 
-FAMILY = Family(name="prdc", outputs=PRDC.outputs, build=build)
+FAMILY = Family(
+    name="prdc",
+    outputs=PRDC.outputs,
+    build=build,
+    sight={
+        "pictures": {"precision": "ssbbb", "recall": "ssssb", "density": "ssbbb", "coverage": "ssssb"},
+        "clips": {"precision": "ssbsggsbgb", "recall": "gsbggggssb", "density": "ssbsggsbbb", "coverage": "ssbsggsgsb"},
+    },
+)

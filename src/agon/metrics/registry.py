@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from agon.errors import InputError, suggest
 from agon.metrics.contract import Family
@@ -34,6 +35,11 @@ def names() -> tuple[str, ...]:
 def family_of(output: str) -> Family:
     """The family that gives a figure."""
     return next(family for family in families().values() if output in family.outputs)
+
+
+def sights(kind: Literal["pictures", "clips", "text"]) -> dict[str, str]:
+    """Of each figure that was measured on ladders of damage of this kind, its letters: see `Family`."""
+    return {name: letters for family in families().values() for name, letters in family.sight.get(kind, {}).items()}
 
 
 def look_at_features(asked: Sequence[str]) -> bool:

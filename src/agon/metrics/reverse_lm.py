@@ -32,4 +32,6 @@ def build(setting: Setting, expected: int) -> OfSentences:
     return OfSentences(space, expected, measure, {"reverse_lm": False}, by=by, against="held-out")
 
 
-FAMILY = Family(name="reverse_lm", outputs=("reverse_lm",), build=build, features=False, real="train")
+FAMILY = Family(
+    name="reverse_lm", outputs=("reverse_lm",), build=build, features=False, real="train", sight={"text": {"reverse_lm": "ssssb"}}
+)

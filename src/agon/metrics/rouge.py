@@ -92,4 +92,6 @@ class Rouge(Metric):
         """Nothing to replace."""
 
 
-FAMILY = Family(name="rouge", outputs=NAMES, build=Rouge, streams=False, features=False, real="")
+FAMILY = Family(
+    name="rouge", outputs=NAMES, build=Rouge, streams=False, features=False, real="", unmeasured="asked of outputs for given sources"
+)

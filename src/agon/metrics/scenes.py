@@ -95,4 +95,10 @@ def build(setting: Setting, expected: int) -> Scenes:
     return Scenes(counts / counts.sum())
 
 
-FAMILY = Family(name="scenes", outputs=Scenes.outputs, build=build, features=False)
+FAMILY = Family(
+    name="scenes",
+    outputs=Scenes.outputs,
+    build=build,
+    features=False,
+    sight={"clips": {"formed": "ssbggbsbbb", "scenes": "gsbggbgsgb", "scenes_kl": "ssbgsbsssb"}},
+)

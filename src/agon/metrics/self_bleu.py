@@ -40,4 +40,12 @@ def build(setting: Setting, expected: int) -> OfSentences:
     return OfSentences(space, expected, measure, dict.fromkeys(NAMES, False), by=by, against="samples")
 
 
-FAMILY = Family(name="self_bleu", outputs=NAMES, build=build, features=False, real="train", one_sided=NAMES)
+FAMILY = Family(
+    name="self_bleu",
+    outputs=NAMES,
+    build=build,
+    features=False,
+    real="train",
+    one_sided=NAMES,
+    sight={"text": dict.fromkeys(NAMES, "bbggb")},
+)

@@ -86,4 +86,4 @@ def build(setting: Setting, expected: int) -> Modes:
     return Modes(torch.from_numpy(centres), sd)
 
 
-FAMILY = Family(name="modes", outputs=Modes.outputs, build=build)
+FAMILY = Family(name="modes", outputs=Modes.outputs, build=build, sight={"pictures": {"modes": "bbsgb", "quality": "bsbbb"}})

@@ -29,4 +29,4 @@ def build(setting: Setting, expected: int) -> OfSentences:
     )
 
 
-FAMILY = Family(name="valid", outputs=("valid",), build=build, features=False, one_sided=("valid",))
+FAMILY = Family(name="valid", outputs=("valid",), build=build, features=False, one_sided=("valid",), unmeasured="asked of a known language")

@@ -40,4 +40,6 @@ def build(setting: Setting, expected: int) -> OfSentences:
     return OfSentences(space, expected, measure, dict.fromkeys(NAMES, True), by=kind_of(space) + named(setting), against="samples")
 
 
-FAMILY = Family(name="variety", outputs=NAMES, build=build, features=False, real="train", one_sided=NAMES)
+FAMILY = Family(
+    name="variety", outputs=NAMES, build=build, features=False, real="train", one_sided=NAMES, sight={"text": dict.fromkeys(NAMES, "bbssb")}
+)

@@ -96,7 +96,7 @@ class Scores:
     name: str
     protocol: str
     higher: bool
-    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor, floor_samples, note, by_class
+    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor, floor_samples, note, by_class, sight
 
     @property
     def last(self) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
             "cpu_seconds": finite(row.get("cpu_seconds")), "floor": finite(row.get("floor")),
             "low": finite(row.get("low")), "high": finite(row.get("high")),
             "floor_samples": finite(row.get("floor_samples")), "note": setting_text(row.get("note") or ""),
-            "by_class": mapping(mapping(row.get("extra")).get("by_class")),
+            "by_class": mapping(mapping(row.get("extra")).get("by_class")), "sight": setting_text(row.get("sight") or ""),
         }  # fmt: skip
     order = list(SCORES)
     made = [Scores(name, stamps[mark], up, [rows[at] for at in sorted(rows)]) for (name, mark, up), rows in groups.items()]

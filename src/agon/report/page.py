@@ -19,7 +19,7 @@ from agon.report.card import ROWS, data_section, short
 from agon.report.classes import by_class
 from agon.report.clips import clips_section
 from agon.report.curves import panels, score_panels
-from agon.report.faults import advice, blind_to, faults, seen_by
+from agon.report.faults import FAULTS, advice, kind_of, seen
 from agon.report.film import Film, Frame, film
 from agon.report.frame import chart, chart_tools, document, picture, plane, write_page
 from agon.report.gap import beside_likelihood, gap_panels
@@ -180,15 +180,13 @@ def _between(row: Mapping[str, Any]) -> Markup | None:
 
 def _blindness(journal: Journal) -> Markup | None:
     """What the scores of this run do not see, and who would."""
-    names = list(dict.fromkeys(score.name for score in journal.scores))
-    kind = mapping(journal.run.get("space")).get("kind")
-    of: dict[str, bool] = {"clips": kind == "video", "text": kind == "tokens"}
+    sights = {score.title: score.last["sight"] for score in journal.scores}
+    kind = kind_of(mapping(journal.run.get("space")).get("kind"))
     rows = [
-        [fault, ", ".join(blind), ", ".join(SCORES[name][0] for name in seeing)
-         or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault, **of)}"]
-        for fault in faults(**of)
-        if (blind := [SCORES[name][0] for name in names if fault in blind_to(name, **of)])
-        and (seeing := seen_by(fault, names, **of)) is not None
+        [fault, ", ".join(blind), ", ".join(title for title, sight in sights.items() if fault in seen(sight, kind, "s"))
+         or f"none here: agon eval {shlex.quote(str(journal.path))} -m {advice(fault, kind)}"]
+        for fault in FAULTS[kind]
+        if (blind := [title for title, sight in sights.items() if fault in seen(sight, kind, "b")])
     ]  # fmt: skip
     if not rows:
         return None
