@@ -166,6 +166,12 @@ def test_conditions_need_time() -> None:
     assert names(rows, replace(patient(), seen=20_000)) == ["conditions ignored"]
 
 
+def test_nothing_is_known_by_heart_that_was_not_read_twice() -> None:
+    rows = history(D__held=-0.5)
+    assert names(rows, replace(patient(), train=25_000)) == ["discriminator overfitting"]
+    assert names(rows, replace(patient(), train=25_001)) == []
+
+
 def test_poverty_from_the_first_needs_time() -> None:
     rows = history(sample__diversity=0.08)
     assert names(rows) == ["mode collapse"]

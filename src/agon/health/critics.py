@@ -87,7 +87,8 @@ def still(history: History, patient: Patient) -> Sign | None:
 def overfitting(history: History, patient: Patient) -> Sign | None:
     """A critic that takes held-out reals for fakes."""
     last = [v for v in history if "D/held" in v][-3:]
-    if len(history) < 6 or len(last) < 3:
+    # What was not read twice is not known by heart: held-out films may just be other films.
+    if len(history) < 6 or len(last) < 3 or patient.seen < 2 * patient.train:
         return None
     # Where on the way from fakes to reals the critic puts reals it has never seen: 1 is honest, 0 is "fake".
     places = [(v["D/held"] - v["D/fake"]) / gap if (gap := v["D/real"] - v["D/fake"]) > 1e-6 else 1.0 for v in last]
