@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,14 @@ def taken(data_set: DataSet, cache: Path, family: str, x: Tensor, y: Tensor | No
     metrics[0].load(reduce([metric.state() for metric in metrics]))
     assert set(metrics[0].outputs) == set(metrics[0].higher_is_better)
     return metrics[0].compute()
+
+
+def test_a_floor_of_few_films_is_told_as_such(shapes: DataSet, fresh: tuple[Tensor, Tensor], cache: Path) -> None:
+    extractor = open_pixels(shapes.space)
+    for films, words in ((1, "1 film only"), (7, "7 films only"), (8, "")):
+        told = replace(shapes, card={**shapes.card, "num_held_films": films})
+        (score,) = evaluate(lambda n: fresh[0][:n], told, ["kid"], extractor=extractor, num_samples=20, batch=20, cache=cache)
+        assert words in score.note and ("only" in score.note) == bool(words), score.note
 
 
 # -- by hand -------------------------------------------------------------------------------------------------------------------------

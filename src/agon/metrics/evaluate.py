@@ -30,6 +30,7 @@ from agon.spaces import Image, Tokens, Vector, Video
 NUM_SAMPLES = 10_000
 NUM_POINTS = 2_500  # where the samples are vectors, after VEEGAN (toy.py)
 _BATCH_NUMBERS = 2**25  # numbers in a batch of clips, 32 MB of pixels
+_FEW_FILMS = 8  # held back, below which their own look weighs more in a floor than chance does
 Sampler = Callable[[int], "Tensor | tuple[Tensor, Tensor | None]"]
 
 
@@ -117,7 +118,7 @@ def evaluate(
             protocol=_stamp(setting, metric, count, weights, name),
             higher_is_better=metric.higher_is_better[name],
             floor_samples=floor_count if floor else None,
-            note=_note(remark, name, count, floor_count, broken, extractor.dim, bool(floor)) if source.streams else remark,
+            note=_note(remark, name, count, floor_count, broken, extractor.dim, bool(floor), data_set.card.get("num_held_films")) if source.streams else remark,
             extra={**metric.detail(), **_floor_interval(floor, name), "shared_cost_s": round(shared, 2)},
             low=_number(low),
             high=_number(high),
@@ -231,7 +232,7 @@ def _timing(space: Any) -> str:
     return f"{space.frames} frames of {space.height}×{space.width} at {space.fps:g}/s" if isinstance(space, Video) else ""
 
 
-def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim: int, floored: bool) -> str:
+def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim: int, floored: bool, films: int | None) -> str:
     notes = [remark] if remark else []
     if broken:
         notes.append(f"{broken} of {count} samples hold numbers that are not finite")
@@ -241,6 +242,8 @@ def _note(remark: str, name: str, count: int, floor_count: int, broken: int, dim
         notes.append(
             f"the {floor_count} held-out samples are too few to be seen in all {dim} directions, so no floor; leave out --num-samples for one"
         )
+    if floored and films is not None and films < _FEW_FILMS:
+        notes.append(f"held-out clips are of {films} film{'s' * (films != 1)} only: the floor tells of these more than of the data")
     if name == "fd" and count < max(500, 5 * dim):
         notes.append(f"{count} samples are few for {dim} features" + (": read it against the floor only" if floored else ""))
     return "; ".join(notes)
