@@ -227,6 +227,16 @@ def test_rounds_are_saved_when_a_score_cannot_be_taken(
     assert {row["round"] for row in RunDirectory(tmp_path / "a").scores()} == {2}
 
 
+def test_a_repeat_asks_for_its_extractor_before_it_begins(capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path) -> None:
+    assert printed(capsys, "train", pictures, *TINY, "--metrics", "[]", "--out", tmp_path / "a")[0] == 0
+    told = json.loads((tmp_path / "a" / "run.json").read_text("utf-8"))
+    (tmp_path / "a" / "run.json").write_text(json.dumps({**told, "metrics": ["fd"], "extractor_weights": "gone.pt"}), "utf-8")
+    status, text = printed(capsys, "train", tmp_path / "a" / "run.json", "--out", tmp_path / "b")
+    assert status == 2 and "gone.pt" in text and "nothing is there" in text, text
+    assert not RunDirectory(tmp_path / "b").states()
+    assert printed(capsys, "train", tmp_path / "b", "--metrics", "[]")[0] == 0, "the copy goes on once that is mended"
+
+
 def test_a_read_only_place_is_said(
     capsys: pytest.CaptureFixture[str], pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -288,8 +288,9 @@ def play(
     if run.threads:
         torch.set_num_threads(run.threads)
     device = choose_device(run.device).value
+    repeated = data_set is None and not directory.states()  # what `prepare` made has been looked at, and so has a run that began
     data_set = data_set or data_of(directory, content, run.data)
-    if changes:
+    if changes or repeated:
         check(run, data_set)
     engine = Engine(
         run.game, run.game.sees(data_set.space), seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
