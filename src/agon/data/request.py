@@ -48,9 +48,8 @@ class Data:
     resize: Literal["cover", "contain", "stretch"] = "cover"  # fill and crop, fit and pad, or distort
     filter: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"  # antialiased resampling
     labels: Literal["auto", "use", "ignore"] = "auto"
-    condition: Literal["auto", "classes", "tags", "numbers", "captions"] = (
-        "auto"  # what to make of labels or columns; auto: what they look like
-    )
+    # What to make of labels or columns; auto: what they look like.
+    condition: Literal["auto", "classes", "tags", "numbers", "captions"] = "auto"
     columns: tuple[str, ...] = ()  # of the table beside the samples, such as ("smile", "hat"); (): chosen by their names and values
     balance: bool = False  # training draws every class equally often, however rare it is
     mirror: bool = False  # horizontal flips in training, seeded by sample and epoch
@@ -70,9 +69,8 @@ class Data:
     shared: bool | None = None  # source and target have one tokeniser; None: where most words of targets stand in sources
     unpaired: bool = False  # lines of source and target do not belong together, but those of a test, val or dev part
     hop: int | None = None  # frames of the source from the start of one clip to that of the next; None: 1
-    group: str | None = (
-        None  # regular expression over names, or a column: where what it finds is equal, films stay on one side of the split
-    )
+    # Regular expression over names, or a column: where what it finds is equal, films stay on one side of the split.
+    group: str | None = None
 
 
 def located(path: str) -> str:

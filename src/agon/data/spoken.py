@@ -37,12 +37,8 @@ from agon.languages.grammar import SYMBOLS, Arithmetic
 from agon.languages.lstm import LSTMOracle
 from agon.spaces.tokens import END, FIRST, PAD, Tokens
 
-SENTENCES, STREAM, HELD, SEED = (
-    10_000,
-    100_000,
-    10_000,
-    20170209,
-)  # sentences of a language, of a stream of it, held out; the seed of all never changes
+# Sentences of a language, of a stream of it, held out; the seed of all never changes.
+SENTENCES, STREAM, HELD, SEED = 10_000, 100_000, 10_000, 20170209
 ORACLE = 0  # the oracle's own seed
 LENGTH = 20  # tokens of a sentence where no length is asked for: the field's
 _SENTENCE = re.compile(r"(?:(?<=[.!?]\s)|^)([A-Z][A-Za-z ,;:'()/0-9-]{18,158}[.!?])(?=\s|$)")

@@ -41,9 +41,8 @@ MOST_TOKENS = 128  # of a sentence, where no length is asked for
 MOST_SOURCE = 400  # tokens of a source, where no length is asked for: what See et al. 2017 read of an article (arXiv:1704.04368)
 COVERED = 0.995  # share of the sentences that the length found holds
 ALIKE = 0.5  # share of a text's words that its source holds, from which on both share a tokeniser
-ALIKE_ANYWHERE = (
-    0.7  # the same without pairs, share that all sources together hold: close languages have more words in common than a pair has
-)
+# The same without pairs, share that all sources together hold: close languages have more words in common than a pair has.
+ALIKE_ANYWHERE = 0.7
 LARGE = 2**20  # characters of a text above which its tokens are kept in the cache
 LISTED = 8
 _RULE = "1"  # of learning and encoding; a new one makes the cache anew

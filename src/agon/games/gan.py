@@ -53,9 +53,8 @@ class GAN(Game):
     net: Network = field(default_factory=MLP)
     head: Head = "projection"  # how the critic uses the condition
     aux: Value = 1.0  # weight of the guessed condition in both players' loss, with head="auxiliary"
-    aux_fake: Value = (
-        1.0  # its weight on fakes in the critic's loss, in parts of `aux`; 0 spares the critic from believing a poor generator
-    )
+    # Its weight on fakes in the critic's loss, in parts of `aux`; 0 spares the critic from believing a poor generator.
+    aux_fake: Value = 1.0
     n_critic: int = 1  # plays of the critic in a round, each on fresh data
     mixing: float = 0.0  # share of training fakes made from two latents, for style-based networks
     optim: Mapping[str, Optimiser] = field(default_factory=lambda: {k: Adam(lr=2e-4, betas=(0.5, 0.999)) for k in "GD"})

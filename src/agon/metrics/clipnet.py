@@ -33,12 +33,8 @@ from agon.spaces import Video
 
 ARCHITECTURE = "clips-1"  # frozen: a change here or below needs a new name, and every published figure measured again
 DIM = 64
-_FRAMES, _WIDTHS, _HIDDEN, _DRAWN = (
-    16,
-    (24, 48, 64),
-    128,
-    (8, 8, 8),
-)  # frames looked at; channels; of the decoder; times, height, width drawn
+# Frames looked at; channels; those of the decoder; times, height, width drawn.
+_FRAMES, _WIDTHS, _HIDDEN, _DRAWN = 16, (24, 48, 64), 128, (8, 8, 8)
 _SEEN, _EPOCHS, _BATCH, _LR, _SEED = 16_000, 12, 32, 4e-3, 0
 _LEAST = 16  # training clips
 _IN_ORDER, _SHUFFLED, _STILL = range(3)

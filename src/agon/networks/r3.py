@@ -140,9 +140,8 @@ class R3Lean:
 
     widths: tuple[int, ...] = (128, 64, 32)  # from the smallest grid up to the half-size grid; then halved each time, down to 16
     label_dim: int = 32  # size of the class embedding joined to z
-    last: Literal["own", "shared"] = (
-        "own"  # kernels of the generator's last layer; shared draws no checkerboard, own is better on small grids
-    )
+    # Kernels of the generator's last layer; shared draws no checkerboard, own is better on small grids.
+    last: Literal["own", "shared"] = "own"
     kind: Literal["r3-lean"] = "r3-lean"
 
     def generator(self, z_dim: int, space: Space) -> nn.Module:

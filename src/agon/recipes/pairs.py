@@ -23,10 +23,8 @@ LEAST_ROUNDS = 200
 TOLD = Choice(temperature=0.0, no_repeat=3)  # how summaries are chosen: pieces of words stutter without the rule
 BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
 READ, RETOLD = 0.5, 0.6  # without pairs: the same
-JUDGED, REWARDED = (
-    0.92,
-    0.95,
-)  # share of the rounds after which the critic learns, and its rewards count: a round of rewards costs as much as five others
+# Share of the rounds after which the critic learns, and its rewards count: a round of rewards costs as much as five others.
+JUDGED, REWARDED = 0.92, 0.95
 
 
 def _planned(situation: Situation, name: str, batch: int, epochs: float) -> tuple[int, int, float]:
