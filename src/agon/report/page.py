@@ -180,7 +180,7 @@ def _between(row: Mapping[str, Any]) -> Markup | None:
 
 def _blindness(journal: Journal) -> Markup | None:
     """What the scores of this run do not see, and who would."""
-    sights = {score.title: score.last["sight"] for score in journal.scores}
+    sights = {score.title: sight for score in journal.scores if (sight := score.last["sight"])}
     kind = kind_of(mapping(journal.run.get("space")).get("kind"))
     rows = [
         [fault, ", ".join(blind), ", ".join(title for title, sight in sights.items() if fault in seen(sight, kind, "s"))
