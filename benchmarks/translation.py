@@ -189,6 +189,7 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from agon.data import Data
+    from agon.reproduce import commit, processor
     from agon.run import play, prepare
     from agon.trained import load
 
@@ -211,7 +212,8 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     sources, targets = read_pairs(folder, choice.set, "test")
     row = {
         "set": choice.set, "adversary": choice.adversary, "seed": choice.seed, "cpu_seconds": choice.cpu_seconds, "rounds": outcome.round,
-        "planned": rounds, "batch": batch, "settings": choice.setting, "time": time.strftime("%Y-%m-%d"), "machine": os.uname().machine,
+        "planned": rounds, "batch": batch, "settings": choice.setting, "time": time.strftime("%Y-%m-%d"), "machine": processor(),
+        "torch": torch.__version__, "commit": commit(), "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
     }  # fmt: skip
     sources, targets = sources[: choice.limit], targets[: choice.limit]
     made = list(trained.apply(sources, beam=BEAM))

@@ -2,13 +2,12 @@
 
     python benchmarks/zoo.py run --set mnist=MNIST_FOLDER --set cifar10=CIFAR.npz --out runs/zoo [--recipes …] [--seeds 0 1 2] [--cpu-seconds 600]
     python benchmarks/zoo.py table
-    python benchmarks/zoo.py publish
 
 `run` does what is missing, one row (set, recipe, seed) after the other, and writes each to benchmarks/results/SET/RECIPE-SEED.json; it may be
 stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs, and sets the number of rounds so
 that the recipe's schedules span the budget. Training alone counts (rounds; no scores, no pictures). 10,000 samples of the final averaged
-weights are scored, or as many as the reference allows. `table` prints what is there; `publish` gathers it into src/agon/recipes/scores.json,
-which ships with the package (`agon recipes`, `agon reproduce SET/RECIPE`). The protocol itself is agon/reproduce.py.
+weights are scored, or as many as the reference allows. `table` prints what is there; benchmarks/publish.py puts it into the package.
+The protocol itself is agon/reproduce.py.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from typing import Any
 
 import torch
 
-from agon.catalogue import gather, write_rows
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.reproduce import LEAST_ROUNDS, SIZE, begin, figures, seconds_a_round, spend
@@ -102,16 +100,11 @@ def main() -> None:
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run.add_argument("--recipes", nargs="+", required=True)
     verbs.add_parser("table")
-    verbs.add_parser("publish")
     options = parser.parse_args()
     if options.verb == "table":
         for name in sorted({r["set"] for r in everything()}):
             print(f"\n### {name}\n")
             print("\n".join(table(name)))
-        return
-    if options.verb == "publish":
-        rows = gather(everything())
-        print(write_rows(rows), f"({len(rows)} rows); now: python tests/test_papers.py, which writes them into docs/papers")
         return
     torch.set_num_threads(1)
     for seed in options.seeds:

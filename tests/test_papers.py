@@ -80,10 +80,10 @@ def numbers(page: Path) -> str:
     recipes = re.findall(r"`([a-z0-9-]+)`", line[1]) if line else []
     told = []
     for row in sorted((r for r in rows() if r.recipe in recipes), key=lambda r: (recipes.index(r.recipe), r.set)):
-        spread = "one seed" if row.fd_sd is None else f"{len(row.seeds)} seeds"
-        score = f"{row.fd:.3g}" + ("" if row.fd_sd is None else f" ± {row.fd_sd:.2g}")
-        told.append(f"{row.name} {score} ({spread}, {row.figures['cpu_seconds']:.0f} CPU-s)")
-    return "Numbers: docs/benchmarks.md" + (f". FD of classifier features, lower is better: {'; '.join(told)}." if told else "")
+        beside = "".join(f", {figure}" for figure in row.beside if figure.name not in ("precision", "recall"))
+        seeds = "one seed" if row.score.sd is None else f"{len(row.seeds)} seeds"
+        told.append(f"{row.name} {row.score}{beside} ({seeds}, {row.figures['cpu_seconds']:.0f} CPU-s)")
+    return "Numbers: docs/benchmarks.md" + (f". Of `agon recipes`: {'; '.join(told)}." if told else "")
 
 
 def test_pages_tell_the_published_scores() -> None:

@@ -2,26 +2,27 @@
 
 A recipe's card is read from the source of its file: the literals in `RECIPES = (Recipe(name=…, title=…, paper=…, build=…), …)`. So a recipe is
 still one file, and `agon recipes` answers without importing a single network. Scores come from recipes/scores.json, which
-`python benchmarks/zoo.py publish` gathers from the benchmark's results.
+`python benchmarks/publish.py` gathers from the benchmarks' results.
 """
 
 from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from types import MappingProxyType
 from typing import Any
 
 from agon.errors import InputError, suggest
 
 FOLDER = Path(__file__).parent / "recipes"
 SCORES = FOLDER / "scores.json"
-FORMAT = 1
-# Figures of a result that are averaged over seeds, and those that all seeds share.
-AVERAGED = ("fd", "floor", "precision", "recall", "density", "coverage", "images", "cpu_seconds", "images_per_cpu_second", "memory_mb")
+FORMAT = 2
+# Figures of a result that are averaged over seeds, and those that all seeds share. A seed's result says `seen` (training samples: pictures, clips, sentences).
+AVERAGED = ("floor", "precision", "recall", "density", "coverage", "seen", "cpu_seconds", "seen_per_cpu_second", "memory_mb")
 SHARED = ("batch", "conditional", "content_hash", "torch", "machine")
 
 
@@ -35,15 +36,35 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A score over seeds, by the name it has in docs/benchmarks.md."""
+
+    name: str
+    mean: float
+    sd: float | None  # sample standard deviation; None with one seed
+
+    def __str__(self) -> str:
+        if self.sd is None:
+            return f"{self.name} {self.mean:.3g}"
+        digits = 4 if self.sd < 0.005 * abs(self.mean) else 3
+        return f"{self.name} {self.mean:.{digits}g} ± {self.sd:.2g}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
-    """A published row: a recipe on a set over seeds. figures: means over seeds, and what they share; each: figures by seed."""
+    """A published row: a recipe on a set over seeds.
+
+    score: what is told first; beside: what it must not be read without. figures: means over seeds, and what they share; each: figures by seed.
+    command: what plays it again in a checkout, where `agon reproduce` does not; None where it does.
+    """
 
     set: str
     recipe: str
-    fd: float
-    fd_sd: float | None  # sample standard deviation over seeds; None with one seed
+    score: Figure
     figures: Mapping[str, Any]
     each: Mapping[str, Mapping[str, Any]]
+    beside: tuple[Figure, ...] = ()
+    command: str | None = None
 
     @property
     def name(self) -> str:
@@ -57,7 +78,7 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """The row as scores.json holds it."""
-        return {"set": self.set, "recipe": self.recipe, "fd": self.fd, "fd_sd": self.fd_sd, **self.figures, "each": dict(self.each)}
+        return asdict(self)
 
 
 def cards() -> list[Card]:
@@ -89,17 +110,16 @@ def _card(entry: ast.expr, where: str) -> Card:
 
 
 def rows(path: Path = SCORES) -> list[Row]:
-    """The published rows, best first within a set; [] without a file."""
+    """The published rows, by set, in the order they were gathered in; [] without a file."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return []
     assert content["format"] == FORMAT, f"{path} has format {content['format']}, expected {FORMAT}"
-    found = []
-    for entry in content["rows"]:
-        rest = {k: v for k, v in entry.items() if k not in ("set", "recipe", "fd", "fd_sd", "each")}
-        found.append(Row(set=entry["set"], recipe=entry["recipe"], fd=entry["fd"], fd_sd=entry["fd_sd"], figures=rest, each=entry["each"]))
-    return found
+    return [
+        Row(**entry | {"score": Figure(**entry["score"]), "beside": tuple(Figure(**figure) for figure in entry["beside"])})
+        for entry in content["rows"]
+    ]
 
 
 def row(name: str, path: Path = SCORES) -> Row:
@@ -113,23 +133,51 @@ def row(name: str, path: Path = SCORES) -> Row:
     return known[name]
 
 
-def gather(results: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Results of single seeds as rows, by set, best first. A result is what `agon.reproduce.figures` gives."""
+def gather(
+    results: Iterable[Mapping[str, Any]],
+    *,
+    score: str = "fd",
+    name: str = "FD",
+    beside: Mapping[str, str] = MappingProxyType({"precision": "precision", "recall": "recall"}),
+    higher_is_better: bool = False,
+) -> list[Row]:
+    """Results of single seeds as rows, by set, best first.
+
+    A result has its set, recipe, seed, date, cpu_seconds and the scores, and what else of AVERAGED and SHARED it knows; `agon.reproduce.figures`
+    gives one. score, beside: the keys of the scores, with their names; a score that a seed lacks is left out of `beside`. A result's `command` is
+    the row's.
+    """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for result in results:
         groups.setdefault((result["set"], result["recipe"]), []).append(result)
     found = []
     for (set_name, recipe), group in groups.items():
         group = sorted(group, key=lambda r: r["seed"])
-        figures: dict[str, Any] = {k: mean(r[k] for r in group) for k in AVERAGED if k != "fd" and all(r.get(k) is not None for r in group)}
-        figures |= {k: _same([r.get(k) for r in group]) for k in SHARED}
-        figures["parameters"] = sum(group[0]["parameters"].values())
+        figures: dict[str, Any] = {k: mean(r[k] for r in group) for k in AVERAGED if all(r.get(k) is not None for r in group)}
+        figures |= {k: _same([r[k] for r in group]) for k in SHARED if all(k in r for r in group)}
+        if all("parameters" in r for r in group):
+            figures["parameters"] = sum(group[0]["parameters"].values())
         figures["date"] = max(r["date"] for r in group)
-        figures["commit"] = ", ".join(dict.fromkeys(r["commit"] for r in group))
-        fd = [r["fd"] for r in group]
-        each = {str(r["seed"]): {k: r.get(k) for k in ("fd", "rounds", "planned_rounds", "cpu_seconds", "protocol")} for r in group}
-        found.append(Row(set=set_name, recipe=recipe, fd=mean(fd), fd_sd=stdev(fd) if len(fd) > 1 else None, figures=figures, each=each))
-    return sorted(found, key=lambda r: (r.set, r.fd))
+        if all("commit" in r for r in group):
+            figures["commit"] = ", ".join(dict.fromkeys(r["commit"] for r in group))
+        kept = ("rounds", "planned_rounds", "cpu_seconds", "protocol")
+        found.append(
+            Row(
+                set=set_name,
+                recipe=recipe,
+                score=_over(group, score, name),
+                beside=tuple(_over(group, key, told) for key, told in beside.items() if all(r.get(key) is not None for r in group)),
+                figures=figures,
+                each={str(r["seed"]): {"score": r[score], **{k: r.get(k) for k in kept}} for r in group},
+                command=group[0].get("command"),
+            )
+        )
+    return sorted(found, key=lambda r: (r.set, -r.score.mean if higher_is_better else r.score.mean))
+
+
+def _over(group: Sequence[Mapping[str, Any]], key: str, name: str) -> Figure:
+    values = [r[key] for r in group]
+    return Figure(name=name, mean=mean(values), sd=stdev(values) if len(values) > 1 else None)
 
 
 def _same(values: list[Any]) -> Any:
@@ -142,4 +190,4 @@ def write_rows(found: Iterable[Row], path: Path = SCORES) -> Path:
     """Write scores.json."""
     from agon.records import atomic_write
 
-    return atomic_write(path, json.dumps({"format": FORMAT, "rows": [r.to_json() for r in found]}, indent=1) + "\n")
+    return atomic_write(path, json.dumps({"format": FORMAT, "rows": [r.to_json() for r in found]}, indent=1, ensure_ascii=False) + "\n")

@@ -149,14 +149,14 @@ class Repeat:
     @property
     def difference(self) -> float | None:
         """(ours - published) in the published standard deviation; None where that is not known or zero."""
-        return (self.fd - self.row.fd) / self.row.fd_sd if self.row.fd_sd else None
+        return (self.fd - self.row.score.mean) / self.row.score.sd if self.row.score.sd else None
 
     def lines(self) -> list[tuple[str, str]]:
         """Each seed and the whole, beside what was published, as (name, text)."""
         told = []
         for result in self.results:
             published = self.row.each.get(str(result["seed"]))
-            beside = f"; published {published['fd']:.4g}" if published else "; this seed was not published"
+            beside = f"; published {published['score']:.4g}" if published else "; this seed was not published"
             told.append(
                 (
                     f"seed {result['seed']}",
@@ -165,7 +165,8 @@ class Repeat:
             )
         fds = [r["fd"] for r in self.results]
         ours = f"{self.fd:.4g}" + (f" ± {stdev(fds):.2g}" if len(fds) > 1 else "")
-        theirs = f"{self.row.fd:.4g}" + ("" if self.row.fd_sd is None else f" ± {self.row.fd_sd:.2g}")
+        score = self.row.score
+        theirs = f"{score.mean:.4g}" + ("" if score.sd is None else f" ± {score.sd:.2g}")
         told.append(("ours", f"FD {ours} over {_seeds([r['seed'] for r in self.results])}"))
         told.append(
             (
@@ -179,7 +180,7 @@ class Repeat:
             told.append(("difference", f"{self.difference:+.2f} of the published standard deviation"))
         else:
             told.append(
-                ("difference", f"{self.fd - self.row.fd:+.3g}; one seed was published, so there is no standard deviation to measure it by")
+                ("difference", f"{self.fd - score.mean:+.3g}; one seed was published, so there is no standard deviation to measure it by")
             )
         return told
 
@@ -196,6 +197,8 @@ def repeat(row: Row, data: str, out: Path, *, seeds: Sequence[int] | None = None
     from agon.data import open_data
 
     say = say or (lambda name, text: None)
+    if row.command:
+        raise InputError(f"row '{row.name}' is no row of pictures, which this repeats; in a checkout of the source: {row.command}")
     if not 0 < scale <= 1:
         raise InputError(f"--budget-scale is {scale}; expected above 0, up to 1.")
     chosen = list(dict.fromkeys(seeds if seeds else row.seeds))

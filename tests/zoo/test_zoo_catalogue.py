@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agon import recipes
-from agon.catalogue import _cards_in, cards, gather, row, rows, write_rows
+from agon.catalogue import Figure, _cards_in, cards, gather, row, rows, write_rows
 from agon.errors import InputError
 from commandline import printed
 
@@ -19,7 +19,7 @@ def result(recipe: str = "r3gan", seed: int = 0, fd: float = 1.0, **more: object
     """One seed's figures as the benchmark writes them."""
     return {
         "set": "mnist", "recipe": recipe, "seed": seed, "fd": fd, "floor": 0.1, "precision": 0.8, "recall": 0.4 + 0.1 * seed, "density": 1.0,
-        "coverage": 0.9, "protocol": "fd …", "batch": 32, "rounds": 100 + seed, "images": 3200, "cpu_seconds": 10.0, "images_per_cpu_second": 320.0,
+        "coverage": 0.9, "protocol": "fd …", "batch": 32, "rounds": 100 + seed, "seen": 3200, "cpu_seconds": 10.0, "seen_per_cpu_second": 320.0,
         "samples_per_cpu_second": 1000.0, "memory_mb": 300.0, "parameters": {"G": 10, "D": 5}, "conditional": True, "content_hash": "abc",
         "torch": "2.13.0", "machine": "a processor", "date": f"2026-11-2{seed}", "commit": "1234567", **more,
     }  # fmt: skip
@@ -64,9 +64,9 @@ def test_the_list_tells_score_cost_date_and_hardware_beside_the_recipe(
         lines = out.splitlines()
         assert all(len(text) <= columns for text in lines if text[:1].strip()), "a row is wider than the screen"
         row = {text.split()[0]: text.split() for text in lines if text[:1].strip()}
-        assert row["r3gan"][:5] == ["r3gan", "mnist", "1.5", "±", "0.71"]
+        assert row["r3gan"][:6] == ["r3gan", "mnist", "FD", "1.5", "±", "0.71"]
         assert row["r3gan"][-3:] == ["10", "2026-11-21", "b"]
-        assert columns == 80 or row["r3gan"][5:7] == ["0.80/0.45", "320"]
+        assert columns == 80 or row["r3gan"][6:11] == ["precision", "0.8,", "recall", "0.45", "320"]
         assert row["dcgan"][-3:] == ["10", "2026-11-20", "a"]
         assert set(row["lsgan"][1:]) == {"–"}
         assert "a  another processor, torch 2.13.0" in out and "b  a processor, torch 2.13.0" in out
@@ -79,12 +79,14 @@ def test_seeds_are_gathered_into_rows(tmp_path: Path) -> None:
     )
     assert [r.name for r in found] == ["mnist/dcgan", "mnist/r3gan"]  # best first
     whole = found[1]
-    assert (whole.fd, whole.fd_sd, whole.seeds) == (2.0, 1.0, [0, 1, 2])
+    assert (whole.score, whole.seeds) == (Figure(name="FD", mean=2.0, sd=1.0), [0, 1, 2])
+    assert (str(whole.score), str(found[0].score)) == ("FD 2 ± 1", "FD 1.5")
+    assert [figure.name for figure in whole.beside] == ["precision", "recall"]
     assert whole.figures["recall"] == pytest.approx(0.5)
     assert (whole.figures["date"], whole.figures["torch"], whole.figures["commit"]) == ("2026-11-22", "2.13.0, 2.14.0", "1234567, 7654321")
     assert whole.figures["parameters"] == 15
     assert whole.each["1"]["rounds"] == 101
-    assert found[0].fd_sd is None
+    assert found[0].score.sd is None
     assert rows(write_rows(found, tmp_path / "scores.json")) == found
     assert row("mnist/dcgan", tmp_path / "scores.json") == found[0]
     with pytest.raises(InputError, match="Did you mean 'mnist/dcgan'"):
@@ -93,21 +95,29 @@ def test_seeds_are_gathered_into_rows(tmp_path: Path) -> None:
         row("mnist/dcgan", tmp_path / "none.json")
 
 
+def test_a_score_that_a_seed_lacks_stands_beside_none_and_higher_may_be_better() -> None:
+    lacking = {k: v for k, v in result(seed=1).items() if k not in ("recall", "torch", "parameters")}
+    (whole,) = gather([result(), lacking])
+    assert [figure.name for figure in whole.beside] == ["precision"]
+    assert "torch" not in whole.figures and "parameters" not in whole.figures and whole.figures["machine"] == "a processor"
+    best = gather([result(bleu=1.0), result("dcgan", bleu=2.0)], score="bleu", name="BLEU", beside={}, higher_is_better=True)
+    assert [str(r.score) for r in best] == ["BLEU 2", "BLEU 1"]
+
+
 def test_the_published_scores_are_of_recipes_that_exist() -> None:
     known = set(recipes.table())
     for published in rows():
         assert published.recipe in known
-        assert {
-            "content_hash",
-            "date",
-            "machine",
-            "torch",
-            "commit",
-            "cpu_seconds",
-            "images_per_cpu_second",
-            "floor",
-        } <= published.figures.keys()
+        assert {"date", "machine", "cpu_seconds", "seen_per_cpu_second"} <= published.figures.keys()
+        assert published.command or {"content_hash", "torch", "commit", "floor"} <= published.figures.keys()
         assert all(figures["rounds"] > 0 for figures in published.each.values())
+
+
+def test_the_published_scores_are_the_stored_results() -> None:
+    publish = Path(__file__).resolve().parents[2] / "benchmarks" / "publish.py"
+    code = "import publish; from agon.catalogue import rows; found = publish.gathered(); assert found == rows(), 'run python benchmarks/publish.py'"
+    done = subprocess.run([sys.executable, "-c", code], cwd=publish.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", list(recipes.table()))

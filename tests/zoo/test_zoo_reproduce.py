@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agon import catalogue, reproduce
-from agon.catalogue import Row, gather, write_rows
+from agon.catalogue import Figure, Row, gather, write_rows
 from agon.data import Data, open_data
 from agon.directory import RunDirectory, read_state
 from commandline import typed
@@ -61,7 +61,8 @@ def test_a_row_repeated_gives_the_same_score(
 
 
 def test_without_a_standard_deviation_the_difference_is_a_plain_one() -> None:
-    row = Row(set="s", recipe="r", fd=1.0, fd_sd=None, figures={"date": "d", "machine": "m", "torch": "t"}, each={"0": {"fd": 1.0}})
+    score = Figure(name="FD", mean=1.0, sd=None)
+    row = Row(set="s", recipe="r", score=score, figures={"date": "d", "machine": "m", "torch": "t"}, each={"0": {"score": 1.0}})
     repeat = reproduce.Repeat(row, [{"seed": 0, "fd": 1.5, "rounds": 10, "cpu_seconds": 1.0}], [])
     assert repeat.difference is None
     assert dict(repeat.lines())["difference"].startswith("+0.5; one seed was published")
@@ -69,3 +70,9 @@ def test_without_a_standard_deviation_the_difference_is_a_plain_one() -> None:
 
 def test_the_content_hash_is_of_the_data() -> None:
     assert open_data(Data(path="digits", size=8)).content_hash != open_data(Data(path="shapes", size=8)).content_hash
+
+
+def test_of_a_row_that_is_not_of_pictures_the_command_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert typed("reproduce", "oracle/seqgan", "--data", "digits") == 2
+    told = capsys.readouterr().err
+    assert "no row of pictures" in told and "benchmarks/text.py run --set oracle=oracle --recipes seqgan" in " ".join(told.split())

@@ -52,37 +52,37 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, wi
             first = ""
         console.print(f"    {card.title}; {card.paper}", style="dim", highlight=False, markup=False, soft_wrap=True)
     line(
-        console,
-        "FD",
-        "classifier features of the set, lower is better; CPU-s: training only, one thread; – : not measured, or not on pictures",
-        width=8,
+        console, "FD", "of pictures: features of the set's classifier; of sentences and clips: of an own network; lower is better", width=8
     )
+    line(console, "KL", "exact, nats a token: KL(P‖G) is what G leaves out, KL(G‖P) what it makes up; lower is better", width=8)
+    line(console, "gap", "BLEU-4 above likelihood's curve at equal self-BLEU-4", width=8)
+    line(console, "CPU-s", "training only, one thread; rows of one set compare, rows of two do not; –: not measured", width=8)
     for letter, machine in zip(_LETTERS, machines, strict=False):
         line(console, letter, machine, width=8)
-    line(console, "more", "every figure, commits: agon recipes --json; text and clips: docs/benchmarks.md", width=8)
-    line(console, "repeat", "agon reproduce DATA/RECIPE --data PATH", width=8)
+    line(console, "more", "every figure, seeds, commits: agon recipes --json; what they say: docs/benchmarks.md", width=8)
+    line(console, "repeat", "agon reproduce DATA/RECIPE --data PATH, which names the command for text and clips", width=8)
 
 
-_COLUMNS = ("recipe", "data", "FD ± sd", "CPU-s", "date", "on", "prec./rec.", "img/CPU-s")
-_SPARE = ("prec./rec.", "img/CPU-s")  # shown where there is room
+_COLUMNS = ("recipe", "data", "score ± sd", "CPU-s", "date", "on", "beside it", "seen/CPU-s")
+_SPARE = ("beside it", "seen/CPU-s")  # shown where there is room
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def _machine(row: Row) -> str:
-    return f"{row.figures['machine']}, torch {row.figures['torch']}"
+    return ", torch ".join(str(row.figures[k]) for k in ("machine", "torch") if k in row.figures)
 
 
 def _told(row: Row, machines: list[str]) -> dict[str, str]:
     """A published row, a word for each column."""
-    figures = row.figures
+    pace = row.figures.get("seen_per_cpu_second")
     return {
         "data": row.set,
-        "FD ± sd": f"{row.fd:.3g}" + (f" ± {row.fd_sd:.2g}" if row.fd_sd is not None else ", 1 seed"),
-        "CPU-s": f"{figures['cpu_seconds']:.0f}",
-        "date": str(figures["date"]),
+        "score ± sd": f"{row.score}" + (", 1 seed" if row.score.sd is None else ""),
+        "CPU-s": f"{row.figures['cpu_seconds']:.0f}",
+        "date": str(row.figures["date"]),
         "on": (_LETTERS + "?" * len(machines))[machines.index(_machine(row))],
-        "prec./rec.": f"{figures.get('precision', float('nan')):.2f}/{figures.get('recall', float('nan')):.2f}",
-        "img/CPU-s": f"{figures['images_per_cpu_second']:.0f}",
+        "beside it": ", ".join(f"{figure.name} {figure.mean:.3g}" for figure in row.beside) or "–",
+        "seen/CPU-s": "–" if pace is None else f"{pace:.3g}" if pace < 10 else f"{pace:.0f}",
     }
 
 
