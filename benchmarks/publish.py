@@ -65,11 +65,12 @@ def sentences() -> list[Row]:
 
 def spoken(row: dict[str, Any], likely: list[dict[str, Any]]) -> dict[str, Any]:
     """A result of text.py by the names `gather` has."""
+    where = f"$AGON_DATA/{row['path']}" if row["path"].startswith("text_") else row["path"]
     gap = None if row["path"] in text.KNOWN else text.gap_of(row, likely)
     return row | {k: s["value"] for k, s in row["scores"].items()} | {
         "floor": row["scores"]["fd"]["floor"] if "fd" in row["scores"] else None, "gap": None if gap is None or gap.why else gap.value,
         "seen": row["sentences"], "seen_per_cpu_second": row["sentences_per_cpu_second"],
-        "command": f"python benchmarks/text.py run --set {row['set']}={row['path']} --recipes {row['recipe']} --seeds 0 1 2 "
+        "command": f"python benchmarks/text.py run --set {row['set']}={where} --recipes {row['recipe']} --seeds 0 1 2 "
         f"--cpu-seconds {row['budget']:g} --num-samples {row['num_samples']} --out runs/text",
     }  # fmt: skip
 
