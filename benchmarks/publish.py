@@ -5,7 +5,7 @@
 
 The second command writes the rows into docs/papers. Which score stands for a set: pictures and clips the Fréchet distance; sentences the same, with
 what lies above likelihood's curve of BLEU-4 beside it; languages whose likelihood is known KL(P‖G), with KL(G‖P) beside it, as either alone can be
-had by a collapsed or by a noisy speaker; translations BLEU, summaries ROUGE-1, of the run with its adversary, with the run without beside it.
+had by a collapsed or by a noisy speaker; translations BLEU, summaries ROUGE-1, of the recipe as it is, with its adversary (UMT's is off), and beside it the other.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import zoo
 from agon.catalogue import Row, cards, gather, write_rows
 
 SET_OF_PAIRS = {"unpaired": "multi30k", "headlines-unpaired": "headlines"}
+PLAYS_ALONE = {"unpaired": "off"}  # what the recipe does where it is not told
 DATA_OF_CLIPS = {"actions": "actions.zip"}  # the others are embedded
 
 
@@ -80,10 +81,11 @@ def pairs() -> list[Row]:
     told = []
     for name in translation.SETS:
         score, title = ("BLEU", "BLEU") if name in translation.BILINGUAL else ("rouge1", "ROUGE-1")
-        rows = list(rows_of_pairs(name))
-        without = {row["seed"]: row[score] for row in rows if row["adversary"] == "off"}
-        flat = [pair(row) | {"without": without.get(row["seed"])} for row in rows if row["adversary"] == "on"]
-        told += gather(flat, score=score, name=title, beside={"without": "without adversary"}, higher_is_better=True)
+        rows, plays = list(rows_of_pairs(name)), PLAYS_ALONE.get(name, "on")
+        others = {row["seed"]: row[score] for row in rows if row["adversary"] != plays}
+        flat = [pair(row) | {"other": others.get(row["seed"])} for row in rows if row["adversary"] == plays]
+        beside = {"other": "without adversary" if plays == "on" else "with adversary"}
+        told += gather(flat, score=score, name=title, beside=beside, higher_is_better=True)
     return told
 
 
@@ -93,7 +95,7 @@ def pair(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "set": SET_OF_PAIRS.get(name, name), "recipe": translation.SETS[name][3], "date": row["time"], "protocol": f"{row['how']}, {row['signature']}",
         "planned_rounds": row["planned"], "seen": seen, "seen_per_cpu_second": seen / row["cpu_seconds"],
-        "command": f"python benchmarks/translation.py run --set {name} --adversary on --cpu-seconds {row['cpu_seconds']:g} --seed 0",
+        "command": f"python benchmarks/translation.py run --set {name} --adversary {row['adversary']} --cpu-seconds {row['cpu_seconds']:g} --seed 0",
     }  # fmt: skip
 
 
