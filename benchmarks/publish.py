@@ -5,7 +5,8 @@
 
 The second command writes the rows into docs/papers. Which score stands for a set: pictures and clips the Fréchet distance; sentences the same, with
 what lies above likelihood's curve of BLEU-4 beside it; languages whose likelihood is known KL(P‖G), with KL(G‖P) beside it, as either alone can be
-had by a collapsed or by a noisy speaker; translations BLEU, summaries ROUGE-1, of the recipe as it is, with its adversary (UMT's is off), and beside it the other.
+had by a collapsed or by a noisy speaker; translations BLEU, summaries ROUGE-1, of the recipe as it is, with its adversary (UMT's is off), and
+beside it the other.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@
 
 `run` does what is missing, one row (set, recipe, seed) after the other, and writes each to benchmarks/results/SET/RECIPE-SEED.json; it may be
 stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs, and sets the number of rounds so
-that the recipe's schedules span the budget. Training alone counts (rounds; no scores, no pictures). 10,000 samples of the final averaged
-weights are scored, or as many as the reference allows. `table` prints what is there; benchmarks/publish.py puts it into the package.
-The protocol itself is agon/reproduce.py.
+that the recipe's schedules span the budget; further seeds of a row play as many rounds as the first. Training alone counts (rounds; no scores,
+no pictures). 10,000 samples of the final averaged weights are scored, or as many as the reference allows. `table` prints what is there;
+benchmarks/publish.py puts it into the package. The protocol itself is agon/reproduce.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import torch
 
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
-from agon.reproduce import LEAST_ROUNDS, SIZE, begin, figures, seconds_a_round, spend
+from agon.reproduce import LEAST_ROUNDS, SIZE, begin, figures, lengthen, seconds_a_round, spend
+from agon.run import play
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,21 +34,25 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: fl
     target = RESULTS / name / f"{recipe}-{seed}.json"
     if target.is_file():
         return
-    directory = RunDirectory(out / name / f"{recipe}-{seed}")
+    directory, like = RunDirectory(out / name / f"{recipe}-{seed}"), sister(name, recipe)
     if not directory.is_run():
-        rounds = planned(name, recipe) or max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
+        rounds = like["planned_rounds"] if like else max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
         begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py")
-    spend(directory, cpu_seconds)
+    if like:
+        lengthen(directory, like["rounds"])
+        play(directory)
+    else:
+        spend(directory, cpu_seconds)
     result = figures(directory, name, recipe, seed)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
     print(target, result["protocol"], flush=True)
 
 
-def planned(name: str, recipe: str) -> int | None:
-    """The rounds that another seed's schedules were made for, so that seeds differ in nothing else."""
-    found = [json.loads(path.read_text()).get("planned_rounds") for path in sorted((RESULTS / name).glob(f"{recipe}-[0-9]*.json"))]
-    return next((rounds for rounds in found if rounds), None)
+def sister(name: str, recipe: str) -> dict[str, Any] | None:
+    """The first seed's figures. The others play as many rounds as it did, so that seeds differ in nothing else, however fast the machine is by then."""
+    found = [json.loads(path.read_text()) for path in sorted((RESULTS / name).glob(f"{recipe}-[0-9]*.json"))]
+    return next((row for row in found if row.get("planned_rounds")), None)
 
 
 def everything() -> list[dict[str, Any]]:
