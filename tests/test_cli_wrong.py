@@ -320,7 +320,7 @@ def test_what_is_typed_wrong_or_broken_off_keeps_its_status(capsys: pytest.Captu
     [
         ("{agon} recipes | head -1; exit ${{PIPESTATUS[0]}}", 0, "recipe"),
         ("{agon} recipes > /dev/full", 2, "No space left on device. Make room"),
-        ("PYTHONIOENCODING=ascii {agon} recipes", 0, "FD ± sd"),
+        ("PYTHONIOENCODING=ascii {agon} recipes", 0, "score ± sd"),
     ],
     ids=["closed pipe", "full disk", "ascii"],
 )
