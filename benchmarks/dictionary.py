@@ -20,7 +20,7 @@ from torch import Tensor
 
 from agon.data import Data, dictionary, open_data
 from agon.spaces import Tokens
-from agon.spaces.tokens import END, UNKNOWN, real
+from agon.spaces.tokens import UNKNOWN
 
 WEIGHTS = {
     "neither": (0.0, 0.0),
@@ -55,15 +55,6 @@ def right(entries: list[int], judge: Tensor, uses: Tensor) -> list[str]:
     return told
 
 
-def word_for_word(space: Tokens, entries: list[int], sources: list[str]) -> list[str]:
-    """Sources by the entries of their tokens; unknown ones are left out."""
-    assert space.source is not None
-    y, _ = space.source.whole(sources)
-    found = torch.tensor(entries)[y]
-    said = torch.where(real(y) & (y != END), torch.where(found > 0, found, UNKNOWN), y)
-    return [space.decode(torch.tensor([[token for token in row if token != UNKNOWN] or [END]]))[0] for row in said.tolist()]
-
-
 def main() -> None:
     """Print a row for each way of learning and seed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -94,7 +85,7 @@ def main() -> None:
                 ", ".join(right(entries, table, own))
                 for entries, table, own in zip((found.there, found.back), (judge, judge.T), uses, strict=True)
             ]
-            told = translation.scores(word_for_word(space, found.back, tests), targets, "unpaired")
+            told = translation.scores(translation.by_dictionary(space, found.back, tests), targets, "unpaired")
             print(f"| {label} | {seed} | {shares[0]} | {shares[1]} | {told['BLEU']:.2f} | {told['chrF']:.2f} |", flush=True)
 
 

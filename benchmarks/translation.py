@@ -100,17 +100,16 @@ def unpaired(folder: Path, into: Path) -> Path:
     return into
 
 
-def by_dictionary(trained: Any, sources: Sequence[str]) -> list[str]:
-    """Sources word for word by the dictionary that a run without pairs began with; unknown words are left out."""
+def by_dictionary(space: Any, entries: Sequence[int], sources: Sequence[str]) -> list[str]:
+    """Sources word for word by the entries of a dictionary, a target token for each source token; what has none is left out."""
     import torch
 
-    from agon.games.umt import by_word
-    from agon.spaces.tokens import END, UNKNOWN
+    from agon.spaces.tokens import END, UNKNOWN, real
 
-    space = trained.space
     y, _ = space.source.whole(sources)
-    rows = [[token for token in row if token != UNKNOWN] for row in by_word(trained.players.G, y, 1).tolist()]
-    return [space.decode(torch.tensor([row or [END]]))[0] for row in rows]
+    found = torch.tensor(entries)[y]
+    said = torch.where(real(y) & (y != END), torch.where(found > 0, found, UNKNOWN), y)
+    return [space.decode(torch.tensor([[token for token in row if token != UNKNOWN] or [END]]))[0] for row in said.tolist()]
 
 
 def word_for_word(sources: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
@@ -222,7 +221,7 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text("".join(" ".join(text.split()) + "\n" for text in made), "utf-8")
     if choice.set == "unpaired":
-        row["by dictionary"] = scores(by_dictionary(trained, sources), targets, choice.set)
+        row["by dictionary"] = scores(by_dictionary(trained.space, trained.space.source.dictionary, sources), targets, choice.set)
     elif choice.set not in APART and choice.adversary == "on":
         chosen = list(trained.apply(sources, beam=BEAM, rerank=True))
         row["reranked"] = scores(chosen, targets, choice.set)
