@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from agon.catalogue import row
 from agon.decoding import Choice
 from agon.errors import InputError
 from agon.game import Game
@@ -62,9 +63,11 @@ def _rewarded(game: BRCSGAN | Retelling, first: str) -> dict[str, str]:
     }
 
 
-def _costs(what: str) -> str:
-    """What a user should know of the adversary before the time is spent (docs/benchmarks.md)."""
-    return f"on; in equal time likelihood alone was better by {what}: --game.adversary false leaves it out"
+def _beside(name: str) -> str:
+    """What a user should know of the adversary before the time is spent: the published row with it and without."""
+    published = row(name)
+    told = ", ".join(map(str, (published.score, *published.beside)))
+    return f"on; of equal time on {published.set} {told}: --game.adversary false leaves it out"
 
 
 def translation(situation: Situation) -> Suggestion:
@@ -75,7 +78,7 @@ def translation(situation: Situation) -> Suggestion:
         rewarded_from=round(REWARDED * rounds), optim={"G": _adam(seen, 20_000), "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)},
         ema={"G": Average(half_life=min(10_000.0, seen / 20))},
     )  # fmt: skip
-    more = _rewarded(game, "likelihood has done most") | {"adversary": _costs("0.8 to 2.4 BLEU on Multi30k")}
+    more = _rewarded(game, "likelihood has done most") | {"adversary": _beside("multi30k/translation")}
     return _suggested(situation, game, rounds, batch, "pairs", "bleu", **more, net="transformer: two layers of 128 on either side")
 
 
@@ -91,7 +94,7 @@ def summary(situation: Situation) -> Suggestion:
         optim={"G": _adam(seen, 4_000), "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(5_000.0, seen / 20))},
     )  # fmt: skip
     why = "words may be copied" if copy else "without copying: source and target have a tokeniser each"
-    more = _rewarded(game, "likelihood has done most") | {"adversary": _costs("0.6 to 1.2 ROUGE-1 on SciTLDR")}
+    more = _rewarded(game, "likelihood has done most") | {"adversary": _beside("scitldr/summary")}
     return _suggested(
         situation, game, rounds, batch, "pairs", "rouge", **more, net=f"rnn: an LSTM of 256 that reads both ways and attends, {why}"
     )
@@ -106,7 +109,7 @@ def unpaired(situation: Situation) -> Suggestion:
     )  # fmt: skip
     return _suggested(
         situation, game, rounds, batch, "sentences of each language", "bleu",
-        adversary="off: a critic of languages cost 0.6 BLEU on Multi30k",
+        adversary="off, as in the paper; --game.adversary true adds a critic of languages",
         by_word_until=f"{game.by_word_until:,}: until then the dictionary translates back, then the translator itself",
         net="transformer: two layers of 128 on either side, shared by both languages",
     )  # fmt: skip
