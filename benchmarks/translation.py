@@ -104,12 +104,12 @@ def by_dictionary(space: Any, entries: Sequence[int], sources: Sequence[str]) ->
     """Sources word for word by the entries of a dictionary, a target token for each source token; what has none is left out."""
     import torch
 
-    from agon.spaces.tokens import END, UNKNOWN, real
+    from agon.games.umt import by_entries
+    from agon.spaces.tokens import END, UNKNOWN
 
     y, _ = space.source.whole(sources)
-    found = torch.tensor(entries)[y]
-    said = torch.where(real(y) & (y != END), torch.where(found > 0, found, UNKNOWN), y)
-    return [space.decode(torch.tensor([[token for token in row if token != UNKNOWN] or [END]]))[0] for row in said.tolist()]
+    rows = [[token for token in row if token != UNKNOWN] for row in by_entries(torch.tensor(entries), y).tolist()]
+    return [space.decode(torch.tensor([row or [END]]))[0] for row in rows]
 
 
 def word_for_word(sources: Sequence[str], targets: Sequence[str]) -> dict[str, str]:

@@ -158,8 +158,13 @@ def _translator(net: Transformer, space: Tokens) -> nn.Module:
 
 
 def by_word(speaker: Any, x: Tensor, k: int) -> Tensor:
-    """Sentences int64 [n, L] of language k word for word; what the dictionary lacks becomes unknown."""
-    found = (speaker.words_0, speaker.words_1)[k][x]
+    """Sentences int64 [n, L] of language k word for word."""
+    return by_entries((speaker.words_0, speaker.words_1)[k], x)
+
+
+def by_entries(entries: Tensor, x: Tensor) -> Tensor:
+    """Sentences int64 [n, L] by what stands for each token in entries int64 [V], 0 for nothing; what has no entry becomes unknown."""
+    found = entries[x]
     return torch.where(real(x) & (x != END), torch.where(found > 0, found, UNKNOWN), x)
 
 
