@@ -24,6 +24,7 @@ import zoo
 from agon.catalogue import Row, cards, gather, write_rows
 
 SET_OF_PAIRS = {"unpaired": "multi30k", "headlines-unpaired": "headlines"}
+ENCODER = {"residual-pretrained": " --encoder MINILM"}  # docs/text.md says where it is from
 PLAYS_ALONE = {"unpaired": "off"}  # what the recipe does where it is not told
 DATA_OF_CLIPS = {"actions": "actions.zip"}  # the others are embedded
 
@@ -73,7 +74,7 @@ def spoken(row: dict[str, Any], likely: list[dict[str, Any]]) -> dict[str, Any]:
         "floor": row["scores"]["fd"]["floor"] if "fd" in row["scores"] else None, "gap": None if gap is None or gap.why else gap.value,
         "seen": row["sentences"], "seen_per_cpu_second": row["sentences_per_cpu_second"],
         "command": f"python benchmarks/text.py run --set {row['set']}={where} --recipes {row['recipe']} --seeds 0 1 2 "
-        f"--cpu-seconds {row['budget']:g} --num-samples {row['num_samples']} --out runs/text",
+        f"--cpu-seconds {row['budget']:g} --num-samples {row['num_samples']} --out runs/text" + ENCODER.get(row["recipe"], ""),
     }  # fmt: skip
 
 
