@@ -347,6 +347,10 @@ class Game(ABC):
         """log probability of each part of x under the generator, [n, L], where it has one; None for the others. Used for scores only."""
         return None
 
+    def way_back(self, p: Players, space: Any) -> tuple[Players, Any] | None:
+        """These players as makers of sources from what they make now, and the space of that way; None where they know one way alone."""
+        return None
+
     # -- what the engine asks; not to be overridden -------------------------------------------------------------------------------
 
     def refusal(self, space: Any) -> str | None:

@@ -73,11 +73,12 @@ def take_scores(
         first = firsts.frames_of(data_set, n, labels) if needs_first(run.game) else None
         return draw(run.game, p, space, n, seed=part, labels=labels, first=first), labels
 
+    back = run.game.way_back(p, space)
     return evaluate(
         sampler, data_set, run.metrics, extractor=extractor, num_samples=run.num_samples, seed=seed, weights=weights, say=say,
         probe=open_probe(run.game, p, space, conditions), labelled=bool(space.num_classes), conditioned=bool(space.condition_dim),
         left_out=left_out, likelihood=open_likelihood(run.game, p, space), translate=translator(run.game, p, space),
-        protocol=protocol,
+        back=None if back is None else translator(run.game, *back), protocol=protocol,
         policy=run.game.augment.policy if run.game.augment is not None else (),
     )  # fmt: skip
 

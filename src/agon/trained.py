@@ -30,7 +30,7 @@ from agon.metrics.protocols import METRICS, protocol_of
 from agon.run import Say, data_of, game_class, play, prepare, run_from_json
 from agon.sampling import Drawn, as_drawn, draw, has_latents, needs_first
 from agon.scoring import open_extractor, take_scores
-from agon.spaces import Tokens, Video, space_from_json
+from agon.spaces import Space, Tokens, Video, space_from_json
 
 
 class Trained:
@@ -144,19 +144,28 @@ class Trained:
         return view.encode(x)
 
     def apply(
-        self, lines: Iterable[str], *, rerank: bool = False, seed: int = 0, batch: int = BATCH, cut: Cut | None = None, **choice: Any
+        self, lines: Iterable[str], *, rerank: bool = False, back: bool = False, seed: int = 0, batch: int = BATCH, cut: Cut | None = None,
+        **choice: Any,
     ) -> Iterator[str]:  # fmt: skip
         """What the run makes of each line, in order, as lines come: translations, summaries. Memory does not grow with their number.
 
         choice: temperature, top_k, top_p, beam, penalty, no_repeat (`decoding.Choice`), else as the run's game says; rerank: of the beam what the critic finds
-        most real; cut(number, tokens) hears of lines that are too long. Raises InputError for a run that makes no text of another.
+        most real; back: the other way round, of a run that knows both; cut(number, tokens) hears of lines that are too long. Raises InputError for a
+        run that makes no text of another.
         """
         if batch < 1:
             raise InputError(f"--batch is {batch}; expected 1 or more lines.")
         own = checked(self.game, self.players, self.space, None, rerank)
-        return apply(
-            self.game, self.players, self.space, lines, choice=replace(own, **choice), rerank=rerank, seed=seed, batch=batch, cut=cut
-        )  # fmt: skip
+        players, space = self._way_back() if back else (self.players, self.space)
+        return apply(self.game, players, space, lines, choice=replace(own, **choice), rerank=rerank, seed=seed, batch=batch, cut=cut)
+
+    def _way_back(self) -> tuple[Players, Space]:
+        if (found := self.game.way_back(self.players, self.space)) is None:
+            raise InputError(
+                "this run knows one way alone, from sources to what is made of them. For the other way train with --source and --target exchanged, "
+                "or without pairs, which learns both: --unpaired."
+            )
+        return found
 
     def film(
         self, n: int = 1, *, length: int | None = None, seed: int = 0, fps: float | Fraction | None = None, first: Tensor | None = None, **wish: Any

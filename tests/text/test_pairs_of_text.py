@@ -187,6 +187,8 @@ def test_what_cannot_be_applied_says_why(run: Path, tmp_path: Path, capsys: pyte
         (("apply", run, tmp_path / "none.txt"), "is no file"),
         (("apply", run, tmp_path / "in.txt", "--out", tmp_path / "in.txt"), "is the input itself"),
         (("apply", run, tmp_path / "in.txt", "--rerank"), "no critic"),
+        (("apply", run, tmp_path / "in.txt", "--back"), "one way alone"),
+        (("eval", run, "-m", "round_trip"), "both ways"),
         (("apply", run, tmp_path / "in.txt", "--beam", 3, "--temperature", 1), "one of the two"),
         (("apply", run, tmp_path / "in.txt", "--batch", 0), "1 or more"),
         (("apply", run, tmp_path / "in.txt", "--out", tmp_path / "no" / "out.txt"), "cannot read"),

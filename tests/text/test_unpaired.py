@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 from agon.data import Data, dictionary, open_data
 from agon.data.entry import default_cache
 from agon.data.spoken import sentences
-from agon.decoding import log_probs
+from agon.decoding import log_probs, speak
 from agon.errors import InputError
 from agon.game import Batch, Players
+from agon.games.likelihood import Likelihood
 from agon.games.umt import UMT, by_word, voice
+from agon.metrics.round_trip import RoundTrip
+from agon.metrics.setting import Setting
 from agon.networks.text.transformer import Transformer
 from agon.schedule import Clock
 from agon.spaces import Tokens
@@ -138,6 +141,18 @@ def test_voices_are_one_translator() -> None:
     assert "read.bias" not in moved
 
 
+def test_the_way_back_is_the_same_translator() -> None:
+    players = Players(GAME.players(SPACE))
+    found = GAME.way_back(players, SPACE)
+    other, space = found
+    assert (space.length, space.source.length, space.source.source) == (7, 9, None)  # type: ignore[union-attr]
+    x = random_batch(SPACE, 6)["x"].long()
+    back = GAME.sample(other, 6, given=Batch(y=x))
+    assert torch.equal(back, speak(voice(players.G, 0, 1), torch.rand(6, 7), x, choice=GAME.choice)) and back.shape[1] <= 7
+    assert torch.equal(GAME.log_likelihood(other, back, Batch(y=x)), log_probs(voice(players.G, 0, 1), back, x))
+    assert Likelihood().way_back(players, SPACE) is None
+
+
 def test_own_translations_are_taken_as_given() -> None:
     """Back-translation passes no slope through what was said, and begins when the dictionary's time is over."""
     torch.manual_seed(0)
@@ -178,8 +193,82 @@ def test_from_files_to_text(files: Path, tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "in.txt").write_text("a report .\n\nanother one .\n", "utf-8")
     status, told = printed(capsys, "apply", tmp_path / "run", tmp_path / "in.txt", "--out", tmp_path / "out.txt")
     assert status == 0 and (tmp_path / "out.txt").read_text("utf-8").count("\n") == 3
+    status, told = printed(capsys, "eval", tmp_path / "run", "-m", "translation", "-m", "round_trip")
+    assert status == 0 and "corpus_bleu" in told and "round_trip" in told
+    status, told = printed(capsys, "apply", tmp_path / "run", tmp_path / "in.txt", "--back", "--out", tmp_path / "back.txt")
+    assert status == 0 and (tmp_path / "back.txt").read_text("utf-8").count("\n") == 3
+
+
+def test_nothing_is_said_of_pairs_by_chance(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("train.pl", "train.ci"):
+        (tmp_path / name).write_text((files / name).read_text("utf-8"), "utf-8")
+    small = [
+        "--game.net.width",
+        16,
+        "--game.net.heads",
+        2,
+        "--rounds",
+        12,
+        "--batch",
+        8,
+        "--tick",
+        3,
+        "--tokenizer",
+        "word",
+        "--limit",
+        300,
+    ]
+    wanted = ["train", tmp_path, "--source", "pl", "--target", "ci", "--unpaired", *small]
+    status, told = printed(capsys, *wanted, "--out", tmp_path / "run")
+    assert status == 0 and "by chance" in told and "round_trip" in told and "fd" in told and "corpus_bleu" not in told, told
+    events = (tmp_path / "run" / "events.jsonl").read_text("utf-8")
+    assert "sample/length" in events and "G/nats" not in events and "G/labels" not in events
     status, told = printed(capsys, "eval", tmp_path / "run", "-m", "translation")
-    assert status == 0 and "corpus_bleu" in told
+    assert status == 2 and "test.en" in told and "round_trip" in told and "Traceback" not in told
+    status, told = printed(capsys, "eval", tmp_path / "run", "-m", "nll", "--game.choice.temperature", 1)
+    assert status == 2 and "by chance" in told
+    # Where pairs are held out, both are said.
+    status, told = printed(capsys, *[files if word == tmp_path else word for word in wanted], "--out", tmp_path / "paired")
+    events = (tmp_path / "paired" / "events.jsonl").read_text("utf-8")
+    assert status == 0 and "corpus_bleu" in told and "G/nats held" in events and "G/nats train" not in events
+
+
+def test_round_trip_by_hand(files: Path, tmp_path: Path) -> None:
+    import sacrebleu
+
+    data_set = open_data(asked(files), cache=tmp_path)
+    space = data_set.space
+    assert isinstance(space, Tokens) and space.source is not None
+    near, far = space.source, space
+    assert data_set.held.y is not None
+    words = near.decode(data_set.held.y), far.decode(data_set.held.x)
+
+    def told(here: Tokens, rows: torch.Tensor, texts: list[str], answers: list[str]) -> Any:
+        """Says the answer to each of these sentences, as they stand or as their text is read, and nothing to others."""
+        known = {tuple(row): a for kind in (rows, here.whole(texts)[0]) for row, a in zip(kind.tolist(), answers, strict=True)}
+        return lambda x: [known.get(tuple(row), "") for row in x.tolist()]
+
+    there = told(near, data_set.held.y, words[0], words[1])
+    back = told(far, data_set.held.x, words[1], words[0])
+
+    def score(there: Any, back: Any) -> RoundTrip:
+        setting = Setting(data_set, None, 0, tmp_path, translate=there, back=back)  # type: ignore[arg-type]
+        return RoundTrip(setting, 10_000)
+
+    perfect = score(there, back)
+    assert perfect.compute() == {"round_trip": pytest.approx(100)} and perfect.detail()["left as they are, from sources"] < 0.5
+    same = score(near.decode, far.decode)
+    assert same.compute()["round_trip"] < 1 and same.detail()["left as they are, from targets"] > 0.9  # unknown words differ
+    gone = [text.rsplit(" ", 3)[0] for text in words[0]]
+    half = score(there, told(far, data_set.held.x, words[1], gone))
+    found, detail = half.compute()["round_trip"], half.detail()
+    assert detail["BLEU from sources"] == pytest.approx(sacrebleu.corpus_bleu(gone, [words[0]]).score)
+    assert found == pytest.approx((detail["BLEU from sources"] + detail["BLEU from targets"]) / 2)
+    low, high = half.intervals()["round_trip"]
+    assert low < found < high and "60 sentences of each language" in half.settings()
+    for lacking in ({"back": None}, {"translate": None}):
+        with pytest.raises(InputError, match="both ways"):
+            RoundTrip(replace(half.setting, **lacking), 10_000)
 
 
 def test_nothing_alike_is_nothing_found() -> None:

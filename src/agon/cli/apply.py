@@ -32,6 +32,9 @@ def apply(
         int | None, typer.Option(help="No run of so many tokens is said twice; 0: any may be. Default: as the run's game says.")
     ] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="Of the beam take what the run's critic finds most real.")] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="The other way round, from the target's language to the source's; runs without pairs know both.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of drawn tokens.")] = 0,
     batch: Annotated[int, typer.Option(help="Lines said at once.")] = 64,
     weights: Annotated[str, typer.Option(help="ema (averaged) or raw.")] = "ema",
@@ -54,7 +57,7 @@ def apply(
             if out is not None and source != "-" and out.exists() and out.samefile(source):
                 raise InputError(f"--out is the input itself, '{out}'; choose another name.")
             made = trained.apply(
-                lines, rerank=rerank, seed=seed, batch=batch, cut=tell.cut, **{k: v for k, v in given.items() if v is not None}
+                lines, rerank=rerank, back=back, seed=seed, batch=batch, cut=tell.cut, **{k: v for k, v in given.items() if v is not None}
             )  # fmt: skip
             target: IO[str] = sys.stdout if out is None else stack.enter_context(open(out, "w", encoding="utf-8", newline="\n"))
             for text in made:

@@ -44,6 +44,11 @@ class DataSet:
     content_hash: str  # 16 hex digits over every pixel, label and the split
     names: Sequence[str] = field(default=(), repr=False)  # the source's items by index, for messages
 
+    @property
+    def by_chance(self) -> bool:
+        """Whether held-out samples stand beside conditions that are not theirs, as texts without pairs do: nothing can be said of the two together."""
+        return bool(self.card.get("by_chance"))
+
 
 def sample_hashes(rows: np.ndarray) -> np.ndarray:
     """A 64-bit content hash of each row [N, ...] -> uint64 [N]; equal rows, and practically only those, get equal ones."""

@@ -123,12 +123,12 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
             f"{data.path} has {len(used['train'])} sentences of at most {space.length - 1} tokens to train on, and {long:,} longer ones; "
             "give a larger --length."
         )
+    by_chance = data.unpaired and corpus.held is None and corpus.kind == "lines of two languages"
     if data.unpaired and y is not None:
         short = 2 * np.median(said.lengths[train]) <= np.median(asked.lengths[train])
         space, y = _unpaired(space, said.x, y, used["train"], folder, reasons, short=bool(short))
-        by_chance = corpus.held is None and corpus.kind == "lines of two languages"
         beside = (
-            "stand beside each other by chance, so scores of them say nothing: call files test"
+            "stand beside each other by chance, so none is compared with what is made of it: files called test are taken for pairs"
             if by_chance
             else "are taken to belong together"
         )
@@ -148,7 +148,7 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
         if choice != "data":
             say(choice, reason)
     unknown = {part: _unknown(said.x[used[part]]) for part in used}
-    more = {"too_long": long, "unknown_share": unknown["train"], "held_unknown_share": unknown["held"]}
+    more = {"too_long": long, "unknown_share": unknown["train"], "held_unknown_share": unknown["held"], "by_chance": by_chance}
     return _data_set(data, corpus, space, said.x, y, used, labels, reasons, more)
 
 

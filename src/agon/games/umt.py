@@ -11,8 +11,7 @@ Lample, Ott, Conneau, Denoyer, Ranzato 2018, "Phrase-Based & Neural Unsupervised
 The encoder and the decoder are shared by both languages, each of which has a table of its own tokens for both. A token begins at the vector of that which
 the dictionary takes for its translation. The adversary is off: the second paper left it out, and the ablation is in docs/benchmarks.md.
 
-Differs: the dictionary is learnt from the training texts themselves (`agon.data.dictionary`), theirs from vectors of Wikipedia; the last state is taken
-instead of that with the best round trip.
+Differs: the dictionary is learnt from the training texts themselves (`agon.data.dictionary`), theirs from vectors of Wikipedia.
 """
 
 from __future__ import annotations
@@ -137,6 +136,11 @@ class UMT(Game):
 
     def log_likelihood(self, p: Players, x: Tensor, given: Batch | None = None) -> Tensor:
         return log_probs(p.G, x, None if given is None else given["y"])
+
+    def way_back(self, p: Players, space: Tokens) -> tuple[Players, Tokens]:
+        assert space.source is not None
+        other = p.through(lambda name, player: voice(player, 0, 1) if name == "G" else player)
+        return other, replace(space.source, source=replace(space, source=None))
 
 
 # -- the translator: languages are numbered, 0 that of the sentences, 1 that of their sources -----------------------------------------------

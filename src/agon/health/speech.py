@@ -28,9 +28,10 @@ class Library:
 
     known: frozenset[bytes]
     facts: Vitals  # "held copied": share of held-out sentences that are training sentences too
+    by_chance: bool = False  # held-out sentences stand beside sources that are not theirs
 
 
-def library(train: Iterable[Tensor], held: Tensor | None) -> Library:
+def library(train: Iterable[Tensor], held: Tensor | None, *, by_chance: bool = False) -> Library:
     """train: parts [n, L] of the training sentences; held [m, L]: sentences held out, or None."""
     known: set[bytes] = set()
     for part in train:
@@ -38,7 +39,8 @@ def library(train: Iterable[Tensor], held: Tensor | None) -> Library:
         if len(known) >= KNOWN:
             break
     kept = frozenset(known)
-    return Library(kept, {} if held is None or not len(held) else {"held copied": _share(row in kept for row in _rows(held))})
+    facts = {} if held is None or not len(held) else {"held copied": _share(row in kept for row in _rows(held))}
+    return Library(kept, facts, by_chance)
 
 
 def reading(x: Tensor, space: Tokens) -> Vitals:
@@ -64,7 +66,8 @@ def speech_of(
 
     "sample/…", "real/…": see `reading`; "sample/copied": share of samples that are training sentences word for word, where they have no source.
     "G/nats own": −log G a token of its own sentences, which is its entropy, so only where it samples from its own distribution; "G/nats train",
-    "G/nats held": of sentences trained on and held out, KL(data ‖ G) but for a constant. "G/kl pretrained": E_G[log G − log G₀] a token on
+    "G/nats held": of sentences trained on and held out, KL(data ‖ G) but for a constant; not where they stand beside
+    sources that are not theirs. "G/kl pretrained": E_G[log G − log G₀] a token on
     the same own sentences, G₀ the speaker as likelihood left it (`origin`). "G/labels": nats a token that a wrong condition costs
     held-out ones.
     """
@@ -73,16 +76,17 @@ def speech_of(
     if space.source is None:  # of a source that was trained on the right answer is a training sentence
         vitals["sample/copied"] = _share(row in books.known for row in _rows(fake))
     n = JUDGED // 2
-    train = _nats(game, p, seen["x"][:n], seen)
-    if train is None:
-        return vitals
-    vitals["G/nats train"] = train
+    if not space.dictionary:  # else sources stand in an order of their own
+        train = _nats(game, p, seen["x"][:n], seen)
+        if train is None:
+            return vitals
+        vitals["G/nats train"] = train
     if getattr(game, "choice", Choice()) == Choice():
         own = vitals["G/nats own"] = _nats(game, p, fake[:n], seen) or 0.0
         if origin is not None:
             before = Players({**dict(p.items()), PLAYER: origin})
             vitals["G/kl pretrained"] = (_nats(game, before, fake[:n], seen) or 0.0) - own
-    if held is not None and len(held["x"]):
+    if held is not None and len(held["x"]) and not books.by_chance:
         some = Batch({name: value[:JUDGED] for name, value in held.items()})
         usual = _nats(game, p, some["x"], some) or 0.0
         vitals["G/nats held"] = usual

@@ -112,7 +112,11 @@ def refer(data_set: DataSet, space: Space, count: int, device: torch.device | st
     facts |= {f"real {name}": figure for name, figure in motion_of(x).items()}
     books = None
     if isinstance(space, Tokens):
-        books = library((train.x[part] for part in torch.arange(len(train)).split(4096)), None if unseen is None else unseen["x"])
+        books = library(
+            (train.x[part] for part in torch.arange(len(train)).split(4096)),
+            None if unseen is None else unseen["x"],
+            by_chance=data_set.by_chance,
+        )
         facts |= books.facts
     centre = training.mean(0)
     _, lengths, axes = torch.linalg.svd(training - centre, full_matrices=False)

@@ -38,7 +38,7 @@ def evaluate(
     sampler: Sampler, data_set: Any, metrics: Sequence[str], *, extractor: Extractor, num_samples: int | None = None, seed: int = 0,
     weights: str = "ema", batch: int = 250, cache: Path | None = None, say: Say | None = None, probe: Probe | None = None,
     labelled: bool = False, conditioned: bool = False, lpips: Path | str | None = None, left_out: Callable[[str, InputError], None] | None = None,
-    likelihood: Likelihood | None = None, translate: Translate | None = None, protocol: TextProtocol | None = None,
+    likelihood: Likelihood | None = None, translate: Translate | None = None, back: Translate | None = None, protocol: TextProtocol | None = None,
     policy: tuple[Group, ...] = (),
 ) -> list[Score]:  # fmt: skip
     """Scores of `num_samples` samples that `sampler(n)` draws, n <= batch at a time: stored form, uint8 [n, C, H, W] or [n, T, C, H, W], float32
@@ -46,8 +46,8 @@ def evaluate(
 
     A sampler of a conditional generator gives (samples, what they were asked to be [n, ...]); `conditioned` says so, and `labelled` that these
     are classes int64 [n]. `probe` opens the generator to
-    metrics that choose latents; `likelihood` tells them log probabilities, `translate` makes texts of sources and `policy` names what critics were
-    shown pictures through, as in `Setting`. `protocol`: a published one of text, which fixes N.
+    metrics that choose latents; `likelihood` tells them log probabilities, `translate` makes texts of sources, `back` sources of texts
+    and `policy` names what critics were shown pictures through, as in `Setting`. `protocol`: a published one of text, which fixes N.
     `metrics`: names of registry.names(). `num_samples` None: 10,000 (2,500 points, 26,000 stacked digits), or as
     many as there are held-out samples if those are fewer, so that score and floor have the same N; a forced number stands, and the floor then
     tells its own. `seed` draws subsets; it is the caller's who seeds the sampler with it too. `weights` ("ema" or "raw") is only stamped.
@@ -66,7 +66,7 @@ def evaluate(
     conditioned = conditioned or labelled
     setting = Setting(
         data_set, extractor, seed, cache or default_cache(), batch, say, probe, labelled, lpips, conditioned, likelihood,
-        translate=translate, protocol=protocol, policy=policy,
+        translate=translate, back=back, protocol=protocol, policy=policy,
     )  # fmt: skip
     families = list(dict.fromkeys(registry.family_of(name).name for name in wanted))
     known = registry.families()

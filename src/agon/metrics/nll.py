@@ -104,6 +104,8 @@ def build(setting: Setting, expected: int) -> NLL:
     if not len(held):
         raise InputError("NLL is taken on held-out sentences, and none are held back; train with --holdout 0.1.")
     index = subset(len(held), ROWS, 0)
+    if setting.conditioned:
+        setting.need_pairs("nll")
     y = held.y[index] if setting.conditioned and held.y is not None else None
     return NLL(likelihood, lambda: sums_of(likelihood, held.x[index], y), len(index), expected)
 

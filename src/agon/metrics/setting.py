@@ -44,7 +44,8 @@ class Reference:
 class Setting:
     """Data, extractor, seed and where to keep things; `probe` is None where no generator is laid open; `labelled`: samples come with classes,
     `conditioned`: with a condition of any kind. `likelihood`: (stored samples, conditions or None) -> log probability [n, L] of each part under
-    the generator, None where it has none. `floor`: the samples to come are real ones. `translate`: what the generator makes of sources.
+    the generator, None where it has none. `floor`: the samples to come are real ones. `translate`: what the generator makes of sources,
+    `back`: what it makes of samples the other way round, None where it knows one way alone.
     `protocol`: a published one that scores of text keep to.
     `policy`: the groups of transforms that the run's critics were shown pictures through; () without augmentation."""
 
@@ -61,6 +62,7 @@ class Setting:
     likelihood: Likelihood | None = None
     floor: bool = False
     translate: Translate | None = None
+    back: Translate | None = None
     protocol: TextProtocol | None = None
     policy: tuple[Group, ...] = ()
     _made: dict[int, tuple[list[str], list[tuple[str, ...]], list[str]]] = field(default_factory=dict, repr=False)
@@ -96,8 +98,17 @@ class Setting:
         """Raises InputError where no text is made of another, or none is held out to compare with."""
         if self.translate is None:
             raise InputError(f"metric '{metric}' compares texts made of held-out sources with their targets; there are no sources here.")
+        self.need_pairs(metric)
         if not len(self.data_set.held):
             raise InputError(f"metric '{metric}' is taken on held-out pairs, and none are held back; train with --holdout 0.1.")
+
+    def need_pairs(self, metric: str) -> None:
+        """Raises InputError where held-out sources and targets stand beside each other by chance."""
+        if self.data_set.by_chance:
+            raise InputError(
+                f"metric '{metric}' is taken on held-out pairs, and those held back stand beside each other by chance. Files called test or val, such as "
+                "test.en and test.de, are taken for pairs; without any, round_trip and fd can be taken."
+            )
 
     def translations(self, most: int) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
         """(what the generator makes of held-out sources, the real targets of each, the sources as text) of at most `most` pairs; made once."""

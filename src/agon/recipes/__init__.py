@@ -25,6 +25,7 @@ class Situation:
     device: str
     rounds: int | None = None
     batch: int | None = None
+    by_chance: bool = False  # held-out samples stand beside conditions that are not theirs
 
     @property
     def pixels(self) -> int:

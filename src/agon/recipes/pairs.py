@@ -20,6 +20,7 @@ from agon.schedule import Cosine, Warmup
 from agon.spaces import Tokens
 
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
+WITHOUT = {"bleu": ("round_trip", "fd"), "rouge": ("fd",)}  # where no pairs are held out
 LEAST_ROUNDS = 200
 TOLD = Choice(temperature=0.0, no_repeat=3)  # how summaries are chosen: pieces of words stutter without the rule
 BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
@@ -52,7 +53,8 @@ def _suggested(situation: Situation, game: Game, rounds: int, batch: int, of: st
         "batch": "asked for" if situation.batch else f"{batch}: {of} a round",
         "rounds": "asked for" if situation.rounds else told,
     }
-    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=METRICS[reward], reasons={**more, **reasons})
+    metrics = (WITHOUT if situation.by_chance else METRICS)[reward]
+    return Suggestion(game=game, rounds=rounds, batch=batch, metrics=metrics, reasons={**more, **reasons})
 
 
 def _rewarded(game: BRCSGAN | Retelling, first: str) -> dict[str, str]:

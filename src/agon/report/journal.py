@@ -76,6 +76,13 @@ SCORES = {
     "kl_oracle_model": ("KL(P‖G)", "nats a token: what the oracle says, could have been said"),
     "js_oracle": ("Jensen–Shannon", "from the oracle, nats a sentence, at most 0.69"),
     "valid": ("Grammatical", "share of samples that the grammar can say"),
+    "corpus_bleu": ("BLEU", "runs of up to four words shared with the held-out target of the same source; of 100"),
+    "chrf": ("chrF", "letters in runs of up to six shared with the held-out target of the same source; of 100"),
+    **{f"rouge{n}": (f"ROUGE-{n}", "words shared with the held-out target of the same source; of 100") for n in (1, 2, "L")},
+    "round_trip": (
+        "Round trip",
+        "BLEU of what comes back of sentences put into the other language and back; says nothing of what was said there",
+    ),
 }
 
 
