@@ -63,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(1)
     folder = translation.place_of("unpaired")
     with tempfile.TemporaryDirectory() as place:
-        path = translation.unpaired(folder, Path(place))
+        path = translation.unpaired(folder, "unpaired", Path(place))
         data_set = open_data(Data(path=str(path), source="en", target="de", unpaired=True))
     space = data_set.space
     assert isinstance(space, Tokens) and space.source is not None and data_set.train.y is not None

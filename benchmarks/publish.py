@@ -23,7 +23,7 @@ import text
 import zoo
 from agon.catalogue import Row, cards, gather, write_rows
 
-SET_OF_PAIRS = {"unpaired": "multi30k", "headlines-unpaired": "headlines"}
+SET_OF_PAIRS = {"unpaired": "multi30k", "scitldr-unpaired": "scitldr", "headlines-unpaired": "headlines"}
 ENCODER = {"residual-pretrained": " --encoder MINILM"}  # docs/text.md says where it is from
 PLAYS_ALONE = {"unpaired": "off"}  # what the recipe does where it is not told
 DATA_OF_CLIPS = {"actions": "actions.zip"}  # the others are embedded
@@ -104,8 +104,8 @@ def pair(row: dict[str, Any]) -> dict[str, Any]:
 def rows_of_pairs(name: str) -> Iterator[dict[str, Any]]:
     """The rows of the recipe as it is, of the budget that most of them have."""
     rows = [row for row in translation.rows_in(zoo.RESULTS / "translation.jsonl") if row["set"] == name and not row["settings"]]
-    budget = statistics.mode(row["cpu_seconds"] for row in rows)
-    yield from (row for row in rows if row["cpu_seconds"] == budget)
+    budgets = statistics.multimode(row["cpu_seconds"] for row in rows)
+    yield from (row for row in rows if row["cpu_seconds"] == budgets[0])
 
 
 def gathered() -> list[Row]:

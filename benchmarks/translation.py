@@ -7,7 +7,8 @@
 The sets are folders of AGON_DATA: multi30k_en_de (train, val and test_2016_flickr as .en.gz and .de.gz) and scitldr (train, dev and test as .jsonl.gz); and
 the embedded headlines, whose held-out reports are the test and whose optimum is ROUGE 100. "unpaired" is multi30k with the English of one half of the training
 pairs, drawn with seed 0, and the German of the other half, so that no sentence's translation is there; its adversary is the critic of languages.
-"headlines-unpaired" has the reports of one half and the headlines of the other; its adversary is the critic of headlines with the reconstructor.
+"scitldr-unpaired" and "headlines-unpaired" have the documents of one half and the summaries of the other; their adversary is the critic of summaries with the
+reconstructor.
 A run trains on the training pairs for that many CPU-seconds and is scored on the test file alone, its texts found by a beam of 4: BLEU and chrF with
 sacreBLEU's signature, ROUGE with stemming. Rows go to --out, by default benchmarks/results/translation.jsonl; `table` prints them by setting, with the
 spread over seeds. The number of rounds, on which the learning rate's fall depends, is chosen from --pace, pairs a CPU-second.
@@ -41,10 +42,11 @@ SETS = {
     "multi30k": ("multi30k_en_de", "en", "de", "translation"),
     "unpaired": ("multi30k_en_de", "en", "de", "translation-unpaired"),
     "scitldr": ("scitldr", "source", "target", "summary"),
+    "scitldr-unpaired": ("scitldr", "source", "target", "summary-unpaired"),
     "headlines": ("", None, None, "summary"),
     "headlines-unpaired": ("", None, None, "summary-unpaired"),
 }
-APART = ("unpaired", "headlines-unpaired")
+APART = ("unpaired", "scitldr-unpaired", "headlines-unpaired")
 BILINGUAL = ("multi30k", "unpaired")
 # Pairs a CPU-second of one core, over the whole plan of a recipe; a guess is enough: too high, and time is over before the plan is.
 PACE = {
@@ -54,6 +56,8 @@ PACE = {
     ("unpaired", "off"): 36.0,
     ("scitldr", "on"): 22.0,
     ("scitldr", "off"): 32.0,
+    ("scitldr-unpaired", "on"): 14.0,
+    ("scitldr-unpaired", "off"): 40.0,
     ("headlines", "on"): 110.0,
     ("headlines", "off"): 140.0,
     ("headlines-unpaired", "on"): 75.0,
@@ -70,7 +74,7 @@ def lines(path: Path) -> list[str]:
 
 
 def read_pairs(folder: Path, name: str, part: str) -> tuple[list[str], list[str]]:
-    """(sources, targets) of "train" or "test", a line each."""
+    """(sources, targets) of "train", "dev" (not of headlines) or "test", a line each."""
     if name.startswith("headlines"):
         from agon.data.headlines import headlines
 
@@ -80,23 +84,24 @@ def read_pairs(folder: Path, name: str, part: str) -> tuple[list[str], list[str]
         ]
         return [a for a, _ in pairs], [b for _, b in pairs]
     if name in BILINGUAL:
-        stem = {"train": "train", "test": "test_2016_flickr"}[part]
+        stem = {"train": "train", "dev": "val", "test": "test_2016_flickr"}[part]
         return lines(folder / f"{stem}.en.gz"), lines(folder / f"{stem}.de.gz")
     rows = [json.loads(line) for line in lines(folder / f"{part}.jsonl.gz")]
     return [" ".join(" ".join(row["source"]).split()) for row in rows], [" ".join(row["target"][0].split()) for row in rows]
 
 
-def unpaired(folder: Path, into: Path) -> Path:
+def unpaired(folder: Path, name: str, into: Path) -> Path:
     """Write the sources of one half of the training pairs and the targets of the other, and the validation pairs."""
-    sources, targets = read_pairs(folder, "multi30k", "train")
+    _, source, target, _ = SETS[name]
+    sources, targets = read_pairs(folder, name, "train")
     order = list(range(len(sources)))
     random.Random(0).shuffle(order)
     half = len(order) // 2
-    sides = {"train.en": [sources[k] for k in order[:half]], "train.de": [targets[k] for k in order[half:]]}
-    sides |= {f"val.{language}": lines(folder / f"val.{language}.gz") for language in ("en", "de")}
+    sides = {f"train.{source}": [sources[k] for k in order[:half]], f"train.{target}": [targets[k] for k in order[half:]]}
+    sides |= dict(zip((f"val.{source}", f"val.{target}"), read_pairs(folder, name, "dev"), strict=True))
     into.mkdir(parents=True, exist_ok=True)
-    for name, side in sides.items():
-        (into / name).write_text("".join(line + "\n" for line in side), "utf-8")
+    for file, side in sides.items():
+        (into / file).write_text("".join(line + "\n" for line in side), "utf-8")
     return into
 
 
@@ -203,7 +208,7 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
         **dict(pair.split("=", 1) for pair in choice.setting),
     }  # fmt: skip
     out = choice.run or Path(tempfile.mkdtemp(prefix="agon-translation-")) / "run"
-    path = unpaired(folder, out.with_name(out.name + "-data")) if choice.set == "unpaired" else folder
+    path = unpaired(folder, choice.set, out.with_name(out.name + "-data")) if choice.set in APART and SETS[choice.set][0] else folder
     data = Data(path=str(path), source=source, target=target, unpaired=choice.set in APART)
     directory, data_set = prepare(data, out=out, recipe=recipe, settings=settings)
     outcome = play(directory, data_set, cpu_budget=choice.cpu_seconds)
