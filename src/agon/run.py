@@ -126,7 +126,7 @@ def prepare(
     data_set = open_data(data, say=say)
     situation = recipes.Situation(
         space=data_set.space, count=len(data_set.train), device=device.value, rounds=asked_rounds, batch=asked_batch,
-        by_chance=data_set.by_chance,
+        held=bool(len(data_set.held)), by_chance=data_set.by_chance,
     )  # fmt: skip
     if game_file is not None:
         game_class, name = games.find_in_file(Path(game_file)), Path(game_file).stem

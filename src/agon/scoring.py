@@ -23,8 +23,8 @@ from agon.game import Batch, Game, Players, mix
 from agon.metrics import Extractor, Probe, Score, evaluate, make_extractor
 from agon.metrics.features import check_extractor
 from agon.metrics.protocols import TextProtocol
-from agon.metrics.registry import look_at_features, may_choose_best
-from agon.metrics.setting import Likelihood
+from agon.metrics.registry import expand, family_of, look_at_features, may_choose_best
+from agon.metrics.setting import Likelihood, need_pairs
 from agon.sampling import draw, needs_first, still
 from agon.spaces import Space, Tokens
 
@@ -38,6 +38,8 @@ def check(run: Run, data_set: DataSet) -> None:
     """Raise InputError now for what would end the run at its first score, after many rounds: metrics that cannot choose, an extractor not there."""
     if run.metrics:
         may_choose_best(run.metrics)
+        for name in (name for name in expand(run.metrics) if family_of(name).pairs):
+            need_pairs(data_set, name)
         check_extractor(_extractor(run, data_set), data_set, weights=run.extractor_weights)
 
 

@@ -151,7 +151,7 @@ class Trained:
 
         choice: temperature, top_k, top_p, beam, penalty, no_repeat (`decoding.Choice`), else as the run's game says; rerank: of the beam what the critic finds
         most real; back: the other way round, of a run that knows both; cut(number, tokens) hears of lines that are too long. Raises InputError for a
-        run that makes no text of another.
+        run that makes no text of another, or knows one way alone.
         """
         if batch < 1:
             raise InputError(f"--batch is {batch}; expected 1 or more lines.")
@@ -162,8 +162,8 @@ class Trained:
     def _way_back(self) -> tuple[Players, Space]:
         if (found := self.game.way_back(self.players, self.space)) is None:
             raise InputError(
-                "this run knows one way alone, from sources to what is made of them. For the other way train with --source and --target exchanged, "
-                "or without pairs, which learns both: --unpaired."
+                "this run knows one way alone, from sources to what is made of them. For the other way train with --source and --target exchanged; "
+                "translators without pairs, which the recipe translation-unpaired makes, learn both."
             )
         return found
 

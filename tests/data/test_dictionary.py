@@ -50,6 +50,7 @@ def test_spelling_and_use_find_words_of_a_dialect(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(dictionary, "USAGE", weights[1])
         found = dictionary.learn((x[::2], x[1::2]), names)
         assert found is not None and found.anchors < 20
+        assert all(len(side) == len(own) and not side[:FIRST].any() for side, own in zip(found.vectors, names, strict=True))
         right[weights] = sum(found.there[k] == k for k in range(FIRST, len(names[0]))) / len(common)
     neither, spelling, use, both = right.values()
     assert both > max(spelling, use) and min(spelling, use) > 1.5 * neither, right

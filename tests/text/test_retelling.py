@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,6 +181,17 @@ def test_from_two_files_to_a_summary(tmp_path: Path, capsys: pytest.CaptureFixtu
         capsys, "train", tmp_path, "--source", "report", "--target", "head", "--unpaired", *small, "--out", tmp_path / "run"
     )
     assert status == 0 and "summary-unpaired" in told and "every token stands for itself" in told, told
+    status, told = printed(capsys, "apply", tmp_path / "run", "-", "--back")
+    assert status == 2 and "one way alone" in told
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("train.report", "train.head"):
+        (alone / name).write_text((tmp_path / name).read_text("utf-8"), "utf-8")
+    status, told = printed(
+        capsys, "train", alone, "--source", "report", "--target", "head", "--unpaired", *small, "--out", tmp_path / "chance"
+    )
+    assert status == 0, told
+    assert {json.loads(line)["name"] for line in (tmp_path / "chance" / "metrics.jsonl").read_text("utf-8").splitlines()} == {"fd"}
     (tmp_path / "new.txt").write_text("\n".join(corpus.sources[-3:]), "utf-8")
     status, _ = printed(capsys, "apply", tmp_path / "run", tmp_path / "new.txt", "--out", tmp_path / "said.txt")
     assert status == 0 and len((tmp_path / "said.txt").read_text("utf-8").splitlines()) == 3

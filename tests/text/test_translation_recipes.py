@@ -10,11 +10,13 @@ import pytest
 from test_pairs_of_text import ENGLISH, GERMAN
 from torch import Tensor
 
+from agon.catalogue import row
 from agon.data import Data, open_data
 from agon.errors import InputError
 from agon.metrics.corpus_bleu import CorpusBLEU
 from agon.metrics.rouge import Rouge, lead, rouge
 from agon.metrics.setting import Setting
+from agon.recipes import pairs as pairs_recipes
 from commandline import printed, typed
 
 
@@ -101,3 +103,11 @@ def test_scores_are_those_of_the_packages(pairs: Path, tmp_path: Path) -> None:
     for make in (CorpusBLEU, Rouge):
         with pytest.raises(InputError, match="no sources here"):
             make(Setting(data_set, None, 0, tmp_path), 10)  # type: ignore[arg-type]
+
+
+def test_the_adversary_is_told_with_its_published_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    published = row("multi30k/translation")
+    told = pairs_recipes._beside("multi30k/translation")
+    assert str(published.score) in told and "without adversary" in told and "--game.adversary false" in told
+    monkeypatch.setattr(pairs_recipes, "rows", list)
+    assert pairs_recipes._beside("multi30k/translation") == "on: --game.adversary false leaves it out"

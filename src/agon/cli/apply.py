@@ -33,7 +33,10 @@ def apply(
     ] = None,
     rerank: Annotated[bool, typer.Option("--rerank", help="Of the beam take what the run's critic finds most real.")] = False,
     back: Annotated[
-        bool, typer.Option("--back", help="The other way round, from the target's language to the source's; runs without pairs know both.")
+        bool,
+        typer.Option(
+            "--back", help="The other way round, from the target's language to the source's; translators without pairs know both."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of drawn tokens.")] = 0,
     batch: Annotated[int, typer.Option(help="Lines said at once.")] = 64,

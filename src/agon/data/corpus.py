@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from agon.data.parallel import read_apart, read_parallel
 from agon.data.request import Data
 from agon.data.textfiles import ARRAY, LINES, RECORDS, Listing, TextFile, beside, buffer, content, is_held, lines, listing, twin_name
 from agon.errors import InputError, suggest
@@ -48,6 +49,7 @@ class Corpus:
     others: dict[int, tuple[str, ...]] = field(default_factory=dict)  # sample -> its other targets, where a source has several
     held: list[bool] | None = None
     split_origin: str = ""
+    by_chance: bool = False  # sources and texts that are held back were never pairs
     faults: Counter[str] = field(default_factory=Counter)  # what is wrong -> how often
     examples: dict[str, str] = field(default_factory=dict)  # what is wrong -> the first place where
     notes: list[str] = field(default_factory=list)
@@ -60,6 +62,35 @@ class Corpus:
         """Count a fault and remember the first place."""
         self.faults[what] += 1
         self.examples.setdefault(what, where)
+
+    def clean(self, text: Any, where: str, damaged: bool = False) -> str | None:
+        """A sentence with its white space put in order, or None with the reason counted. damaged: U+FFFD may stand for bytes that are no UTF-8."""
+        if text is None:
+            self.fault("no text", where)
+            return None
+        if isinstance(text, list) and all(isinstance(part, str) for part in text):
+            text = " ".join(text)
+        if not isinstance(text, str):
+            self.fault(f"{type(text).__name__} where text was expected", where)
+            return None
+        if len(text) > 4 * LONGEST:
+            self.fault(f"longer than {LONGEST:,} characters", where)
+            return None
+        plain = text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+        said = " ".join(_CONTROL.sub(" ", plain).split())
+        if not said:
+            self.fault("empty", where)
+        elif "\0" in said:
+            self.fault("zero bytes in it", where)
+        elif "\ufffd" in said:
+            self.fault("not UTF-8" if damaged else "signs that were lost before (U+FFFD)", where)
+        elif _HALF.search(said):
+            self.fault("half a sign (a lone surrogate)", where)
+        elif len(said) > LONGEST:
+            self.fault(f"longer than {LONGEST:,} characters", where)
+        else:
+            return said
+        return None
 
 
 @dataclass(frozen=True)
@@ -84,10 +115,13 @@ def read_corpus(data: Data) -> Corpus:
     corpus = Corpus("", data.path, text_name=data.target or data.text or "")
     parts = _parts(found, data, corpus)
     sides, unlabelled, labelled = [], "", ""
+    apart = [part for part in parts if data.unpaired and len(part.files) == 2 and not part.held]
     for part in parts:
         before = len(corpus)
+        if part in apart:
+            continue  # what is held back of them depends on whether pairs were read
         if len(part.files) == 2:
-            _read_parallel(corpus, *part.files, paired=part.held or not data.unpaired)
+            read_parallel(corpus, *part.files)
         elif part.files[0].suffix in RECORDS | {ARRAY}:
             _read_records(corpus, part.files[0], data)
         else:
@@ -98,12 +132,19 @@ def read_corpus(data: Data) -> Corpus:
             labelled = labelled or part.files[0].name
         elif added:
             unlabelled = unlabelled or part.files[0].name
+    pairs = any(sides)
+    for part in apart:
+        sides += read_apart(corpus, *part.files, share=0.0 if pairs else data.holdout)
+    corpus.by_chance = bool(apart) and not pairs and any(sides)
     if corpus.labels is not None and len(corpus.labels) < len(corpus):
         raise InputError(
             f"'{labelled or parts[-1].files[0].name}' has classes and '{unlabelled}' has none; expected them in every file, or --labels ignore."
         )
     if any(sides) and not all(sides):
-        corpus.held, corpus.split_origin = sides, "files called test, val or dev"
+        corpus.held = sides
+        corpus.split_origin = (
+            f"of each language by content hash, holdout {data.holdout:g}" if corpus.by_chance else "files called test, val or dev"
+        )
     if found.refused:
         corpus.notes.append(f"{len(found.refused)} files not looked at; the first: {found.refused[0][0]} ({found.refused[0][1]})")
     if found.others:
@@ -202,68 +243,16 @@ def _pairs(found: Listing, data: Data, source: str, target: str, corpus: Corpus)
 # -- reading -----------------------------------------------------------------------------------------------------------------------------
 
 
-def _clean(corpus: Corpus, text: Any, where: str, damaged: bool = False) -> str | None:
-    """A sentence with its white space put in order, or None with the reason counted. damaged: U+FFFD may stand for bytes that are no UTF-8."""
-    if text is None:
-        corpus.fault("no text", where)
-        return None
-    if isinstance(text, list) and all(isinstance(part, str) for part in text):
-        text = " ".join(text)
-    if not isinstance(text, str):
-        corpus.fault(f"{type(text).__name__} where text was expected", where)
-        return None
-    if len(text) > 4 * LONGEST:
-        corpus.fault(f"longer than {LONGEST:,} characters", where)
-        return None
-    plain = text if text.isascii() else unicodedata.normalize("NFC", text.replace("\ufeff", ""))
-    said = " ".join(_CONTROL.sub(" ", plain).split())
-    if not said:
-        corpus.fault("empty", where)
-    elif "\0" in said:
-        corpus.fault("zero bytes in it", where)
-    elif "\ufffd" in said:
-        corpus.fault("not UTF-8" if damaged else "signs that were lost before (U+FFFD)", where)
-    elif _HALF.search(said):
-        corpus.fault("half a sign (a lone surrogate)", where)
-    elif len(said) > LONGEST:
-        corpus.fault(f"longer than {LONGEST:,} characters", where)
-    else:
-        return said
-    return None
-
-
 def _read_lines(corpus: Corpus, file: TextFile, label: str | None) -> None:
     corpus.kind = corpus.kind or "lines of text"
     text, damaged = content(file)
     for number, line in enumerate(lines(text), 1):
-        said = _clean(corpus, line, f"{file.name}, line {number}", damaged)
+        said = corpus.clean(line, f"{file.name}, line {number}", damaged)
         if said is not None:
             corpus.texts.append(said)
             if label is not None:
                 corpus.labels = corpus.labels if corpus.labels is not None else []
                 corpus.labels.append(label)
-
-
-def _read_parallel(corpus: Corpus, source: TextFile, target: TextFile, *, paired: bool) -> None:
-    """paired: the n-th lines belong together. Where they do not, the shorter file is read again from its start, so that each has as many."""
-    corpus.kind = "parallel lines" if paired else "lines of two languages"
-    (one, hurt_one), (other, hurt_other) = content(source), content(target)
-    asked, said = lines(one), lines(other)
-    if not paired and asked and said:
-        most = max(len(asked), len(said))
-        asked, said = ([side[k % len(side)] for k in range(most)] for side in (asked, said))
-    if len(asked) != len(said):
-        raise InputError(
-            f"'{source.name}' has {len(asked):,} lines and '{target.name}' {len(said):,}; expected as many, the n-th of one belonging to the n-th of "
-            "the other. A line that is missing in one of them shifts all that follow. Two languages whose lines were never pairs: --unpaired."
-        )
-    corpus.sources = corpus.sources if corpus.sources is not None else []
-    for number, pair in enumerate(zip(asked, said, strict=True), 1):
-        first = _clean(corpus, pair[0], f"{source.name}, line {number}", hurt_one)
-        second = None if first is None else _clean(corpus, pair[1], f"{target.name}, line {number}", hurt_other)
-        if first is not None and second is not None:
-            corpus.sources.append(first)
-            corpus.texts.append(second)
 
 
 def _read_records(corpus: Corpus, file: TextFile, data: Data) -> None:
@@ -287,11 +276,11 @@ def take_records(corpus: Corpus, name: str, rows: list[Row], data: Data, damaged
     corpus.label_origin = f"column '{label}'" if label else corpus.label_origin
     several = 0
     for where, row in rows:
-        asked = _clean(corpus, row.get(source), where, damaged) if source else ""
+        asked = corpus.clean(row.get(source), where, damaged) if source else ""
         target = row.get(wanted)
         values = target if source and isinstance(target, list) and target else [target]
         ledger = corpus if len(values) == 1 else Corpus("", "")  # one bad target of several is no fault
-        cleaned = [] if asked is None else [_clean(ledger, value, where, damaged) for value in values]
+        cleaned = [] if asked is None else [ledger.clean(value, where, damaged) for value in values]
         readable = [text for text in cleaned if text is not None]
         said = readable[0] if readable else None
         if len(values) > 1 and not readable and asked is not None:

@@ -33,7 +33,7 @@ LEAST_USES = 5  # of a token that is looked up
 NEIGHBOURS = 10  # of CSLS
 SPELLING, UNLIKE = 0.7, 0.3  # weight of the letters in common, and share of them that words have by chance
 USAGE = 0.1  # weight of how much commoner one is, in nats
-RULE = 4  # of everything that decides what is found; a new one makes what the cache holds anew
+RULE = 5  # of everything that decides what is found; a new one makes what the cache holds anew
 ROUNDS, CHANCE, GROWTH = 8, 0.1, 1.5  # rounds at each chance of being looked at
 NEVER = -9.0  # below all that is likely
 _ALIKE = 4  # letters from which on a word written alike in both is taken for the same
@@ -43,11 +43,13 @@ _ALIKE = 4  # letters from which on a word written alike in both is taken for th
 class Dictionary:
     """For every token of one language that of the other which means most like it, 0 where none is known; how many began it, and how sure it is.
 
-    likeness: the mean of CSLS over the pairs of commonest tokens, to compare dictionaries of like sizes.
+    likeness: the mean of CSLS over the pairs of commonest tokens, to compare dictionaries of like sizes. vectors: float32 [tokens, d] of either language, in
+    one space; of length 1, zeros for tokens that have none.
     """
 
     there: list[int]
     back: list[int]
+    vectors: tuple[Tensor, Tensor]
     anchors: int
     likeness: float
 
@@ -81,7 +83,10 @@ def learn(one: Sequence[Tensor], names: tuple[Sequence[str], Sequence[str]], *, 
         for a, b in zip(row.tolist(), column.tolist(), strict=True):
             first, second = (orders[0][a], orders[1][b]) if into is there else (orders[1][a], orders[0][b])
             into[first] = second
-    return Dictionary(there, back, len(anchors), likeness)
+    spread = [torch.zeros(len(own), side.shape[1]) for own, side in zip(names, (x, y), strict=True)]
+    for table, order, side in zip(spread, orders, (x, y), strict=True):
+        table[order] = side
+    return Dictionary(there, back, (spread[0], spread[1]), len(anchors), likeness)
 
 
 def _vectors(x: Tensor, vocabulary: int, seed: int) -> tuple[list[int], Tensor, Tensor]:

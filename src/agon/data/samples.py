@@ -60,6 +60,12 @@ def sample_hashes(rows: np.ndarray) -> np.ndarray:
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
+def text_hashes(texts: Sequence[str]) -> np.ndarray:
+    """A 64-bit hash uint64 [N] of each text, by which it is held out; capitals do not count."""
+    digests = b"".join(hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
 def held_out(hashes: np.ndarray, share: float) -> np.ndarray:
     """Which samples to keep back, bool [N], by content alone: the same sample is always on the same side.
 

@@ -29,7 +29,7 @@ from agon.data.headlines import headlines
 from agon.data.hub import SIGN, read_hub
 from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import DOCUMENTED, Data
-from agon.data.samples import DataSet, Samples, held_out, held_out_few
+from agon.data.samples import DataSet, Samples, held_out, held_out_few, text_hashes
 from agon.data.spoken import sentences
 from agon.data.textcard import described
 from agon.errors import InputError
@@ -123,13 +123,12 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
             f"{data.path} has {len(used['train'])} sentences of at most {space.length - 1} tokens to train on, and {long:,} longer ones; "
             "give a larger --length."
         )
-    by_chance = data.unpaired and corpus.held is None and corpus.kind == "lines of two languages"
     if data.unpaired and y is not None:
         short = 2 * np.median(said.lengths[train]) <= np.median(asked.lengths[train])
         space, y = _unpaired(space, said.x, y, used["train"], folder, reasons, short=bool(short))
         beside = (
             "stand beside each other by chance, so none is compared with what is made of it: files called test are taken for pairs"
-            if by_chance
+            if corpus.by_chance
             else "are taken to belong together"
         )
         reasons["unpaired"] = f"sources and targets are trained on in orders of their own; those held back {beside}"
@@ -148,7 +147,7 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
         if choice != "data":
             say(choice, reason)
     unknown = {part: _unknown(said.x[used[part]]) for part in used}
-    more = {"too_long": long, "unknown_share": unknown["train"], "held_unknown_share": unknown["held"], "by_chance": by_chance}
+    more = {"too_long": long, "unknown_share": unknown["train"], "held_unknown_share": unknown["held"], "by_chance": corpus.by_chance}
     return _data_set(data, corpus, space, said.x, y, used, labels, reasons, more)
 
 
@@ -161,27 +160,29 @@ def _unpaired(
     """
     assert space.source is not None
     if short and space.source.tokenizer == space.tokenizer:
-        there = back = (*[0] * FIRST, *range(FIRST, space.vocabulary))
+        same = (*[0] * FIRST, *range(FIRST, space.vocabulary))
+        space = replace(space, source=replace(space.source, dictionary=same), dictionary=same)
         reasons["dictionary"] = "short texts in the words of their sources: every token stands for itself"
     else:
-        there, back = _learnt(space, x[train], y[train], cache, reasons)
+        space = _learnt(space, x[train], y[train], cache, reasons)
     y = y.clone()
     order = np.random.default_rng(0).permutation(len(train))
     y[torch.from_numpy(train)] = y[torch.from_numpy(train[order])]
-    return replace(space, source=replace(space.source, dictionary=back), dictionary=there), y
+    return space, y
 
 
-def _learnt(space: Tokens, x: Tensor, y: Tensor, cache: Path, reasons: dict[str, str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """For each token of the target [N, L] one of the source [N, S], and back; remembered. Raises InputError if nothing is written alike."""
+def _learnt(space: Tokens, x: Tensor, y: Tensor, cache: Path, reasons: dict[str, str]) -> Tokens:
+    """The space with dictionary and vectors, learnt from targets [N, L] and sources [N, S] and remembered. Raises InputError if nothing is written alike."""
     assert space.source is not None
     sides, names = (x, y), (space.names(), space.source.names())
 
     def learnt() -> Arrays:
         found = dictionary.learn(sides, names)
         if found is None:
-            return {"there": np.zeros(0, np.int64), "back": np.zeros(0, np.int64), "told": np.zeros(2, np.int64)}
+            return {"there": np.zeros(0, np.int64), "told": np.zeros(2, np.int64)}
         told = np.array([found.anchors, round(1_000 * found.likeness)], np.int64)
-        return {"there": np.array(found.there, np.int64), "back": np.array(found.back, np.int64), "told": told}
+        vectors = {f"vectors {k}.x": table.numpy().view(np.uint8).ravel() for k, table in enumerate(found.vectors)}
+        return {"there": np.array(found.there, np.int64), "back": np.array(found.back, np.int64), "told": told, **vectors}
 
     mark = hashlib.sha256(json.dumps([dictionary.RULE, *names]).encode())
     for side in sides:
@@ -197,7 +198,9 @@ def _learnt(space: Tokens, x: Tensor, y: Tensor, cache: Path, reasons: dict[str,
     reasons["dictionary"] = (
         f"{known[0]:,} tokens of the source and {known[1]:,} of the target, learnt from {anchors:,} written alike; likeness {likeness / 1_000:.3f}"
     )
-    return tuple(found["there"].tolist()), tuple(found["back"].tolist())
+    one, other = (torch.from_numpy(found[f"vectors {k}.x"].copy().view(np.float32).reshape(len(own), -1)) for k, own in enumerate(names))
+    source = replace(space.source, dictionary=tuple(found["back"].tolist()), vectors=other)
+    return replace(space, dictionary=tuple(found["there"].tolist()), vectors=one, source=source)
 
 
 def _refuse(data: Data) -> None:
@@ -226,12 +229,6 @@ def _thinned(corpus: Corpus, count: int) -> Corpus:
     return replace(
         corpus, texts=some(corpus.texts) or [], others=others, sources=some(corpus.sources), labels=some(corpus.labels), held=some(corpus.held)
     )  # fmt: skip
-
-
-def text_hashes(texts: Sequence[str]) -> np.ndarray:
-    """A 64-bit hash uint64 [N] of each text, by which it is held out; capitals do not count."""
-    digests = b"".join(hashlib.blake2b(text.casefold().encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
 def _split(corpus: Corpus, share: float) -> tuple[np.ndarray, str]:

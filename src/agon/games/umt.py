@@ -8,10 +8,11 @@ Lample, Ott, Conneau, Denoyer, Ranzato 2018, "Phrase-Based & Neural Unsupervised
               at first M is word for word by the dictionary of the data, with noise
   language    a critic of the encoder's places tells the languages apart, the encoder makes it fail, `adversary` alone        -> "tell", "adv"
 
-The encoder and the decoder are shared by both languages, each of which has a table of its own tokens for both. A token begins at the vector of that which
-the dictionary takes for its translation. The adversary is off: the second paper left it out, and the ablation is in docs/benchmarks.md.
+The encoder and the decoder are shared by both languages, each of which has a table of its own tokens for both. Tokens begin at vectors that both languages
+have in one space. The adversary is off: the second paper left it out, and the ablation is in docs/benchmarks.md.
 
-Differs: the dictionary is learnt from the training texts themselves (`agon.data.dictionary`), theirs from vectors of Wikipedia.
+Differs: vectors and dictionary are learnt from the training texts themselves (`agon.data.dictionary`), theirs by fastText from far more text; the last state
+is used, and that of the best round trip kept beside it.
 """
 
 from __future__ import annotations
@@ -158,7 +159,19 @@ def _translator(net: Transformer, space: Tokens) -> nn.Module:
     with torch.no_grad():
         known = speaker.words_1 > 0
         speaker.encode.embed.weight[known] = speaker.embed.weight[speaker.words_1[known]]
+        if space.vectors is not None and space.source.vectors is not None:
+            _begin((speaker.embed.weight, speaker.encode.embed.weight), (space.vectors, space.source.vectors))
     return speaker
+
+
+def _begin(tables: tuple[Tensor, Tensor], vectors: tuple[Tensor, Tensor]) -> None:
+    """Rows of tables [V, width] of both languages become the vectors [V, d] of their tokens, along the width leading directions of all; of length 1."""
+    known = [side.any(1) for side in vectors]
+    axes = torch.linalg.svd(torch.cat([side[rows] for side, rows in zip(vectors, known, strict=True)]), full_matrices=False).Vh
+    for table, side, rows in zip(tables, vectors, known, strict=True):
+        width = table.shape[1]
+        few = side[rows] @ axes[:width].T
+        table[rows] = F.normalize(F.pad(few, (0, width - few.shape[1])), dim=1)
 
 
 def by_word(speaker: Any, x: Tensor, k: int) -> Tensor:

@@ -76,10 +76,10 @@ def speech_of(
     if space.source is None:  # of a source that was trained on the right answer is a training sentence
         vitals["sample/copied"] = _share(row in books.known for row in _rows(fake))
     n = JUDGED // 2
+    train = _nats(game, p, seen["x"][:n], seen)
+    if train is None:
+        return vitals
     if not space.dictionary:  # else sources stand in an order of their own
-        train = _nats(game, p, seen["x"][:n], seen)
-        if train is None:
-            return vitals
         vitals["G/nats train"] = train
     if getattr(game, "choice", Choice()) == Choice():
         own = vitals["G/nats own"] = _nats(game, p, fake[:n], seen) or 0.0

@@ -114,16 +114,23 @@ def past(history: History, patient: Patient) -> Sign | None:
         return None
     train = recent(history, "G/nats train", 1)
     heart = bool(train) and told[-1][1] - train[0] > 2 * max(0.05, _gap_at(history, round))
-    return Sign(
-        "past its best",
+    sentence = (
         "The training sentences are being learnt by heart, and other sentences become less likely: stop where it was best."
         if heart
-        else "The sentences have moved away from the language: what the generator gained in polish it pays for in variety. Stop where it was best.",
+        else "The sentences have moved away from the language: what the generator gained in polish it pays for in variety. Stop where it was best."
+        if train
+        else "Sentences that were not trained on become less likely again: stop where it was best."
+    )
+    return Sign(
+        "past its best",
+        sentence,
         f"held-out sentences have {told[-1][1]:.2f} nats a token, {best:.2f} at round {round:,.0f}"
         + (f"; training sentences {train[0]:.2f}" if train else "")
         + _moved(history, round),
         remedies.some(
-            remedies.back(patient, round), remedies.dropped(patient) if heart else remedies.slower(patient, "G"), remedies.steadier(patient)
+            remedies.back(patient, round),
+            remedies.dropped(patient) if heart or not train else remedies.slower(patient, "G"),
+            remedies.steadier(patient),
         ),
     )
 

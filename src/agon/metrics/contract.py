@@ -140,7 +140,8 @@ class Family:
     cannot give it. streams: it looks at samples, and so has a floor; without, it asks the probe. features: it looks at what the extractor
     makes of them; without, at the samples alone, and its protocol names no extractor. usual: N where no number is asked for.
     real: which real samples stand for generated ones in the floor: held-out ones, or training ones where the held-out ones are the reference; "":
-    there is no floor. one_sided: figures that a fault alone can win, such as repeating one good sample: they may not choose the best state.
+    there is no floor. pairs: it compares what is made of held-out sources with their own targets. one_sided: figures that a fault alone can win, such
+    as repeating one good sample: they may not choose the best state.
     sight: what the figures make of the faults of pictures (points too), clips and text, a letter a fault in the order of report/faults.py: s, sees
     it; g, sees it when it is gross; b, is blind to it. The ladders of damage in tests/metrics/ hold it to that. unmeasured: why there is none.
     """
@@ -151,6 +152,7 @@ class Family:
     streams: bool = True
     features: bool = True
     usual: int | None = None
+    pairs: bool = False
     real: Literal["held", "train", ""] = "held"
     one_sided: tuple[str, ...] = ()
     sight: Mapping[Literal["pictures", "clips", "text"], Mapping[str, str]] = field(default_factory=dict)

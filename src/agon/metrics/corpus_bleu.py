@@ -79,6 +79,7 @@ FAMILY = Family(
     build=CorpusBLEU,
     streams=False,
     features=False,
+    pairs=True,
     real="",
     unmeasured="asked of outputs for given sources",
 )

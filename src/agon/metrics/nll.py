@@ -24,7 +24,7 @@ from agon.metrics.jackknife import student
 from agon.metrics.kneser_ney import ratio_interval
 from agon.metrics.rows import Rows, subset
 from agon.metrics.sentences import need_tokens
-from agon.metrics.setting import ROWS, Likelihood, Setting
+from agon.metrics.setting import ROWS, Likelihood, Setting, need_pairs
 from agon.spaces.tokens import real
 
 NAMES = ("nll_test", "perplexity", "generator_entropy")
@@ -105,7 +105,7 @@ def build(setting: Setting, expected: int) -> NLL:
         raise InputError("NLL is taken on held-out sentences, and none are held back; train with --holdout 0.1.")
     index = subset(len(held), ROWS, 0)
     if setting.conditioned:
-        setting.need_pairs("nll")
+        need_pairs(setting.data_set, "nll")
     y = held.y[index] if setting.conditioned and held.y is not None else None
     return NLL(likelihood, lambda: sums_of(likelihood, held.x[index], y), len(index), expected)
 
@@ -115,6 +115,7 @@ FAMILY = Family(
     outputs=NAMES,
     build=build,
     features=False,
+    pairs=True,
     real="",
     one_sided=("generator_entropy",),
     unmeasured="asked of a generator's likelihood, which damaged samples have not",

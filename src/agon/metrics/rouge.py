@@ -93,5 +93,12 @@ class Rouge(Metric):
 
 
 FAMILY = Family(
-    name="rouge", outputs=NAMES, build=Rouge, streams=False, features=False, real="", unmeasured="asked of outputs for given sources"
+    name="rouge",
+    outputs=NAMES,
+    build=Rouge,
+    streams=False,
+    features=False,
+    pairs=True,
+    real="",
+    unmeasured="asked of outputs for given sources",
 )

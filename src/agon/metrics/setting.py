@@ -98,17 +98,9 @@ class Setting:
         """Raises InputError where no text is made of another, or none is held out to compare with."""
         if self.translate is None:
             raise InputError(f"metric '{metric}' compares texts made of held-out sources with their targets; there are no sources here.")
-        self.need_pairs(metric)
+        need_pairs(self.data_set, metric)
         if not len(self.data_set.held):
             raise InputError(f"metric '{metric}' is taken on held-out pairs, and none are held back; train with --holdout 0.1.")
-
-    def need_pairs(self, metric: str) -> None:
-        """Raises InputError where held-out sources and targets stand beside each other by chance."""
-        if self.data_set.by_chance:
-            raise InputError(
-                f"metric '{metric}' is taken on held-out pairs, and those held back stand beside each other by chance. Files called test or val, such as "
-                "test.en and test.de, are taken for pairs; without any, round_trip and fd can be taken."
-            )
 
     def translations(self, most: int) -> tuple[list[str], list[tuple[str, ...]], list[str]]:
         """(what the generator makes of held-out sources, the real targets of each, the sources as text) of at most `most` pairs; made once."""
@@ -160,6 +152,15 @@ class Setting:
                 rows = stored[0]["rows"]
             self._rows[part] = rows
         return self._rows[part]
+
+
+def need_pairs(data_set: Any, metric: str) -> None:
+    """Raises InputError where held-out sources and targets stand beside each other by chance."""
+    if data_set.by_chance:
+        raise InputError(
+            f"metric '{metric}' is taken on held-out pairs, and those held back stand beside each other by chance. Files called test or val, such as "
+            "test.en and test.de, are taken for pairs; without any take fd, and round_trip of a translator of both ways: --metrics round_trip,fd"
+        )
 
 
 def labels_of(samples: Any) -> Tensor | None:

@@ -25,7 +25,8 @@ class Situation:
     device: str
     rounds: int | None = None
     batch: int | None = None
-    by_chance: bool = False  # held-out samples stand beside conditions that are not theirs
+    held: bool = True  # something is held out,
+    by_chance: bool = False  # and stands beside conditions that are not its own
 
     @property
     def pixels(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agon.catalogue import row
+from agon.catalogue import rows
 from agon.decoding import Choice
 from agon.errors import InputError
 from agon.game import Game
@@ -20,7 +20,7 @@ from agon.schedule import Cosine, Warmup
 from agon.spaces import Tokens
 
 METRICS = {"bleu": ("corpus_bleu", "chrf"), "rouge": ("rougeL", "rouge1", "rouge2")}  # by reward; the first chooses the best state
-WITHOUT = {"bleu": ("round_trip", "fd"), "rouge": ("fd",)}  # where no pairs are held out
+BY_CHANCE = {"bleu": ("round_trip", "fd"), "rouge": ("fd",)}  # where what is held out are no pairs
 LEAST_ROUNDS = 200
 TOLD = Choice(temperature=0.0, no_repeat=3)  # how summaries are chosen: pieces of words stutter without the rule
 BY_WORD = 0.35  # share of the rounds in which a dictionary translates back
@@ -53,7 +53,7 @@ def _suggested(situation: Situation, game: Game, rounds: int, batch: int, of: st
         "batch": "asked for" if situation.batch else f"{batch}: {of} a round",
         "rounds": "asked for" if situation.rounds else told,
     }
-    metrics = (WITHOUT if situation.by_chance else METRICS)[reward]
+    metrics = (BY_CHANCE if situation.by_chance else METRICS)[reward] if situation.held else ("fd",)
     return Suggestion(game=game, rounds=rounds, batch=batch, metrics=metrics, reasons={**more, **reasons})
 
 
@@ -66,10 +66,9 @@ def _rewarded(game: BRCSGAN | Retelling, first: str) -> dict[str, str]:
 
 
 def _beside(name: str) -> str:
-    """What a user should know of the adversary before the time is spent: the published row with it and without."""
-    published = row(name)
-    told = ", ".join(map(str, (published.score, *published.beside)))
-    return f"on; of equal time on {published.set} {told}: --game.adversary false leaves it out"
+    """What a user should know of the adversary before the time is spent: the published row with it and without, where there is one."""
+    told = next((f"; of equal time on {r.set} {', '.join(map(str, (r.score, *r.beside)))}" for r in rows() if r.name == name), "")
+    return f"on{told}: --game.adversary false leaves it out"
 
 
 def translation(situation: Situation) -> Suggestion:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -36,7 +36,8 @@ class Tokens(Space):
     and no end. tokenizer: the JSON of a tokeniser of the library `tokenizers`, by which text becomes tokens and back; "": tokens have no text and
     are shown as numbers. source: what a sentence is made from, for translation and summaries; it is the condition then, y int64 [n, source.length].
     dictionary: of a language that is learnt beside another without pairs, for each token that of the other which means most like it, 0 where none is
-    known; sources have the one back.
+    known; sources have the one back. vectors: float32 [vocabulary, d] of such a language's tokens, of length 1 or zeros where nothing is known, in one
+    space with those of the other; a new run begins with them, and run.json leaves them out.
     """
 
     length: int
@@ -45,6 +46,7 @@ class Tokens(Space):
     tokenizer: str = ""
     source: Tokens | None = None
     dictionary: tuple[int, ...] = ()
+    vectors: Any = field(default=None, repr=False, compare=False, metadata={"exclude": True})
     classes: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
