@@ -34,6 +34,9 @@ from commandline import printed
 WORDS = (0, 0, 0, *range(11, 2, -1), 0)  # the word k of one is the word 14 − k of the other
 SPACE = Tokens(length=9, vocabulary=13, dictionary=WORDS, source=Tokens(length=7, vocabulary=13, dictionary=WORDS))
 GAME = UMT(net=Transformer(width=16, heads=2, dropout=0.0))
+SMALL = (
+    "--game.net.width", 16, "--game.net.heads", 2, "--rounds", 12, "--batch", 8, "--tick", 3, "--tokenizer", "word", "--limit", 300,
+)  # fmt: skip
 
 
 def cipher(word: str) -> str:
@@ -204,25 +207,9 @@ def test_own_translations_are_taken_as_given() -> None:
 
 
 def test_from_files_to_text(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = [
-        "--game.net.width",
-        16,
-        "--game.net.heads",
-        2,
-        "--rounds",
-        12,
-        "--batch",
-        8,
-        "--tick",
-        6,
-        "--tokenizer",
-        "word",
-        "--limit",
-        300,
-        "--metrics",
-        "[]",
-    ]
-    status, told = printed(capsys, "train", files, "--source", "pl", "--target", "ci", "--unpaired", *small, "--out", tmp_path / "run")
+    status, told = printed(
+        capsys, "train", files, "--source", "pl", "--target", "ci", "--unpaired", *SMALL, "--metrics", "[]", "--out", tmp_path / "run"
+    )
     assert status == 0 and "translation-unpaired" in told and "dictionary" in told, told
     assert (
         "speaker/auto" in (tmp_path / "run" / "events.jsonl").read_text()
@@ -240,23 +227,7 @@ def test_from_files_to_text(files: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_nothing_is_said_of_pairs_by_chance(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("train.pl", "train.ci"):
         (tmp_path / name).write_text((files / name).read_text("utf-8"), "utf-8")
-    small = [
-        "--game.net.width",
-        16,
-        "--game.net.heads",
-        2,
-        "--rounds",
-        12,
-        "--batch",
-        8,
-        "--tick",
-        3,
-        "--tokenizer",
-        "word",
-        "--limit",
-        300,
-    ]
-    wanted = ["train", tmp_path, "--source", "pl", "--target", "ci", "--unpaired", *small]
+    wanted = ["train", tmp_path, "--source", "pl", "--target", "ci", "--unpaired", *SMALL]
     status, told = printed(capsys, *wanted, "--out", tmp_path / "run")
     assert status == 0 and "by chance" in told and "corpus_bleu" not in told, told
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text("utf-8").splitlines()]
