@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from agon.config import encode
 from agon.data import Data, dictionary, open_data
+from agon.data.corpus import read_corpus
 from agon.data.entry import default_cache
 from agon.data.spoken import sentences
 from agon.decoding import log_probs, speak
@@ -264,6 +265,12 @@ def test_what_is_held_back_is_never_trained_on(counts: tuple[int, int], files: P
         assert len(set(kept)) == len(kept) and not set(kept) & set(known)
     none = open_data(replace(asked(tmp_path), holdout=0.0))
     assert not none.by_chance and not len(none.held) and len(none.train) >= max(counts)
+    few = tmp_path / "few"  # chance may hold back every line of so few
+    few.mkdir()
+    for k in range(40):
+        (few / f"{k}.pl").write_text(f"a {k}\nb {k}\n", "utf-8")
+        (few / f"{k}.ci").write_text(f"c {k}\nd {k}\n", "utf-8")
+    assert sum(read_corpus(replace(asked(few), holdout=0.5)).held or []) >= 20
     (tmp_path / "train.ci").write_text("\ufffd\n" * 300, "utf-8")
     with pytest.raises(InputError, match="no sentence that can be read"):
         open_data(asked(tmp_path))

@@ -47,7 +47,7 @@ def read_apart(corpus: Corpus, *files: TextFile, share: float) -> list[bool]:
             raise InputError(f"'{file.name}' has no sentence that can be read; expected a line each, in UTF-8, of both languages.")
         hashes = text_hashes(said)
         held = held_out(hashes, share)
-        if share and held.sum() < 2:
+        if share and min(held.sum(), (~held).sum()) < 2:
             held = held_out_few(hashes, share, 2)
         known.append([sentence for sentence, back in zip(said, held, strict=True) if not back])
         kept.append(list(dict.fromkeys(sentence for sentence, back in zip(said, held, strict=True) if back)))
