@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from agon.data import Data, Loader, default_cache, open_data, pack
-from agon.data.samples import held_out, held_out_few, sample_hashes
+from agon.data.samples import held_out, held_out_few, held_out_surely, sample_hashes
 from agon.errors import InputError
 
 
@@ -245,6 +245,9 @@ def test_hash_rules():
     few = held_out_few(hashes[:8], 0.1, 2)
     assert few.sum() == 2
     assert not held_out_few(hashes[:1].repeat(5), 0.1, 2).any()
+    for some, share, chance in ((hashes, 0.1, True), (hashes[:8], 0.0, True), (hashes[:8], 1e-9, False)):
+        held, by_chance = held_out_surely(some, share)
+        assert by_chance == chance and (held == (held_out(some, share) if chance else held_out_few(some, share, 2))).all()
     assert sample_hashes(rows[:0]).shape == (0,)
 
 

@@ -301,6 +301,16 @@ def test_other_suffixes_of_pairs(tmp_path):
     assert corpus(tmp_path / "p", source="modern", target="shakespeare").texts[0] == "thou goest"
 
 
+def test_a_short_file_of_a_language_in_an_old_encoding_is_text(tmp_path):
+    for name, word in (("a/t.en", "she goes over there"), ("a/t.de", "sie geht hinüber"), ("b/t.en", "she goes"), ("b/t.tlh", "üäöß")):
+        write(tmp_path / name, f"{word}\n" * 30, "latin1")
+    (tmp_path / "c.so").write_bytes(bytes(range(1, 256)))
+    for folder, target in (("a", "de"), ("b", "tlh")):
+        with pytest.raises(InputError, match="30 × not UTF-8.*iconv"):
+            corpus(tmp_path / folder, source="en", target=target)
+    assert is_text(Data(path=str(tmp_path / "a" / "t.de"))) and not is_text(Data(path=str(tmp_path / "c.so")))
+
+
 def test_a_pair_falls_as_a_whole(tmp_path):
     write(tmp_path / "a.en", "one\n\nthree\nfour\n")
     (tmp_path / "a.de").write_bytes("eins\nzwei\n\xe4\nvier\n".encode("latin1"))

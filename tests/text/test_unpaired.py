@@ -98,6 +98,7 @@ def test_files_of_other_lengths_and_the_dictionary_found(files: Path, tmp_path: 
     strange = [sum(cipher(word) in said for word in asked.split()) / len(asked.split())
                for asked, said in zip(source.decode(data_set.train.y[:60]), data_set.train.captions[:60], strict=True)]  # fmt: skip
     assert sum(known) / 60 > 0.6 > 0.4 > sum(strange) / 60
+    assert data_set.card["pairs"]["several_targets"] < 60  # of the held-back ones alone
     again = open_data(asked(files), cache=tmp_path)
     assert again.content_hash == data_set.content_hash and torch.equal(again.train.y, data_set.train.y) and again.space == space
 
@@ -263,6 +264,10 @@ def test_what_is_held_back_is_never_trained_on(counts: tuple[int, int], files: P
     for known, kept in ((train.captions, held.captions), (map(tuple, train.y.tolist()), map(tuple, held.y.tolist()))):
         kept = list(kept)
         assert len(set(kept)) == len(kept) and not set(kept) & set(known)
+    # What is read again is no copy, and lines that were never pairs are not called so.
+    card = data_set.card
+    assert card["duplicates"] <= 1 and "pairs" not in card
+    assert counts[0] == counts[1] or any("read again" in note for note in card["notes"])
     none = open_data(replace(asked(tmp_path), holdout=0.0))
     assert not none.by_chance and not len(none.held) and len(none.train) >= max(counts)
     few = tmp_path / "few"  # chance may hold back every line of so few
@@ -274,6 +279,14 @@ def test_what_is_held_back_is_never_trained_on(counts: tuple[int, int], files: P
     (tmp_path / "train.ci").write_text("\ufffd\n" * 300, "utf-8")
     with pytest.raises(InputError, match="no sentence that can be read"):
         open_data(asked(tmp_path))
+
+
+def test_why_a_language_has_pieces_of_words(tmp_path: Path) -> None:
+    (tmp_path / "train.en").write_text("anna sees bert and goes home\n" * 300, "utf-8")
+    (tmp_path / "train.de").write_text("".join(f"anna sieht bert {k}er{k * k}\n" for k in range(300)), "utf-8")
+    reasons = open_data(replace(asked(tmp_path), source="en", target="de", tokenizer="auto")).reasons
+    assert reasons["target tokenizer"].startswith("bpe") and "pieces of words are learned better" in reasons["target tokenizer"]
+    assert reasons["source tokenizer"].startswith("bpe") and "written alike" in reasons["source tokenizer"]
 
 
 def test_round_trip_by_hand(files: Path, tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ class Corpus:
     others: dict[int, tuple[str, ...]] = field(default_factory=dict)  # sample -> its other targets, where a source has several
     held: list[bool] | None = None
     split_origin: str = ""
-    by_chance: bool = False  # sources and texts that are held back were never pairs
+    apart: list[range] = field(default_factory=list)  # rows whose source and text were never pairs
+    again: list[range] = field(default_factory=list)  # those of them whose text was read before, as the shorter side is
+    by_chance: bool = False  # so are those that are held back
     faults: Counter[str] = field(default_factory=Counter)  # what is wrong -> how often
     examples: dict[str, str] = field(default_factory=dict)  # what is wrong -> the first place where
     notes: list[str] = field(default_factory=list)

@@ -30,7 +30,7 @@ from agon.data.described import as_stored, check_balance, describe_labels, with_
 from agon.data.digits import load_digits
 from agon.data.moving import open_shapes, table_of
 from agon.data.request import MOVING, Data
-from agon.data.samples import DataSet, Samples, held_out, held_out_few, sample_hashes
+from agon.data.samples import DataSet, Samples, held_out_surely, sample_hashes
 from agon.data.source import Source
 from agon.errors import InputError, suggest
 from agon.spaces import Image, Space, Vector
@@ -134,9 +134,7 @@ def _assemble(
         rows, y, index = rows[chosen], y[chosen], index[chosen]
     hashes = sample_hashes(rows)
     alike = hashes if cells is None else cells[index]
-    held = held_out(alike, data.holdout)
-    if data.holdout > 0 and min(held.sum(), (~held).sum()) < 2:
-        held = held_out_few(alike, data.holdout, 2)
+    held, _ = held_out_surely(alike, data.holdout)
     if use:
         space = with_condition(space, source.label_kind, source.classes, y.shape[-1])
     parts = {"train": y[~held], "held": y[held]}

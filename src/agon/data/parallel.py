@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from agon.data.samples import held_out, held_out_few, text_hashes
+from agon.data.samples import held_out_surely, text_hashes
 from agon.data.textfiles import TextFile, content, lines
 from agon.errors import InputError
 
@@ -46,13 +46,17 @@ def read_apart(corpus: Corpus, *files: TextFile, share: float) -> list[bool]:
         if not said:
             raise InputError(f"'{file.name}' has no sentence that can be read; expected a line each, in UTF-8, of both languages.")
         hashes = text_hashes(said)
-        held = held_out(hashes, share)
-        if share and min(held.sum(), (~held).sum()) < 2:
-            held = held_out_few(hashes, share, 2)
+        held, _ = held_out_surely(hashes, share)
         known.append([sentence for sentence, back in zip(said, held, strict=True) if not back])
         kept.append(list(dict.fromkeys(sentence for sentence, back in zip(said, held, strict=True) if back)))
     corpus.sources = corpus.sources if corpus.sources is not None else []
+    start = len(corpus)
     most, few = max(map(len, known)), min(map(len, kept))
     for column, own, back in zip((corpus.sources, corpus.texts), known, kept, strict=True):
         column += [own[k % len(own)] for k in range(most)] + back[:few]
+    corpus.apart.append(range(start, len(corpus)))
+    corpus.again.append(range(start + len(known[1]), start + most))
+    if len(known[0]) != len(known[1]):
+        sizes = " and ".join(f"{len(own):,} of '{file.name}'" for own, file in zip(known, files, strict=True))
+        corpus.notes.append(f"sentences to train on: {sizes}; the shorter is read again from its start")
     return [False] * most + [True] * few

@@ -76,6 +76,14 @@ def held_out(hashes: np.ndarray, share: float) -> np.ndarray:
     return hashes < np.uint64(threshold)
 
 
+def held_out_surely(hashes: np.ndarray, share: float, least: int = 2) -> tuple[np.ndarray, bool]:
+    """What `held_out` keeps back, and True; where that leaves fewer than `least` on either side, what `held_out_few` does, and False."""
+    held = held_out(hashes, share)
+    if share <= 0 or min(held.sum(), (~held).sum()) >= least:
+        return held, True
+    return held_out_few(hashes, share, least), False
+
+
 def held_out_few(hashes: np.ndarray, share: float, least: int) -> np.ndarray:
     """For sets so small that chance gives fewer than `least`: hold the lowest hashes, at least that many, never all."""
     distinct, counts = np.unique(hashes, return_counts=True)

@@ -29,7 +29,7 @@ from agon.data.headlines import headlines
 from agon.data.hub import SIGN, read_hub
 from agon.data.remembered import as_bytes, as_text, remembered
 from agon.data.request import DOCUMENTED, Data
-from agon.data.samples import DataSet, Samples, held_out, held_out_few, text_hashes
+from agon.data.samples import DataSet, Samples, held_out_surely, text_hashes
 from agon.data.spoken import sentences
 from agon.data.textcard import described
 from agon.errors import InputError
@@ -101,13 +101,9 @@ def open_text(data: Data, say: Say, cache: Path | None = None) -> DataSet:
         if _shared(sources, texts, data, reasons):
             one = other = _language([*sources, *texts], data, folder, reasons, "")
         else:
-            if (
-                data.unpaired
-                and data.tokenizer == "auto"
-                and "bpe" in (tokenisers.choose(part, lower=data.lower)[0] for part in (texts, sources))
-            ):
-                data = replace(data, tokenizer="bpe")  # words of one and pieces of the other would never be written alike
-            other, one = (_language(part, data, folder, reasons, which) for part, which in ((texts, "target "), (sources, "source ")))
+            parts = (("target ", texts), ("source ", sources))
+            kinds = _kinds([part for _, part in parts], data)
+            other, one = (_language(part, data, folder, reasons, which, kind) for (which, part), kind in zip(parts, kinds, strict=True))
         said = _side(corpus.texts, train, other, data.length, MOST_TOKENS, folder, reasons, "target ")
         asked = _side(corpus.sources, train, one, data.source_length, MOST_SOURCE, folder, reasons, "source ", cut=True)
         space, y, keep = replace(said.space, source=asked.space), asked.x, (said.lengths > 0) & (asked.lengths > 0)
@@ -240,9 +236,10 @@ def _split(corpus: Corpus, share: float) -> tuple[np.ndarray, str]:
             len(corpus), bool
         ), f"{len(corpus):,} to train, none held back: holdout 0, so scores will compare with what was trained on"
     hashes = text_hashes(corpus.texts if corpus.sources is None else corpus.sources)
-    held, how = held_out(hashes, share), f"by content hash, holdout {share:g}"
-    if min(held.sum(), (~held).sum()) < 2:
-        held, how = held_out_few(hashes, share, 2), "by content hash; the set is so small that chance would leave too few on one side"
+    held, enough = held_out_surely(hashes, share)
+    how = f"by content hash, holdout {share:g}"
+    if not enough:
+        how = "by content hash; the set is so small that chance would leave too few on one side"
     if not held.any():
         how = "all sentences are the same, so none can be held back"
     return held, f"{(~held).sum():,} to train, {held.sum():,} held back: {how}"
@@ -272,9 +269,22 @@ def _kept(cache: Path, texts: Sequence[str], what: list[Any], make: Callable[[],
     return remembered(cache, mark.hexdigest()[:24], make)
 
 
-def _language(learned: Sequence[str], data: Data, cache: Path, reasons: dict[str, str], which: str) -> Tokens:
-    """Learn a tokeniser; its space has no length yet."""
-    kind, why = tokenisers.choose(learned, lower=data.lower) if data.tokenizer == "auto" else (data.tokenizer, "asked for")
+def _kinds(parts: Sequence[Sequence[str]], data: Data) -> list[tuple[tokenisers.Kind, str]]:
+    """The kind of tokeniser of each of these texts, and why."""
+    if data.tokenizer != "auto":
+        return [(data.tokenizer, "asked for")] * len(parts)
+    found = [tokenisers.choose(part, lower=data.lower) for part in parts]
+    if data.unpaired and any(kind == "bpe" for kind, _ in found):
+        beside = "words of one and pieces of the other would never be written alike"
+        found = [(kind, why) if kind == "bpe" else ("bpe", beside) for kind, why in found]
+    return found
+
+
+def _language(
+    learned: Sequence[str], data: Data, cache: Path, reasons: dict[str, str], which: str, chosen: tuple[tokenisers.Kind, str] | None = None
+) -> Tokens:  # fmt: skip
+    """Learn a tokeniser, of the kind and for the reason `chosen`; its space has no length yet."""
+    kind, why = chosen or _kinds([learned], data)[0]
     found = _kept(
         cache, learned, [kind, data.vocabulary, data.lower],
         lambda: {"tokenizer.x": as_bytes(tokenisers.train(learned, kind, size=data.vocabulary, lower=data.lower))},

@@ -19,8 +19,9 @@ EXAMPLES, SHOWN = 3, 60
 
 
 def described(corpus: Corpus, used: dict[str, np.ndarray], *, lower: bool) -> dict[str, Any]:
-    """The card's words on the sentences that are used, "train" and "held" being their places in the corpus."""
-    train, held = ([corpus.texts[k] for k in used[part]] for part in ("train", "held"))
+    """The card's words on the sentences that are used, "train" and "held" being their places in the corpus; of pairs only where there are any."""
+    first, pairs = (_without(corpus, rows) for rows in (corpus.again, corpus.apart))
+    train, held = ([corpus.texts[k] for k in used[part] if first[k]] for part in ("train", "held"))
     if lower:
         train, held = [text.lower() for text in train], [text.lower() for text in held]
     every = train + held
@@ -42,7 +43,15 @@ def described(corpus: Corpus, used: dict[str, np.ndarray], *, lower: bool) -> di
         "overlap": sum(text in known for text in held),
         "overlap_folded": sum(text.casefold() in folded for text in held),
         "overlap_examples": [_short(text) for text in held if text in known][:EXAMPLES],
-    } | ({} if corpus.sources is None else {"pairs": _pairs(corpus.sources, corpus.texts)})
+    } | ({} if corpus.sources is None or not pairs.any() else {"pairs": _pairs(corpus.sources, corpus.texts, np.flatnonzero(pairs))})
+
+
+def _without(corpus: Corpus, rows: Sequence[range]) -> np.ndarray:
+    """bool [N]: the rows of a corpus but these."""
+    left = np.ones(len(corpus), dtype=bool)
+    for some in rows:
+        left[some.start : some.stop] = False
+    return left
 
 
 def _short(text: str) -> str:
@@ -60,8 +69,9 @@ def _lengths(texts: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pairs(sources: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
-    """Pairs whose sides are the same, and those whose lengths do not go together as those of the others do."""
+def _pairs(sources: Sequence[str], texts: Sequence[str], rows: np.ndarray) -> dict[str, Any]:
+    """Pairs among these rows whose sides are the same, and those whose lengths do not go together as those of the others do."""
+    sources, texts = [sources[k] for k in rows], [texts[k] for k in rows]
     same = [_short(one) for one, other in zip(sources, texts, strict=True) if one == other]
     ratio = np.log([(len(other) + 1) / (len(one) + 1) for one, other in zip(sources, texts, strict=True)] or [0.0])
     middle = float(np.median(ratio))

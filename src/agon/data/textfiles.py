@@ -41,6 +41,7 @@ _HELD = re.compile(
     r"(?:^|[._-])(?:news)?(?:test|val|valid|validation|dev)(?:set)?\d*$|^(?:news)?(?:test|val|valid|validation|dev)(?:set)?(?![a-z])"
 )
 _PROBE = 65_536
+MOST_DAMAGED = 0.1  # of the signs of a file that only its suffix, a language, says is text
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Listing:
 
 def listing(path: str, languages: Iterable[str | None] = ()) -> Listing | None:
     """The text at a path, None where it is something else or nothing. languages: suffixes that are text too, such as "en"."""
-    tongues = LANGUAGES | {f".{word.lower()}" for word in languages if word}
+    tongues = frozenset(f".{word.lower()}" for word in languages if word)
     place = Path(path).expanduser()
     try:
         if place.is_dir():
@@ -172,17 +173,18 @@ def _mostly(kind: str, files: list[TextFile], tongues: frozenset[str], refused: 
 
 
 def _is_text(file: TextFile, tongues: frozenset[str]) -> bool:
-    """By its suffix; a language's, which programs have too, must also begin with text."""
+    """By its suffix; a language's, which programs have too, must also begin with text: in UTF-8 all but a little, unless it was asked for (tongues)."""
     if file.suffix in LINES | RECORDS:
         return True
-    if file.suffix not in tongues:
+    if file.suffix not in LANGUAGES | tongues:
         return False
     try:
         begin = unpacked(file, _PROBE)
-        text = begin.decode(_encoding(begin), "strict" if len(begin) < _PROBE else "ignore")
-    except (InputError, UnicodeDecodeError):
+    except InputError:
         return False
-    return bool(text.strip()) and "\0" not in text
+    text = begin.decode(_encoding(begin), "replace")
+    legible = file.suffix in tongues or text.count("\ufffd") <= MOST_DAMAGED * len(text)
+    return legible and bool(text.strip()) and "\0" not in text
 
 
 # -- content -----------------------------------------------------------------------------------------------------------------------------
