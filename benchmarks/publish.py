@@ -6,7 +6,7 @@
 The second command writes the rows into docs/papers. Which score stands for a set: pictures and clips the Fréchet distance; sentences the same, with
 what lies above likelihood's curve of BLEU-4 beside it; languages whose likelihood is known KL(P‖G), with KL(G‖P) beside it, as either alone can be
 had by a collapsed or by a noisy speaker; translations BLEU, summaries ROUGE-1, of the recipe as it is, with its adversary (UMT's is off), and
-beside it the other.
+beside it the other; points the share that lies on a mode, with the modes that are covered.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import clip_runs
+import toys
 import translation
 
 import text
@@ -108,9 +109,15 @@ def rows_of_pairs(name: str) -> Iterator[dict[str, Any]]:
     yield from (row for row in rows if row["cpu_seconds"] == budgets[0])
 
 
+def points() -> list[Row]:
+    """Sets of points in the plane."""
+    rows = [json.loads(path.read_text()) | {"command": "python benchmarks/toys.py"} for path in sorted(toys.RESULTS.glob("*.json"))]
+    return gather(rows, score="quality", name="quality", beside={"modes": "modes"}, higher_is_better=True)
+
+
 def gathered() -> list[Row]:
     """Every row."""
-    return [*pictures(), *clips(), *sentences(), *pairs()]
+    return [*pictures(), *clips(), *sentences(), *pairs(), *points()]
 
 
 if __name__ == "__main__":

@@ -2,39 +2,65 @@
 
     python benchmarks/toys.py [--seeds 0 1 2]
 
-Prints modes covered, the share of samples within three standard deviations of a mode, and processor seconds. One thread.
+Plays what is not in benchmarks/results/points yet, and prints of every seed the modes covered, the share of samples within three standard deviations
+of a mode, and processor seconds. One thread.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime
+import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from agon.data import Data
+from agon.reproduce import commit, processor
 from agon.run import play, prepare
 from agon.trained import load
 
+RESULTS = Path(__file__).parent / "results" / "points"
+SAMPLES = 10_000
+
+
+def one(name: str, seed: int) -> dict[str, Any]:
+    """Train and score one set and seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"seed": seed, "score_every": 0, "threads": 1, "tensorboard": False}
+        directory, data_set = prepare(Data(path=name), out=Path(folder) / "run", settings=settings)
+        play(directory, data_set)
+        trained = load(directory.path)
+        scores = {score.name: score for score in trained.evaluate(num_samples=SAMPLES)}
+        tick = [row for row in directory.events() if row["kind"] == "tick"][-1]
+        return {
+            "set": name, "recipe": directory.run()["recipe"], "seed": seed, "modes": scores["modes"].value, "quality": scores["quality"].value,
+            "protocol": str(scores["quality"]), "batch": trained.run.batch, "rounds": trained.round, "planned_rounds": trained.run.rounds,
+            "seen": trained.seen, "cpu_seconds": tick["cpu_seconds"], "seen_per_cpu_second": trained.seen / tick["cpu_seconds"],
+            "memory_mb": tick["memory_mb"], "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
+            "content_hash": trained.content["content_hash"], "torch": torch.__version__, "machine": processor(),
+            "date": datetime.date.today().isoformat(), "commit": commit(),
+        }  # fmt: skip
+
 
 def main() -> None:
-    """Train and score each set and seed."""
+    """Play what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="+", default=["ring", "grid"])
     options = parser.parse_args()
     torch.set_num_threads(1)
+    RESULTS.mkdir(parents=True, exist_ok=True)
     print("| set | seed | modes | high-quality share | CPU-s |\n|---|---|---|---|---|")
     for name in options.sets:
         for seed in options.seeds:
-            with tempfile.TemporaryDirectory() as folder:
-                settings = {"seed": seed, "score_every": 0, "threads": 1, "tensorboard": False}
-                directory, data_set = prepare(Data(path=name), out=Path(folder) / "run", settings=settings)
-                play(directory, data_set)
-                scores = {s.name: s.value for s in load(directory.path).evaluate(num_samples=10_000)}
-                tick = [r for r in directory.events() if r["kind"] == "tick"][-1]
-                print(f"| {name} | {seed} | {scores['modes']:.0f} | {scores['quality']:.3f} | {tick['cpu_seconds']:.0f} |", flush=True)
+            path = RESULTS / f"{name}-{seed}.json"
+            if not path.is_file():
+                path.write_text(json.dumps(one(name, seed), indent=1) + "\n", "utf-8")
+            row = json.loads(path.read_text("utf-8"))
+            print(f"| {name} | {seed} | {row['modes']:.0f} | {row['quality']:.3f} | {row['cpu_seconds']:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
