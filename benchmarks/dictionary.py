@@ -85,7 +85,7 @@ def main() -> None:
                 ", ".join(right(entries, table, own))
                 for entries, table, own in zip((found.there, found.back), (judge, judge.T), uses, strict=True)
             ]
-            told = translation.scores(translation.by_dictionary(space, found.back, tests), targets, "unpaired")
+            told = translation.scores(space.word_for_word(tests, found.back), targets, "unpaired")
             print(f"| {label} | {seed} | {shares[0]} | {shares[1]} | {told['BLEU']:.2f} | {told['chrF']:.2f} |", flush=True)
 
 

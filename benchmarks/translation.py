@@ -105,18 +105,6 @@ def unpaired(folder: Path, name: str, into: Path) -> Path:
     return into
 
 
-def by_dictionary(space: Any, entries: Sequence[int], sources: Sequence[str]) -> list[str]:
-    """Sources word for word by the entries of a dictionary, a target token for each source token; what has none is left out."""
-    import torch
-
-    from agon.games.umt import by_entries
-    from agon.spaces.tokens import END, UNKNOWN
-
-    y, _ = space.source.whole(sources)
-    rows = [[token for token in row if token != UNKNOWN] for row in by_entries(torch.tensor(entries), y).tolist()]
-    return [space.decode(torch.tensor([row or [END]]))[0] for row in rows]
-
-
 def word_for_word(sources: Sequence[str], targets: Sequence[str]) -> dict[str, str]:
     """For each word of the sources the word of the targets that goes with it most (Dice coefficient of their sentences)."""
     words = re.compile(r"\w+")
@@ -226,7 +214,7 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text("".join(" ".join(text.split()) + "\n" for text in made), "utf-8")
     if choice.set == "unpaired":
-        row["by dictionary"] = scores(by_dictionary(trained.space, trained.space.source.dictionary, sources), targets, choice.set)
+        row["by dictionary"] = scores(trained.space.word_for_word(sources), targets, choice.set)
     elif choice.set not in APART and choice.adversary == "on":
         chosen = list(trained.apply(sources, beam=BEAM, rerank=True))
         row["reranked"] = scores(chosen, targets, choice.set)

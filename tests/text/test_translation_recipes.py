@@ -13,6 +13,7 @@ from torch import Tensor
 from agon.catalogue import row
 from agon.data import Data, open_data
 from agon.errors import InputError
+from agon.metrics.contract import figure
 from agon.metrics.corpus_bleu import CorpusBLEU
 from agon.metrics.rouge import Rouge, lead, rouge
 from agon.metrics.setting import Setting
@@ -90,9 +91,10 @@ def test_scores_are_those_of_the_packages(pairs: Path, tmp_path: Path) -> None:
     low, high = bleu.intervals()["corpus_bleu"]
     assert low < bleu.compute()["corpus_bleu"] + 1e-6 and high > low and "nrefs:1" in bleu.settings()
     assert bleu.detail()["corpus_bleu of copying"] < bleu.compute()["corpus_bleu"]
+    assert bleu.remark("chrf") == f"copying has {figure(bleu.detail()['chrf of copying'])}"
     assert (found == 100).all()
     summed = Rouge(setting, 10_000)
-    assert summed.compute()["rouge1"] < 100 and lead("One. Two. Three.") == "One."
+    assert summed.compute()["rouge1"] < 100 and "the first sentence has" in summed.remark("rougeL") and lead("One. Two. Three.") == "One."
     several = [(text, "nothing alike") if k % 2 else ("nothing alike", said[k], text) for k, text in enumerate(targets)]
     many = Setting(replace(data_set, held=replace(data_set.held, references=several)), None, 0, tmp_path, translate=Parrot(said))  # type: ignore[arg-type]
     streams = [[one[k] if k < len(one) else None for one in several] for k in range(3)]

@@ -23,6 +23,8 @@ from agon.errors import InputError
 from agon.game import Batch, Players
 from agon.games.likelihood import Likelihood
 from agon.games.umt import UMT, by_word, voice
+from agon.metrics.contract import figure
+from agon.metrics.corpus_bleu import CorpusBLEU
 from agon.metrics.round_trip import RoundTrip
 from agon.metrics.setting import Setting
 from agon.networks.text.transformer import Transformer
@@ -248,6 +250,9 @@ def test_nothing_is_said_of_pairs_by_chance(files: Path, tmp_path: Path, capsys:
     status, told = printed(capsys, *[files if word == tmp_path else word for word in wanted], "--out", tmp_path / "paired")
     events = (tmp_path / "paired" / "events.jsonl").read_text("utf-8")
     assert status == 0 and "corpus_bleu" in told and "G/nats held" in events and "G/nats train" not in events
+    rows = [json.loads(line) for line in (tmp_path / "paired" / "metrics.jsonl").read_text("utf-8").splitlines()]
+    bleu = next(row for row in rows if row["name"] == "corpus_bleu")
+    assert "copying has" in bleu["note"] and "word for word has" in bleu["note"]
 
 
 @pytest.mark.parametrize("counts", [(400, 200), (200, 800), (300, 300)])
@@ -279,6 +284,15 @@ def test_what_is_held_back_is_never_trained_on(counts: tuple[int, int], files: P
     (tmp_path / "train.ci").write_text("\ufffd\n" * 300, "utf-8")
     with pytest.raises(InputError, match="no sentence that can be read"):
         open_data(asked(tmp_path))
+
+
+def test_beside_bleu_stands_what_the_dictionary_alone_is_worth(files: Path, tmp_path: Path) -> None:
+    data_set = open_data(asked(files), cache=tmp_path)
+    bleu = CorpusBLEU(Setting(data_set, None, 0, tmp_path, translate=lambda y: ["ono"] * len(y)), 10_000)  # type: ignore[arg-type]
+    assert bleu.compute()["corpus_bleu"] < 1
+    of = {how: bleu.detail()[f"corpus_bleu of {how}"] for how in ("word for word", "copying")}
+    assert of["word for word"] > 20 and of["word for word"] > 4 * of["copying"], of
+    assert bleu.remark("corpus_bleu") == f"copying has {figure(of['copying'])}, word for word has {figure(of['word for word'])}"
 
 
 def test_why_a_language_has_pieces_of_words(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from agon.networks.text.transformer import Transformer
 from agon.optim import Adam, Average
 from agon.schedule import Value, at
 from agon.spaces import Space, Tokens
-from agon.spaces.tokens import END, PAD, UNKNOWN, real
+from agon.spaces.tokens import END, PAD, UNKNOWN, by_entries, real
 
 HIDDEN = 128  # of the critic of languages
 
@@ -177,12 +177,6 @@ def _begin(tables: tuple[Tensor, Tensor], vectors: tuple[Tensor, Tensor]) -> Non
 def by_word(speaker: Any, x: Tensor, k: int) -> Tensor:
     """Sentences int64 [n, L] of language k word for word."""
     return by_entries((speaker.words_0, speaker.words_1)[k], x)
-
-
-def by_entries(entries: Tensor, x: Tensor) -> Tensor:
-    """Sentences int64 [n, L] by what stands for each token in entries int64 [V], 0 for nothing; what has no entry becomes unknown."""
-    found = entries[x]
-    return torch.where(real(x) & (x != END), torch.where(found > 0, found, UNKNOWN), x)
 
 
 def voice(speaker: Any, read: int, say: int) -> Any:

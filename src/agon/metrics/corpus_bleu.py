@@ -2,8 +2,8 @@
 
 Every held-out source is put through the generator, its tokens chosen as the game says, and the texts are compared with the targets as they stood in
 the data; of several targets of a source all are references. The signature of sacreBLEU is in the stamp: figures under different ones do not compare.
-The interval is sacreBLEU's bootstrap over sentences. What copying the source would score stands beside (`extra`): a translator below it has learned
-nothing.
+The interval is sacreBLEU's bootstrap over sentences. What copying the source would score stands beside, and where a dictionary was learnt without pairs
+what putting word for word by it would: a translator below either has learned little.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from agon.errors import InputError
-from agon.metrics.contract import Family, Features, Metric
+from agon.metrics.contract import Family, Features, Metric, figure
 from agon.metrics.setting import Setting
 
 NAMES = ("corpus_bleu", "chrf")
@@ -22,7 +22,7 @@ RESAMPLES = 1_000
 
 
 class CorpusBLEU(Metric):
-    """Both, of texts [n] against targets [n]; `copied`: the sources themselves."""
+    """Both, of texts [n] against targets [n]."""
 
     outputs: ClassVar[tuple[str, ...]] = NAMES
     higher_is_better: ClassVar[Mapping[str, bool]] = {"corpus_bleu": True, "chrf": True}
@@ -37,7 +37,7 @@ class CorpusBLEU(Metric):
         self.setting, self.expected = setting, expected
         self.scorers = {"corpus_bleu": BLEU(), "chrf": CHRF()}
         self._found: dict[str, Any] = {}
-        self._copied: dict[str, float] = {}
+        self._beside: dict[str, dict[str, float]] = {}
 
     def update(self, batch: Features) -> None:
         """Samples say nothing here."""
@@ -50,7 +50,11 @@ class CorpusBLEU(Metric):
             [one[k] if k < len(one) else None for one in targets] for k in range(most)
         ]  # None: this source has no k-th target
         self._found = {name: scorer.corpus_score(made, streams, n_bootstrap=RESAMPLES) for name, scorer in self.scorers.items()}
-        self._copied = {f"{name} of copying": scorer.corpus_score(sources, streams).score for name, scorer in self.scorers.items()}
+        space = self.setting.data_set.space
+        others = {"copying": sources} | ({"word for word": space.word_for_word(sources)} if space.source.dictionary else {})
+        self._beside = {
+            name: {how: scorer.corpus_score(texts, streams).score for how, texts in others.items()} for name, scorer in self.scorers.items()
+        }
         return {name: float(found.score) for name, found in self._found.items()}
 
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -62,8 +66,12 @@ class CorpusBLEU(Metric):
         return " ".join(str(scorer.get_signature()) for scorer in self.scorers.values())
 
     def detail(self) -> dict[str, Any]:
-        """What the sources themselves score."""
-        return dict(self._copied)
+        """What the sources themselves score, and what they do word for word."""
+        return {f"{name} of {how}": score for name, found in self._beside.items() for how, score in found.items()}
+
+    def remark(self, name: str) -> str:
+        """The same."""
+        return ", ".join(f"{how} has {figure(score)}" for how, score in self._beside[name].items())
 
     def state(self) -> dict[str, Tensor]:
         """Nothing is gathered."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from agon.errors import InputError
-from agon.metrics.contract import Family, Features, Metric
+from agon.metrics.contract import Family, Features, Metric, figure
 from agon.metrics.jackknife import student
 from agon.metrics.setting import Setting
 
@@ -83,6 +83,10 @@ class Rouge(Metric):
     def detail(self) -> dict[str, Any]:
         """What the first sentence of the source and the whole of it score: ROUGE-1, -2, -L."""
         return dict(self._beside)
+
+    def remark(self, name: str) -> str:
+        """The same of one of them."""
+        return ", ".join(f"{how} has {figure(scores[NAMES.index(name)])}" for how, scores in self._beside.items())
 
     def state(self) -> dict[str, Tensor]:
         """Nothing is gathered."""

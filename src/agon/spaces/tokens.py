@@ -158,6 +158,13 @@ class Tokens(Space):
         assert self.source is not None
         return [f"{asked} → {said}" for asked, said in zip(self.source.decode(source), self.decode(x), strict=True)]
 
+    def word_for_word(self, sources: Sequence[str], entries: Sequence[int] | None = None) -> list[str]:
+        """Sources by the dictionary that was learnt beside them, or by other entries for their tokens; what has none is left out."""
+        assert self.source is not None
+        found = by_entries(torch.tensor(entries or self.source.dictionary), self.source.whole(sources)[0])
+        rows = [[token for token in row if token != UNKNOWN] for row in found.tolist()]
+        return [self.decode(torch.tensor([row or [END]]))[0] for row in rows]
+
     def lines(self, x: Tensor, source: Tensor | None = None) -> list[str]:
         """Sentences [n, L] as text, one line each whatever they hold; behind "source → " if sources [n, S] are given."""
         said = self.decode(x) if source is None or self.source is None else self.beside(source, x)
@@ -190,6 +197,12 @@ class Tokens(Space):
         if not self.tokenizer:
             raise InputError("this language has tokens but no text; expected a run trained on text.")
         return self.tokenizer
+
+
+def by_entries(entries: Tensor, x: Tensor) -> Tensor:
+    """Sentences int64 [n, L] by what stands for each token in entries int64 [V], 0 for nothing; what has no entry becomes unknown."""
+    found = entries[x]
+    return torch.where(real(x) & (x != END), torch.where(found > 0, found, UNKNOWN), x)
 
 
 @lru_cache(maxsize=8)
