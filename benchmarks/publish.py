@@ -32,7 +32,12 @@ DATA_OF_CLIPS = {"actions": "actions.zip"}  # the others are embedded
 
 def pictures() -> list[Row]:
     """The zoo."""
-    return gather(r | {"seen": r["images"], "seen_per_cpu_second": r["images_per_cpu_second"]} for r in zoo.everything())
+    rows = zoo.everything()
+    return gather(
+        r
+        | {"seen": r["images"], "seen_per_cpu_second": r["images_per_cpu_second"], "memory_mb": r["memory_mb"] if r.get("alone") else None}
+        for r in rows
+    )
 
 
 def clips() -> list[Row]:
@@ -94,10 +99,10 @@ def pairs() -> list[Row]:
 
 def pair(row: dict[str, Any]) -> dict[str, Any]:
     """A result of translation.py by the names `gather` has."""
-    name, seen = row["set"], row["rounds"] * row["batch"]
+    name, seen, spent = row["set"], row["rounds"] * row["batch"], row.get("spent", row["cpu_seconds"])
     return row | {
         "set": SET_OF_PAIRS.get(name, name), "recipe": translation.SETS[name][3], "date": row["time"], "protocol": f"{row['how']}, {row['signature']}",
-        "planned_rounds": row["planned"], "seen": seen, "seen_per_cpu_second": seen / row["cpu_seconds"],
+        "planned_rounds": row["planned"], "seen": seen, "cpu_seconds": spent, "seen_per_cpu_second": seen / spent,
         "command": f"python benchmarks/translation.py run --set {name} --adversary {row['adversary']} --cpu-seconds {row['cpu_seconds']:g} --seed 0",
     }  # fmt: skip
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import math
 import statistics
@@ -35,6 +36,7 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from alone import each_alone
 from torch import Tensor
 
 from agon import curve, known
@@ -436,11 +438,10 @@ def main() -> None:
             print(f"\n### {name}\n")
             print("\n".join(known_table(found) if of_known else text_table(found)))
         return
-    for seed in options.seeds:
-        for recipe in sorted(options.recipes, key=lambda recipe: recipe != BASE):
-            for entry in options.sets:
-                name, _, path = entry.partition("=")
-                one(name, path, recipe, seed, options)
+    recipes = sorted(options.recipes, key=lambda recipe: recipe != BASE)
+    sets = [entry.partition("=")[::2] for entry in options.sets]
+    rows = itertools.product(options.seeds, recipes, sets)
+    each_alone(one, ((*named, recipe, seed, options) for seed, recipe, named in rows))
 
 
 if __name__ == "__main__":

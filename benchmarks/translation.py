@@ -202,9 +202,10 @@ def run(choice: argparse.Namespace) -> dict[str, Any]:
     outcome = play(directory, data_set, cpu_budget=choice.cpu_seconds)
     trained = load(out)
     sources, targets = read_pairs(folder, choice.set, "test")
+    spent = [event for event in directory.events() if event["kind"] == "tick"][-1]["cpu_seconds"]
     row = {
-        "set": choice.set, "adversary": choice.adversary, "seed": choice.seed, "cpu_seconds": choice.cpu_seconds, "rounds": outcome.round,
-        "planned": rounds, "batch": batch, "settings": choice.setting, "time": time.strftime("%Y-%m-%d"), "machine": processor(),
+        "set": choice.set, "adversary": choice.adversary, "seed": choice.seed, "cpu_seconds": choice.cpu_seconds, "spent": spent,
+        "rounds": outcome.round, "planned": rounds, "batch": batch, "settings": choice.setting, "time": time.strftime("%Y-%m-%d"), "machine": processor(),
         "torch": torch.__version__, "commit": commit(), "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
     }  # fmt: skip
     sources, targets = sources[: choice.limit], targets[: choice.limit]
@@ -288,7 +289,8 @@ def table(path: Path) -> None:
             told = [f"{statistics.mean(v):.2f}" + (f" ± {statistics.stdev(v):.2f}" if len(v) > 1 else "") for v in values]
             if "interval" in found_rows[0] and len(found_rows) == 1:
                 told[0] += f" (bootstrap ± {found_rows[0]['interval']:.2f})"
-            print(f"| adversary {adversary} {' '.join(changed)} | {len(found_rows)} | {seconds:g} | " + " | ".join(told) + " |")
+            spent = statistics.mean(row.get("spent", seconds) for row in found_rows)
+            print(f"| adversary {adversary} {' '.join(changed)} | {len(found_rows)} | {spent:.0f} | " + " | ".join(told) + " |")
         for line in compared([row for row in rows if row["set"] == name], name, path):
             print(line)
         if groups:
