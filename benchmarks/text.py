@@ -420,8 +420,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.verb == "run":
         options.changed = dict(pair.split("=", 1) for pair in options.setting)
-        if bool(options.label) != bool(options.changed) or (options.label and len(options.recipes) != 1):
-            parser.error("--as names one changed recipe: give one of --recipes, --as and --setting together")
+        if (options.changed and not options.label) or (options.label and len(options.recipes) != 1):
+            parser.error("--as names the rows of one recipe that is changed: with --setting give --as and one of --recipes")
     if options.verb == "run" and "residual-pretrained" in options.recipes and options.encoder is None:
         parser.error("residual-pretrained begins with a pretrained encoder: --encoder FOLDER")
     if options.verb == "samples":
