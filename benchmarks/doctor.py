@@ -351,6 +351,18 @@ BROKEN = (
         expected=("mode collapse", "oscillation"),
     ),
     Case(
+        "heavy momentum",
+        "no penalty, learning rates 0.01, first moments of 0.9",
+        "ring",
+        "r3gan-points",
+        settings={
+            "rounds": 800,
+            "game.gamma": 0.0,
+            **{f"game.optim.{k}.{word}": v for k in "GD" for word, v in (("lr", 0.01), ("betas", [0.9, 0.99]))},
+        },
+        expected=("oscillation",),
+    ),
+    Case(
         "digits on a ground of noise",
         "the last layer of G is linear, where the data have bounds",
         "digits",

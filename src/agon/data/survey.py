@@ -22,7 +22,6 @@ WATCH_CLOSELY, WATCHED = 24, 24  # films, and of each how many frames, at three 
 GLIMPSE = 256  # pixels a side
 COLOUR_NOISE = 6  # of 255: what compression does to the colour of grey films
 _ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
-_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
 @dataclass
