@@ -109,7 +109,7 @@ def test_scores_are_those_of_the_packages(pairs: Path, tmp_path: Path) -> None:
 
 def test_the_adversary_is_told_with_its_published_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     published = row("multi30k/translation")
-    told = pairs_recipes._beside("multi30k/translation")
+    told = pairs_recipes._beside("translation")
     assert str(published.score) in told and "without adversary" in told and "--game.adversary false" in told
     monkeypatch.setattr(pairs_recipes, "rows", list)
-    assert pairs_recipes._beside("multi30k/translation") == "on: --game.adversary false leaves it out"
+    assert pairs_recipes._beside("translation") == "on: --game.adversary false leaves it out"

@@ -65,10 +65,10 @@ def _rewarded(game: BRCSGAN | Retelling, first: str) -> dict[str, str]:
     }
 
 
-def _beside(name: str) -> str:
-    """What a user should know of the adversary before the time is spent: the published row with it and without, where there is one."""
-    told = next((f"; of equal time on {r.set} {', '.join(map(str, (r.score, *r.beside)))}" for r in rows() if r.name == name), "")
-    return f"on{told}: --game.adversary false leaves it out"
+def _beside(recipe: str) -> str:
+    """What a user should know of the adversary before the time is spent: the published rows with it and without, where there are any."""
+    told = [f"on {r.set} {', '.join(map(str, (r.score, *r.beside)))}" for r in rows() if r.recipe == recipe and r.beside]
+    return f"on{'; of equal time ' * bool(told)}{'; '.join(told)}: --game.adversary false leaves it out"
 
 
 def translation(situation: Situation) -> Suggestion:
@@ -79,7 +79,7 @@ def translation(situation: Situation) -> Suggestion:
         rewarded_from=round(REWARDED * rounds), optim={"G": _adam(seen, 20_000), "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)},
         ema={"G": Average(half_life=min(10_000.0, seen / 20))},
     )  # fmt: skip
-    more = _rewarded(game, "likelihood has done most") | {"adversary": _beside("multi30k/translation")}
+    more = _rewarded(game, "likelihood has done most") | {"adversary": _beside("translation")}
     return _suggested(situation, game, rounds, batch, "pairs", "bleu", **more, net="transformer: two layers of 128 on either side")
 
 
@@ -95,7 +95,7 @@ def summary(situation: Situation) -> Suggestion:
         optim={"G": _adam(seen, 4_000), "D": Adam(lr=3e-4, betas=(0.5, 0.98), clip=5.0)}, ema={"G": Average(half_life=min(5_000.0, seen / 20))},
     )  # fmt: skip
     why = "words may be copied" if copy else "without copying: source and target have a tokeniser each"
-    more = _rewarded(game, "likelihood has done most") | {"adversary": _beside("scitldr/summary")}
+    more = _rewarded(game, "likelihood has done most") | {"adversary": _beside("summary")}
     return _suggested(
         situation, game, rounds, batch, "pairs", "rouge", **more, net=f"rnn: an LSTM of 256 that reads both ways and attends, {why}"
     )
@@ -127,6 +127,7 @@ def retelling(situation: Situation) -> Suggestion:
     )  # fmt: skip
     return _suggested(
         situation, game, rounds, batch, "summaries", "rouge", **_rewarded(game, "most real summaries are found again"),
+        adversary=_beside("summary-unpaired"),
         net="rnn: an LSTM of 256 that reads both ways, attends and copies, for summaries and for documents",
     )  # fmt: skip
 
