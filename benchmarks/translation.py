@@ -116,7 +116,11 @@ def word_for_word(sources: Sequence[str], targets: Sequence[str]) -> dict[str, s
         there.update(b)
         for word in a:
             together[word].update(b)
-    return {word: max(found, key=lambda other: 2 * found[other] / (here[word] + there[other])) for word, found in together.items() if found}
+
+    def closest(word: str, found: Counter[str]) -> str:
+        return max(found, key=lambda other: (2 * found[other] / (here[word] + there[other]), other))  # of equals always the same one
+
+    return {word: closest(word, found) for word, found in together.items() if found}
 
 
 def put(text: str, words: dict[str, str]) -> str:
