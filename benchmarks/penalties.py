@@ -20,8 +20,8 @@ from alone import each_alone
 
 from agon.data import Data
 from agon.directory import RunDirectory
-from agon.reproduce import figures, lengthen, settings_for, spend, spent_seconds
-from agon.run import play, prepare
+from agon.reproduce import figures, lengthen, settings_for, spend, spent_seconds, train
+from agon.run import prepare
 
 RESULTS = Path(__file__).parent / "results" / "penalties"
 SIZE = 16
@@ -48,7 +48,7 @@ def one(arm: str, seed: int, data: str, out: Path, cpu_seconds: float) -> None:
     if not directory.is_run():
         wish = settings_for(seed, FIRST) | {"tick": 25, "save_every": 10_000} | ARMS[arm][1]
         prepare(Data(path=data, size=SIZE), out=directory.path, recipe="dcgan", settings=wish, command="benchmarks/penalties.py")
-        play(directory)
+        train(directory)
         lengthen(directory, round(FIRST * cpu_seconds / spent_seconds(directory)))
     spend(directory, cpu_seconds)
     # Not a row of the zoo: its set is another.

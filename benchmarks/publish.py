@@ -32,12 +32,12 @@ DATA_OF_CLIPS = {"actions": "actions.zip"}  # the others are embedded
 
 def pictures() -> list[Row]:
     """The zoo."""
-    rows = zoo.everything()
-    return gather(
-        r
-        | {"seen": r["images"], "seen_per_cpu_second": r["images_per_cpu_second"], "memory_mb": r["memory_mb"] if r.get("alone") else None}
-        for r in rows
-    )
+    return gather(own(r) | {"seen": r["images"], "seen_per_cpu_second": r["images_per_cpu_second"]} for r in zoo.everything())
+
+
+def own(row: dict[str, Any]) -> dict[str, Any]:
+    """The row, without the peak of memory of a process that played others before."""
+    return row if row.get("alone") else row | {"memory_mb": None}
 
 
 def clips() -> list[Row]:
@@ -76,7 +76,7 @@ def spoken(row: dict[str, Any], likely: list[dict[str, Any]]) -> dict[str, Any]:
     """A result of text.py by the names `gather` has."""
     where = f"$AGON_DATA/{row['path']}" if row["path"].startswith("text_") else row["path"]
     gap = None if row["path"] in text.KNOWN else text.gap_of(row, likely)
-    return row | {k: s["value"] for k, s in row["scores"].items()} | {
+    return own(row) | {k: s["value"] for k, s in row["scores"].items()} | {
         "floor": row["scores"]["fd"]["floor"] if "fd" in row["scores"] else None, "gap": None if gap is None or gap.why else gap.value,
         "seen": row["sentences"], "seen_per_cpu_second": row["sentences_per_cpu_second"],
         "command": f"python benchmarks/text.py run --set {row['set']}={where} --recipes {row['recipe']} --seeds 0 1 2 "
@@ -103,7 +103,8 @@ def pair(row: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "set": SET_OF_PAIRS.get(name, name), "recipe": translation.SETS[name][3], "date": row["time"], "protocol": f"{row['how']}, {row['signature']}",
         "planned_rounds": row["planned"], "seen": seen, "cpu_seconds": spent, "seen_per_cpu_second": seen / spent,
-        "command": f"python benchmarks/translation.py run --set {name} --adversary {row['adversary']} --cpu-seconds {row['cpu_seconds']:g} --seed 0",
+        "command": f"python benchmarks/translation.py run --set {name} --adversary {row['adversary']} --rounds {row['planned']} "
+        f"--cpu-seconds {row['cpu_seconds']:g} --seed 0",
     }  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def rows_of_pairs(name: str) -> Iterator[dict[str, Any]]:
 
 def points() -> list[Row]:
     """Sets of points in the plane."""
-    rows = [json.loads(path.read_text()) | {"command": "python benchmarks/toys.py"} for path in sorted(toys.RESULTS.glob("*.json"))]
+    rows = [own(json.loads(path.read_text())) | {"command": "python benchmarks/toys.py"} for path in sorted(toys.RESULTS.glob("*.json"))]
     return gather(rows, score="quality", name="quality", beside={"modes": "modes"}, higher_is_better=True)
 
 

@@ -43,7 +43,7 @@ from agon import curve, known
 from agon.data import Data, open_data
 from agon.directory import RunDirectory
 from agon.metrics import Score, evaluate, make_extractor
-from agon.reproduce import commit, processor, spend
+from agon.reproduce import commit, processor, spend, train
 from agon.run import play, prepare
 from agon.trained import Trained, load
 
@@ -118,7 +118,7 @@ def one(name: str, path: str, recipe: str, seed: int, options: argparse.Namespac
         prepare(data, out=directory.path, recipe=recipe, settings=wish, command="benchmarks/text.py", start=options.start)
         directory.write("run.json", {**directory.run(), "planned_rounds": rounds})
     if label == BASE:
-        play(directory, cpu_budget=1.1 * options.cpu_seconds)
+        train(directory, 1.1 * options.cpu_seconds)
     else:
         spend(directory, options.cpu_seconds)
     result = figures(directory, name, label, seed, options)
@@ -150,7 +150,7 @@ def figures(directory: RunDirectory, name: str, recipe: str, seed: int, options:
         "memory_mb": max(t["memory_mb"] for t in ticks), "scores": {s.name: s.to_json() | {"text": str(s)} for s in scores},
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()}, "content_hash": trained.content["content_hash"],
         "torch": torch.__version__, "changed": options.changed, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
-        "length": trained.run.data.length,
+        "length": trained.run.data.length, "alone": True,
     }  # fmt: skip
     if of_known and recipe == BASE:
         places = known.Ground(data_set).curve(trained, options.known_temperatures, num_samples=count)

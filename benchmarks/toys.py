@@ -10,28 +10,45 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from alone import each_alone
 
 from agon.data import Data
-from agon.reproduce import commit, processor
-from agon.run import play, prepare
+from agon.reproduce import commit, processor, train
+from agon.run import prepare
 from agon.trained import load
 
 RESULTS = Path(__file__).parent / "results" / "points"
 SAMPLES = 10_000
 
 
-def one(name: str, seed: int) -> dict[str, Any]:
-    """Train and score one set and seed."""
+def one(name: str, seed: int) -> None:
+    """Train and score one set and seed, unless its figures are there."""
+    path = path_of(name, seed)
+    if path.is_file():
+        return
+    row = figures(name, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(row, indent=1) + "\n", "utf-8")
+
+
+def path_of(name: str, seed: int) -> Path:
+    """Where a row is kept."""
+    return RESULTS / f"{name}-{seed}.json"
+
+
+def figures(name: str, seed: int) -> dict[str, Any]:
+    """Train and score."""
     with tempfile.TemporaryDirectory() as folder:
         settings = {"seed": seed, "score_every": 0, "threads": 1, "tensorboard": False}
-        directory, data_set = prepare(Data(path=name), out=Path(folder) / "run", settings=settings)
-        play(directory, data_set)
+        directory, _ = prepare(Data(path=name), out=Path(folder) / "run", settings=settings)
+        train(directory)
         trained = load(directory.path)
         scores = {score.name: score for score in trained.evaluate(num_samples=SAMPLES)}
         tick = [row for row in directory.events() if row["kind"] == "tick"][-1]
@@ -41,7 +58,7 @@ def one(name: str, seed: int) -> dict[str, Any]:
             "seen": trained.seen, "cpu_seconds": tick["cpu_seconds"], "seen_per_cpu_second": trained.seen / tick["cpu_seconds"],
             "memory_mb": tick["memory_mb"], "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
             "content_hash": trained.content["content_hash"], "torch": torch.__version__, "machine": processor(),
-            "date": datetime.date.today().isoformat(), "commit": commit(),
+            "date": datetime.date.today().isoformat(), "commit": commit(), "alone": True,
         }  # fmt: skip
 
 
@@ -51,16 +68,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--sets", nargs="+", default=["ring", "grid"])
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    RESULTS.mkdir(parents=True, exist_ok=True)
+    rows = list(itertools.product(options.sets, options.seeds))
+    each_alone(one, rows)
     print("| set | seed | modes | high-quality share | CPU-s |\n|---|---|---|---|---|")
-    for name in options.sets:
-        for seed in options.seeds:
-            path = RESULTS / f"{name}-{seed}.json"
-            if not path.is_file():
-                path.write_text(json.dumps(one(name, seed), indent=1) + "\n", "utf-8")
-            row = json.loads(path.read_text("utf-8"))
-            print(f"| {name} | {seed} | {row['modes']:.0f} | {row['quality']:.3f} | {row['cpu_seconds']:.0f} |", flush=True)
+    for name, seed in rows:
+        row = json.loads(path_of(name, seed).read_text("utf-8"))
+        print(f"| {name} | {seed} | {row['modes']:.0f} | {row['quality']:.3f} | {row['cpu_seconds']:.0f} |")
 
 
 if __name__ == "__main__":

@@ -23,8 +23,7 @@ from typing import Any
 from alone import each_alone
 
 from agon.directory import RunDirectory
-from agon.reproduce import LEAST_ROUNDS, begin, figures, lengthen, seconds_a_round, spend
-from agon.run import play
+from agon.reproduce import LEAST_ROUNDS, begin, figures, lengthen, seconds_a_round, spend, train
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -40,7 +39,7 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: fl
         begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py")
     if like:
         lengthen(directory, like["rounds"])
-        play(directory)
+        train(directory)
     else:
         spend(directory, cpu_seconds)
     result = figures(directory, name, recipe, seed) | {"alone": True}

@@ -67,15 +67,21 @@ def begin(data: str, recipe: str, seed: int, rounds: int, out: Path, command: st
     return directory
 
 
+def train(directory: RunDirectory, cpu_budget: float | None = None) -> None:
+    """Play on. Raises KeyboardInterrupt where a signal stopped it, with everything saved: half a row is not scored."""
+    if play(directory, cpu_budget=cpu_budget).asked:
+        raise KeyboardInterrupt
+
+
 def spend(directory: RunDirectory, cpu_seconds: float) -> None:
     """Train until the processor time is used up: the rounds planned, then more at the end values of the schedules."""
-    play(directory, cpu_budget=1.1 * cpu_seconds)
+    train(directory, 1.1 * cpu_seconds)
     for _ in range(4):
         content, spent = directory.run(), spent_seconds(directory)
         if spent >= cpu_seconds:
             break
         lengthen(directory, content["rounds"] + math.ceil(content["rounds"] * (cpu_seconds / spent - 1)) + 1)
-        play(directory, cpu_budget=1.1 * cpu_seconds)
+        train(directory, 1.1 * cpu_seconds)
 
 
 def lengthen(directory: RunDirectory, rounds: int) -> None:
@@ -222,6 +228,6 @@ def repeat(row: Row, data: str, out: Path, *, seeds: Sequence[int] | None = None
         say("run", f"{directory.path}: {rounds:,} rounds")
         if directory.run()["rounds"] != rounds:
             lengthen(directory, rounds)
-        play(directory)
+        train(directory)
         results.append(figures(directory, row.set, row.recipe, seed, num_samples=max(256, round(scale * NUM_SAMPLES))))
     return Repeat(row, results, caveats)

@@ -18,6 +18,7 @@ from agon.data import Data, dictionary, open_data
 from agon.data.corpus import read_corpus
 from agon.data.entry import default_cache
 from agon.data.spoken import sentences
+from agon.data.textreport import text_warnings
 from agon.decoding import log_probs, speak
 from agon.errors import InputError
 from agon.game import Batch, Players
@@ -273,6 +274,8 @@ def test_what_is_held_back_is_never_trained_on(counts: tuple[int, int], files: P
     card = data_set.card
     assert card["duplicates"] <= 1 and "pairs" not in card
     assert counts[0] == counts[1] or any("read again" in note for note in card["notes"])
+    card = open_data(replace(asked(tmp_path), limit=150)).card
+    assert card["num_train"] <= 150 and card["duplicates"] <= 1 and "pairs" not in card
     none = open_data(replace(asked(tmp_path), holdout=0.0))
     assert not none.by_chance and not len(none.held) and len(none.train) >= max(counts)
     few = tmp_path / "few"  # chance may hold back every line of so few
@@ -281,9 +284,38 @@ def test_what_is_held_back_is_never_trained_on(counts: tuple[int, int], files: P
         (few / f"{k}.pl").write_text(f"a {k}\nb {k}\n", "utf-8")
         (few / f"{k}.ci").write_text(f"c {k}\nd {k}\n", "utf-8")
     assert sum(read_corpus(replace(asked(few), holdout=0.5)).held or []) >= 20
-    (tmp_path / "train.ci").write_text("\ufffd\n" * 300, "utf-8")
-    with pytest.raises(InputError, match="no sentence that can be read"):
-        open_data(asked(tmp_path))
+    for line, wrong in (("\ufffd", "no sentence that can be read"), ("the same", "over and over")):
+        (few / "0.ci").write_text(f"{line}\n" * 300, "utf-8")
+        for k in range(1, 40):
+            (few / f"{k}.ci").write_text(f"{line}\n", "utf-8")
+        with pytest.raises(InputError, match=wrong):
+            open_data(asked(few))
+
+
+def test_files_of_a_language_are_one_corpus(files: Path, tmp_path: Path) -> None:
+    """What one of them repeats of another stands on one side of the split."""
+    for name in ("pl", "ci"):
+        lines = (files / f"train.{name}").read_text("utf-8").splitlines(keepends=True)
+        (tmp_path / f"a.{name}").write_text("".join(lines[:400]), "utf-8")
+        (tmp_path / f"b.{name}").write_text("".join(lines[:9]), "utf-8")  # so few that their own split would be another one
+    corpus = read_corpus(asked(tmp_path))
+    assert corpus.held is not None and corpus.sources is not None
+    for column in (corpus.texts, corpus.sources):
+        held = {text for text, back in zip(column, corpus.held, strict=True) if back}
+        assert held and not held & {text for text, back in zip(column, corpus.held, strict=True) if not back}
+
+
+def test_only_pairs_are_called_misaligned(files: Path, tmp_path: Path) -> None:
+    for name in ("pl", "ci"):
+        (tmp_path / f"train.{name}").write_text((files / f"train.{name}").read_text("utf-8"), "utf-8")
+    lines = (files / "test.pl").read_text("utf-8").splitlines()
+    (tmp_path / "test.pl").write_text("".join(f"{line}\n" for line in lines[:50]), "utf-8")
+    (tmp_path / "test.ci").write_text("".join("short\n" if k % 5 == 0 else f"{line}\n" for k, line in enumerate(lines[:50])), "utf-8")
+    card = open_data(asked(tmp_path)).card
+    assert card["pairs"]["count"] == 50 and 5 <= card["pairs"]["odd_lengths"] <= 10
+    assert any("of 50 pairs have lengths" in warning for warning in text_warnings(card))
+    headlines = open_data(Data(path="headlines", unpaired=True)).card
+    assert headlines["pairs"]["count"] == headlines["num_held"]
 
 
 def test_beside_bleu_stands_what_the_dictionary_alone_is_worth(files: Path, tmp_path: Path) -> None:
@@ -296,7 +328,7 @@ def test_beside_bleu_stands_what_the_dictionary_alone_is_worth(files: Path, tmp_
 
 
 def test_why_a_language_has_pieces_of_words(tmp_path: Path) -> None:
-    (tmp_path / "train.en").write_text("anna sees bert and goes home\n" * 300, "utf-8")
+    (tmp_path / "train.en").write_text("anna sees bert and goes home\nbert sees anna and goes away\n" * 150, "utf-8")
     (tmp_path / "train.de").write_text("".join(f"anna sieht bert {k}er{k * k}\n" for k in range(300)), "utf-8")
     reasons = open_data(replace(asked(tmp_path), source="en", target="de", tokenizer="auto")).reasons
     assert reasons["target tokenizer"].startswith("bpe") and "pieces of words are learned better" in reasons["target tokenizer"]

@@ -10,6 +10,7 @@ from agon import catalogue, reproduce
 from agon.catalogue import Figure, Row, gather, write_rows
 from agon.data import Data, open_data
 from agon.directory import RunDirectory, read_state
+from agon.run import Outcome, play
 from commandline import typed
 
 
@@ -44,6 +45,11 @@ def test_a_row_repeated_gives_the_same_score(
     assert again.fd == pytest.approx(found["fd"], rel=1e-6)
     assert again.difference == pytest.approx(-(0.5**0.5), rel=1e-5)  # one below a mean of two that stand 2 apart, sd √2
     assert dict(again.lines())["difference"] == "-0.71 of the published standard deviation"
+    # What a signal stopped is not scored.
+    monkeypatch.setattr(reproduce, "play", lambda directory, **_: Outcome("stopped", 3, directory, asked=True))
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.repeat(published, "digits", tmp_path / "halted", seeds=[0])
+    monkeypatch.setattr(reproduce, "play", play)
     # By the command line, quick and on other data.
     monkeypatch.setattr(catalogue, "rows", lambda path=None: [published])
     assert typed("reproduce", "digits/r3gan", "--data", "shapes", "--quick", "--seeds", "3", "--out", tmp_path / "quick") == 0

@@ -49,8 +49,8 @@ class Corpus:
     others: dict[int, tuple[str, ...]] = field(default_factory=dict)  # sample -> its other targets, where a source has several
     held: list[bool] | None = None
     split_origin: str = ""
-    apart: list[range] = field(default_factory=list)  # rows whose source and text were never pairs
-    again: list[range] = field(default_factory=list)  # those of them whose text was read before, as the shorter side is
+    apart: set[int] = field(default_factory=set)  # rows whose source and text were never pairs
+    again: set[int] = field(default_factory=set)  # those of them whose text was read before, as the shorter side is
     by_chance: bool = False  # so are those that are held back
     faults: Counter[str] = field(default_factory=Counter)  # what is wrong -> how often
     examples: dict[str, str] = field(default_factory=dict)  # what is wrong -> the first place where
@@ -135,8 +135,8 @@ def read_corpus(data: Data) -> Corpus:
         elif added:
             unlabelled = unlabelled or part.files[0].name
     pairs = any(sides)
-    for part in apart:
-        sides += read_apart(corpus, *part.files, share=0.0 if pairs else data.holdout)
+    if apart:
+        sides += read_apart(corpus, *zip(*(part.files for part in apart), strict=True), share=0.0 if pairs else data.holdout)
     corpus.by_chance = bool(apart) and not pairs and any(sides)
     if corpus.labels is not None and len(corpus.labels) < len(corpus):
         raise InputError(
@@ -158,7 +158,7 @@ def read_corpus(data: Data) -> Corpus:
 
 def _nothing(corpus: Corpus) -> str:
     told = "; ".join(f"{count:,} × {what}, first at {corpus.examples[what]}" for what, count in corpus.faults.most_common(3))
-    convert = " Save it so: iconv -f latin1 -t utf-8 OLD > NEW" if "not UTF-8" in corpus.faults else ""
+    convert = " Save it so, with its own encoding for latin1: iconv -f latin1 -t utf-8 OLD > NEW" if "not UTF-8" in corpus.faults else ""
     return f"{corpus.path} has no sentence that can be read{': ' + told if told else ', it is empty'}; expected a line each, in UTF-8.{convert}"
 
 

@@ -115,6 +115,7 @@ def headlines(*, apart: bool = False) -> Corpus:
     if apart:
         corpus.sources = corpus.sources[: TRAIN // 2] + corpus.sources[TRAIN:]
         corpus.texts = corpus.texts[TRAIN // 2 :]
+        corpus.apart = set(range(TRAIN // 2))
     corpus.held = [k >= len(corpus) - HELD for k in range(len(corpus))]
     corpus.split_origin = "drawn apart"
     return corpus

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from agon.data.samples import held_out_surely, text_hashes
@@ -31,22 +32,25 @@ def read_parallel(corpus: Corpus, source: TextFile, target: TextFile) -> None:
             corpus.texts.append(second)
 
 
-def read_apart(corpus: Corpus, *files: TextFile, share: float) -> list[bool]:
-    """Two languages whose lines do not belong together; which of the rows that were added are held back: that share of either language, by its own content.
+def read_apart(corpus: Corpus, *languages: Sequence[TextFile], share: float) -> list[bool]:
+    """The files of two languages, whose lines do not belong together; which of the rows that were added are held back: that share of either, by its content.
 
     The shorter side of what is trained on is read again from its start, so that each has as many; of what is held back nothing is said twice.
-    Raises InputError for a file without a sentence.
+    Raises InputError for files without a sentence, or with one over and over.
     """
     corpus.kind = "lines of two languages"
     known, kept = [], []
-    for file in files:
-        text, damaged = content(file)
-        read = (corpus.clean(line, f"{file.name}, line {number}", damaged) for number, line in enumerate(lines(text), 1))
-        said = [sentence for sentence in read if sentence is not None]
+    for files in languages:
+        said: list[str] = []
+        for file in files:
+            text, damaged = content(file)
+            read = (corpus.clean(line, f"{file.name}, line {number}", damaged) for number, line in enumerate(lines(text), 1))
+            said += [sentence for sentence in read if sentence is not None]
         if not said:
-            raise InputError(f"'{file.name}' has no sentence that can be read; expected a line each, in UTF-8, of both languages.")
-        hashes = text_hashes(said)
-        held, _ = held_out_surely(hashes, share)
+            raise InputError(f"'{files[0].name}' has no sentence that can be read; expected a line each, in UTF-8, of both languages.")
+        held, _ = held_out_surely(text_hashes(said), share)
+        if share > 0 and not held.any():
+            raise InputError(f"'{files[0].name}' says one sentence over and over, so none can be held back; give more, or --holdout 0.")
         known.append([sentence for sentence, back in zip(said, held, strict=True) if not back])
         kept.append(list(dict.fromkeys(sentence for sentence, back in zip(said, held, strict=True) if back)))
     corpus.sources = corpus.sources if corpus.sources is not None else []
@@ -54,9 +58,9 @@ def read_apart(corpus: Corpus, *files: TextFile, share: float) -> list[bool]:
     most, few = max(map(len, known)), min(map(len, kept))
     for column, own, back in zip((corpus.sources, corpus.texts), known, kept, strict=True):
         column += [own[k % len(own)] for k in range(most)] + back[:few]
-    corpus.apart.append(range(start, len(corpus)))
-    corpus.again.append(range(start + len(known[1]), start + most))
+    corpus.apart.update(range(start, len(corpus)))
+    corpus.again.update(range(start + len(known[1]), start + most))
     if len(known[0]) != len(known[1]):
-        sizes = " and ".join(f"{len(own):,} of '{file.name}'" for own, file in zip(known, files, strict=True))
+        sizes = " and ".join(f"{len(own):,} of '{files[0].name}'" for own, files in zip(known, languages, strict=True))
         corpus.notes.append(f"sentences to train on: {sizes}; the shorter is read again from its start")
     return [False] * most + [True] * few

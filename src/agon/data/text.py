@@ -222,8 +222,10 @@ def _thinned(corpus: Corpus, count: int) -> Corpus:
         return None if column is None else [column[k] for k in rows]
 
     others = {new: corpus.others[old] for new, old in enumerate(rows) if old in corpus.others}
+    apart, again = ({new for new, old in enumerate(rows) if old in marked} for marked in (corpus.apart, corpus.again))
     return replace(
-        corpus, texts=some(corpus.texts) or [], others=others, sources=some(corpus.sources), labels=some(corpus.labels), held=some(corpus.held)
+        corpus, texts=some(corpus.texts) or [], others=others, sources=some(corpus.sources), labels=some(corpus.labels), held=some(corpus.held),
+        apart=apart, again=again,
     )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ EXAMPLES, SHOWN = 3, 60
 
 def described(corpus: Corpus, used: dict[str, np.ndarray], *, lower: bool) -> dict[str, Any]:
     """The card's words on the sentences that are used, "train" and "held" being their places in the corpus; of pairs only where there are any."""
-    first, pairs = (_without(corpus, rows) for rows in (corpus.again, corpus.apart))
-    train, held = ([corpus.texts[k] for k in used[part] if first[k]] for part in ("train", "held"))
+    train, held = ([corpus.texts[k] for k in used[part].tolist() if k not in corpus.again] for part in ("train", "held"))
+    pairs = [k for k in range(len(corpus)) if k not in corpus.apart] if corpus.sources is not None else []
     if lower:
         train, held = [text.lower() for text in train], [text.lower() for text in held]
     every = train + held
@@ -43,15 +43,7 @@ def described(corpus: Corpus, used: dict[str, np.ndarray], *, lower: bool) -> di
         "overlap": sum(text in known for text in held),
         "overlap_folded": sum(text.casefold() in folded for text in held),
         "overlap_examples": [_short(text) for text in held if text in known][:EXAMPLES],
-    } | ({} if corpus.sources is None or not pairs.any() else {"pairs": _pairs(corpus.sources, corpus.texts, np.flatnonzero(pairs))})
-
-
-def _without(corpus: Corpus, rows: Sequence[range]) -> np.ndarray:
-    """bool [N]: the rows of a corpus but these."""
-    left = np.ones(len(corpus), dtype=bool)
-    for some in rows:
-        left[some.start : some.stop] = False
-    return left
+    } | ({"pairs": _pairs([corpus.sources[k] for k in pairs], [corpus.texts[k] for k in pairs])} if corpus.sources and pairs else {})
 
 
 def _short(text: str) -> str:
@@ -69,9 +61,8 @@ def _lengths(texts: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _pairs(sources: Sequence[str], texts: Sequence[str], rows: np.ndarray) -> dict[str, Any]:
-    """Pairs among these rows whose sides are the same, and those whose lengths do not go together as those of the others do."""
-    sources, texts = [sources[k] for k in rows], [texts[k] for k in rows]
+def _pairs(sources: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
+    """Pairs whose sides are the same, and those whose lengths do not go together as those of the others do."""
     same = [_short(one) for one, other in zip(sources, texts, strict=True) if one == other]
     ratio = np.log([(len(other) + 1) / (len(one) + 1) for one, other in zip(sources, texts, strict=True)] or [0.0])
     middle = float(np.median(ratio))
@@ -80,7 +71,7 @@ def _pairs(sources: Sequence[str], texts: Sequence[str], rows: np.ndarray) -> di
     apart = np.abs(ratio - middle)
     odd = [int(k) for k in np.argsort(-apart, kind="stable") if apart[k] > far]
     return {
-        "same": len(same), "same_examples": same[:EXAMPLES], "odd_lengths": len(odd), "middle_ratio": round(math.exp(middle), 3),
+        "count": len(texts), "same": len(same), "same_examples": same[:EXAMPLES], "odd_lengths": len(odd), "middle_ratio": round(math.exp(middle), 3),
         "odd_examples": [[_short(sources[k]), _short(texts[k])] for k in odd[:EXAMPLES]],
         "several_targets": len(sources) - len(set(sources)),
     }  # fmt: skip

@@ -115,13 +115,13 @@ def text_warnings(card: dict[str, Any]) -> list[str]:
             f"{card['unseen_words']['share']:.1%} of the held-back words never stood in training: the two sides are of different kinds, or few"
         )
     if "pairs" in card:
-        odd = card["pairs"]["odd_lengths"]
-        if odd > MOST_ODD * usable:
+        odd, pairs = card["pairs"]["odd_lengths"], card["pairs"]["count"]
+        if odd > MOST_ODD * pairs:
             told.append(
-                f"{odd:,} of {usable:,} pairs have lengths that do not go together: look whether lines are shifted against each other"
+                f"{odd:,} of {pairs:,} pairs have lengths that do not go together: look whether lines are shifted against each other"
             )
-        if card["pairs"]["same"] > MOST_COPIES * usable:
-            told.append(f"{card['pairs']['same']:,} of {usable:,} pairs have the same text on both sides: they teach copying; remove them")
+        if card["pairs"]["same"] > MOST_COPIES * pairs:
+            told.append(f"{card['pairs']['same']:,} of {pairs:,} pairs have the same text on both sides: they teach copying; remove them")
     balance = card["labels"].get("balance")
     if card["labels"]["used"] and balance is not None and balance < SHORT_OF_BALANCE:
         told.append(

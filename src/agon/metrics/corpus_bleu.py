@@ -70,8 +70,8 @@ class CorpusBLEU(Metric):
         return {f"{name} of {how}": score for name, found in self._beside.items() for how, score in found.items()}
 
     def remark(self, name: str) -> str:
-        """The same."""
-        return ", ".join(f"{how} has {figure(score)}" for how, score in self._beside[name].items())
+        """What the sources score by it as they are, and word for word."""
+        return ", ".join(f"{how} has {figure(score)}" for how, score in self._beside.get(name, {}).items())
 
     def state(self) -> dict[str, Tensor]:
         """Nothing is gathered."""

@@ -85,7 +85,7 @@ class Rouge(Metric):
         return dict(self._beside)
 
     def remark(self, name: str) -> str:
-        """The same of one of them."""
+        """What the first sentence of the source and the whole of it score by it."""
         return ", ".join(f"{how} has {figure(scores[NAMES.index(name)])}" for how, scores in self._beside.items())
 
     def state(self) -> dict[str, Tensor]:

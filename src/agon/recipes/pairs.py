@@ -68,7 +68,7 @@ def _rewarded(game: BRCSGAN | Retelling, first: str) -> dict[str, str]:
 def _beside(recipe: str) -> str:
     """What a user should know of the adversary before the time is spent: the published rows with it and without, where there are any."""
     told = [f"on {r.set} {', '.join(map(str, (r.score, *r.beside)))}" for r in rows() if r.recipe == recipe and r.beside]
-    return f"on{'; of equal time ' * bool(told)}{'; '.join(told)}: --game.adversary false leaves it out"
+    return f"on{'; measured: ' * bool(told)}{'; '.join(told)}: --game.adversary false leaves it out"
 
 
 def translation(situation: Situation) -> Suggestion:

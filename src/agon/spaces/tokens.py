@@ -160,7 +160,7 @@ class Tokens(Space):
 
     def word_for_word(self, sources: Sequence[str], entries: Sequence[int] | None = None) -> list[str]:
         """Sources by the dictionary that was learnt beside them, or by other entries for their tokens; what has none is left out."""
-        assert self.source is not None
+        assert self.source is not None and (entries or self.source.dictionary)
         found = by_entries(torch.tensor(entries or self.source.dictionary), self.source.whole(sources)[0])
         rows = [[token for token in row if token != UNKNOWN] for row in found.tolist()]
         return [self.decode(torch.tensor([row or [END]]))[0] for row in rows]
