@@ -328,7 +328,7 @@ def test_beside_bleu_stands_what_the_dictionary_alone_is_worth(files: Path, tmp_
 
 
 def test_why_a_language_has_pieces_of_words(tmp_path: Path) -> None:
-    (tmp_path / "train.en").write_text("anna sees bert and goes home\nbert sees anna and goes away\n" * 150, "utf-8")
+    (tmp_path / "train.en").write_text("anna sees bert and goes home\nanna sees bert and goes away\n" * 150, "utf-8")
     (tmp_path / "train.de").write_text("".join(f"anna sieht bert {k}er{k * k}\n" for k in range(300)), "utf-8")
     reasons = open_data(replace(asked(tmp_path), source="en", target="de", tokenizer="auto")).reasons
     assert reasons["target tokenizer"].startswith("bpe") and "pieces of words are learned better" in reasons["target tokenizer"]
