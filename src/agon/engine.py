@@ -7,8 +7,9 @@ from (seed, attempt, rank, round), and the data of a round is a function of its 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -245,7 +246,7 @@ class Engine:
                 self._moving[name] = moving
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.precision == "bf16" else nullcontext()
+        return sixteen_bits(self.device) if self.precision == "bf16" else nullcontext()
 
     def _step(self, name: str, optimiser: torch.optim.Optimizer) -> None:
         spec = self.game.optim[name]
@@ -397,3 +398,15 @@ def _channels_last(net: nn.Module) -> None:
     for tensor in (*net.parameters(), *net.buffers()):
         if tensor.dim() == 4:
             tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def sixteen_bits(device: torch.device) -> Iterator[None]:
+    """Autocast to bf16. On a processor without 16-bit units oneDNN, which has no LSTM there, is left aside."""
+    with ExitStack() as stack:
+        if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of TF32 on Intel's GPUs, which nobody asked for
+                stack.enter_context(torch.backends.mkldnn.flags(enabled=False))
+        stack.enter_context(torch.autocast(device.type, torch.bfloat16))
+        yield

@@ -22,7 +22,7 @@ FROZEN = {
     "grid": "b17299dc51bf795c",
     "spirals": "b2ffcc0fe6b711cc",
     "moving-shapes": "ff1124f0270d19d3",
-    "moving-digits": "972a29c2873b4729",
+    "moving-digits": "090db44f39533b68",
     "headlines": "51da118749b0cbbd",
     "arithmetic": "64c3bf279d3b1dd6",
 }

@@ -188,4 +188,4 @@ def test_broken_on_purpose(name: str, tmp_path: Path) -> None:
     assert sign in told
     if sign == "past its best":
         state = int(told[sign]["remedies"][0].rpartition("--state ")[2])
-        assert state in [round for round, _ in RunDirectory(tmp_path / "run").states()]
+        assert state in [row["round"] for row in RunDirectory(tmp_path / "run").events() if row["kind"] == "save"]

@@ -233,12 +233,12 @@ def test_clips_are_augmented_alike_in_all_frames() -> None:
         bent = augmented(clips, (group,), 1.0, p, width=3)
         torch.manual_seed(0)
         alone = augmented(pictures, (group,), 1.0, p, width=3)
-        assert torch.equal(bent, alone[:, None].expand_as(bent)), group
+        assert torch.allclose(bent, alone[:, None].expand_as(bent), atol=1e-6), group  # some processors add up more frames in another order
         if group != "flip":
             assert not torch.equal(bent, clips)
     torch.manual_seed(0)
     same = augmented(torch.cat([clips[:3], clips[:3]]), ("geometry",), 1.0, p, width=3, alike=2)
-    assert torch.equal(same[:3], same[3:]), "two batches that are to be compared were bent differently"
+    assert torch.allclose(same[:3], same[3:], atol=1e-6), "two batches that are to be compared were bent differently"
 
 
 ILLEGAL: dict[str, tuple[dict[str, Any], Space, str]] = {

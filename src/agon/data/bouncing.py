@@ -96,7 +96,10 @@ def make_dance(count: int = NUM_CLIPS, seed: int = _SEED) -> Dance:
 
 
 def draw_dance(dance: Dance, frames: int, height: int, width: int) -> np.ndarray:
-    """Clips uint8 [n, frames, 1, height, width]; a digit is enlarged bilinearly, at places finer than a pixel."""
+    """Clips uint8 [n, frames, 1, height, width]; a digit is enlarged bilinearly, at places finer than a pixel.
+
+    Weights are whole 128ths, so that every sum is exact and no processor's order of adding changes a pixel.
+    """
     pictures, _ = load_digits()
     glyphs = pictures[dance.picture].astype(np.float32) * (dance.picture >= 0)[..., None, None]
     side = GLYPH * min(height, width)
@@ -113,7 +116,7 @@ def draw_dance(dance: Dance, frames: int, height: int, width: int) -> np.ndarray
 def _weights(corner: np.ndarray, side: float, pixels: int) -> np.ndarray:
     """How much of each of 8 glyph pixels is at each pixel of an axis: float32 [..., pixels, 8], corner in pixels [...]."""
     at = (np.arange(pixels) + 0.5 - corner[..., None]) * 8 / side - 0.5
-    return np.clip(1 - np.abs(at[..., None] - np.arange(8)), 0, 1).astype(np.float32)
+    return (np.rint(128 * np.clip(1 - np.abs(at[..., None] - np.arange(8)), 0, 1)) / 128).astype(np.float32)
 
 
 def open_dance(data: Data, reasons: dict[str, str]) -> tuple[Video, Dance, np.ndarray, np.ndarray]:

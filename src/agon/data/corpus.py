@@ -158,7 +158,7 @@ def read_corpus(data: Data) -> Corpus:
 
 def _nothing(corpus: Corpus) -> str:
     told = "; ".join(f"{count:,} × {what}, first at {corpus.examples[what]}" for what, count in corpus.faults.most_common(3))
-    convert = " Save it so, with its own encoding for latin1: iconv -f latin1 -t utf-8 OLD > NEW" if "not UTF-8" in corpus.faults else ""
+    convert = " Save it so: iconv -f latin1 -t utf-8 OLD > NEW, or from what else it is in." if "not UTF-8" in corpus.faults else ""
     return f"{corpus.path} has no sentence that can be read{': ' + told if told else ', it is empty'}; expected a line each, in UTF-8.{convert}"
 
 
