@@ -204,6 +204,13 @@ def rows_of(name: str, results: Path) -> dict[str, list[dict[str, Any]]]:
     return dict(sorted(found.items(), key=lambda item: (item[0] != BASE, item[0])))
 
 
+def where_and_when(found: dict[str, list[dict[str, Any]]]) -> str:
+    """The processors that played these rows and the days, e.g. 'AMD EPYC, one thread, 2026-11-22 to 2026-11-23'."""
+    rows = list(itertools.chain.from_iterable(found.values()))
+    machines, days = sorted({row["machine"] for row in rows}), sorted({row["date"] for row in rows})
+    return f"{' and '.join(machines)}, one thread, {' to '.join(dict.fromkeys((days[0], days[-1])))}"
+
+
 def over_seeds(values: list[float | None], form: str = ".3f") -> str:
     """Mean ± sd."""
     there = [v for v in values if v is not None and not math.isnan(v)]
@@ -284,7 +291,7 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     return [
         *lines,
         "",
-        f"{first['protocol']} · {first['machine']}, one thread, {first['date']}. Real sentences: training ones, and held-out ones for FD, LM and novelty.",
+        f"{first['protocol']} · {where_and_when(found)}. Real sentences: training ones, and held-out ones for FD, LM and novelty.",
     ]
 
 
@@ -332,7 +339,7 @@ def known_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             "",
             f"Rows in italics are published, on another draw of the oracle (entropy {ENTROPY}); KL(P‖G) there is NLL-test − {ENTROPY}.",
         ]
-    return [*lines, "", f"Nats a token; {first['num_samples']:,} sentences a side · {first['machine']}, one thread, {first['date']}."]
+    return [*lines, "", f"Nats a token; {first['num_samples']:,} sentences a side · {where_and_when(found)}."]
 
 
 def finite(rows: list[dict[str, Any]], name: str) -> str:
