@@ -67,7 +67,7 @@ def table(name: str) -> list[str]:
         if row["set"] == name:
             rows.setdefault(row["recipe"], []).append(row)
     lines = [
-        "| recipe | seeds | FD ± sd | precision / recall | density / coverage | labels | CPU-s "
+        "| recipe | seeds | FD ± sd | precision / recall | density / coverage | class asked for | CPU-s "
         "| images seen | images/CPU-s | samples/CPU-s | peak MB | parameters |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -79,7 +79,7 @@ def table(name: str) -> list[str]:
         spread = f" ± {statistics.stdev([r['fd'] for r in results]):.2g}" if len(results) > 1 else ""
         lines.append(
             f"| {recipe} | {len(results)} | {mean(results, 'fd'):.3g}{spread} | {mean(results, 'precision'):.2f} / {mean(results, 'recall'):.2f} "
-            f"| {mean(results, 'density'):.2f} / {mean(results, 'coverage'):.2f} | {'used' if results[0]['conditional'] else '–'} "
+            f"| {mean(results, 'density'):.2f} / {mean(results, 'coverage'):.2f} | {asked(results)} "
             f"| {mean(results, 'cpu_seconds'):.0f} | {mean(results, 'images'):,.0f} | {mean(results, 'images_per_cpu_second'):.0f} "
             f"| {mean(results, 'samples_per_cpu_second'):,.0f} | {peak(results)} | {sum(results[0]['parameters'].values()) / 1e6:.2f} M |"
         )
@@ -91,6 +91,14 @@ def table(name: str) -> list[str]:
             f"Floor (real against real) {first['floor']:.3g}{f', of the {int(fewer[1]):,} held-out pictures there are' if fewer else ''}."
         )
     return lines
+
+
+def asked(results: list[dict[str, Any]]) -> str:
+    """The share of samples in the class they were asked for, over the seeds whose share is known."""
+    if not results[0]["conditional"]:
+        return "–"
+    known = [r["class_accuracy"] for r in results if "class_accuracy" in r]
+    return f"{statistics.mean(known):.1%}".replace("%", " %") if known else "labels used"
 
 
 def peak(results: list[dict[str, Any]]) -> str:

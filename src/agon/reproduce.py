@@ -30,6 +30,7 @@ from agon.run import Say, play, prepare
 from agon.trained import load
 
 METRICS = ["fd", "prdc", "classes"]
+OF_CLASSES = ["class_accuracy"]  # besides, where the generator is asked for a class
 SIZE = 32
 NUM_SAMPLES = 10_000
 PROBE = (5, 25)  # rounds played before and while the clock runs
@@ -100,7 +101,9 @@ def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, n
     began = time.process_time()
     trained.sample_stored(256, seed=1)
     sampling = 256 / (time.process_time() - began)
-    scores = {s.name: s for s in trained.evaluate(METRICS, num_samples=num_samples, seed=0)}
+    conditional = bool(trained.game.sees(trained.space).num_classes)
+    names = METRICS + (OF_CLASSES if conditional else [])
+    scores = {s.name: s for s in trained.evaluate(names, num_samples=num_samples, seed=0)}
     ticks = [r for r in directory.events() if r["kind"] == "tick"]
     spent = ticks[-1]["cpu_seconds"]
     return {s.name: s.value for s in scores.values()} | {
@@ -108,7 +111,7 @@ def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, n
         "rounds": trained.round, "planned_rounds": trained.content.get("planned_rounds"), "images": trained.seen, "cpu_seconds": spent,
         "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling, "memory_mb": max(t["memory_mb"] for t in ticks),
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
-        "conditional": bool(trained.game.sees(trained.space).num_classes), "content_hash": trained.content["content_hash"],
+        "conditional": conditional, "content_hash": trained.content["content_hash"],
         "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
     }  # fmt: skip
 

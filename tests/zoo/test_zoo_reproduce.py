@@ -20,9 +20,28 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduce, "SIZE", 8)
     monkeypatch.setattr(reproduce, "NUM_SAMPLES", 64)
     monkeypatch.setattr(reproduce, "METRICS", ["fd"])
+    monkeypatch.setattr(reproduce, "OF_CLASSES", [])
     settings = reproduce.settings_for
     extra = {"game.net.widths": "[8]", "batch": 8, "extractor": "pixels", "metrics": ["fd"]}
     monkeypatch.setattr(reproduce, "settings_for", lambda seed, rounds: settings(seed, rounds) | extra)
+
+
+@pytest.mark.parametrize(("recipe", "asked"), [("acgan", True), ("wgan-gp", False)])
+def test_a_row_that_is_asked_for_classes_is_scored_by_them(
+    recipe: str, asked: bool, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reproduce, "OF_CLASSES", ["class_accuracy"])
+    made = reproduce.settings_for
+    monkeypatch.setattr(
+        reproduce,
+        "settings_for",
+        lambda seed, rounds: {k: v for k, v in made(seed, rounds).items() if k != "game.net.widths"} | {"extractor": "classifier"},
+    )
+    directory = reproduce.begin("digits", recipe, 0, 20, tmp_path / "run", "a test")
+    reproduce.train(directory)
+    found = reproduce.figures(directory, "digits", recipe, 0, num_samples=256)
+    assert ("class_accuracy" in found) == asked == found["conditional"]
+    assert 0 <= found.get("class_accuracy", 0.5) <= 1
 
 
 def test_a_row_repeated_gives_the_same_score(
