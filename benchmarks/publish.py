@@ -6,7 +6,7 @@
 The second command writes the rows into docs/papers. Which score stands for a set: pictures and clips the Fréchet distance; sentences the same, with
 what lies above likelihood's curve of BLEU-4 beside it; languages whose likelihood is known KL(P‖G), with KL(G‖P) beside it, as either alone can be
 had by a collapsed or by a noisy speaker; translations BLEU, summaries ROUGE-1, of the recipe as it is, with its adversary (UMT's is off), and
-beside it the other; points the share that lies on a mode, with the modes that are covered.
+beside it the other; points the share that lies on a mode, with the modes that are covered; Stacked MNIST its modes, with the divergence of their shares.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import clip_runs
-import toys
+import modes
 import translation
 
 import text
@@ -27,6 +27,7 @@ from agon.catalogue import Row, cards, gather, write_rows
 SET_OF_PAIRS = {"unpaired": "multi30k", "scitldr-unpaired": "scitldr", "headlines-unpaired": "headlines"}
 ENCODER = {"residual-pretrained": " --encoder MINILM"}  # docs/text.md says where it is from
 PLAYS_ALONE = {"unpaired": "off"}  # what the recipe does where it is not told
+GREY = {modes.STACKED: " --grey MNIST_FOLDER"}
 DATA_OF_CLIPS = {"actions": "actions.zip"}  # the others are embedded
 
 
@@ -116,15 +117,20 @@ def rows_of_pairs(name: str) -> Iterator[dict[str, Any]]:
     yield from (row for row in rows if row["cpu_seconds"] == budgets[0])
 
 
-def points() -> list[Row]:
-    """Sets of points in the plane."""
-    rows = [own(json.loads(path.read_text())) | {"command": "python benchmarks/toys.py"} for path in sorted(toys.RESULTS.glob("*.json"))]
-    return gather(rows, score="quality", name="quality", beside={"modes": "modes"}, higher_is_better=True)
+def covered() -> list[Row]:
+    """Sets whose modes can be counted: points in the plane, and Stacked MNIST."""
+    rows = [own(json.loads(path.read_text())) for path in sorted(modes.RESULTS.glob("*.json"))]
+    told = [row | {"command": f"python benchmarks/modes.py --sets {row['set']}{GREY.get(row['set'], '')}"} for row in rows]
+    plane, stacks = ([row for row in told if (row["set"] == modes.STACKED) == stacked] for stacked in (False, True))
+    return [
+        *gather(plane, score="quality", name="quality", beside={"modes": "modes"}, higher_is_better=True),
+        *gather(stacks, score="modes", name="modes", beside={"kl": "KL"}, higher_is_better=True),
+    ]
 
 
 def gathered() -> list[Row]:
     """Every row."""
-    return [*pictures(), *clips(), *sentences(), *pairs(), *points()]
+    return [*pictures(), *clips(), *sentences(), *pairs(), *covered()]
 
 
 if __name__ == "__main__":
