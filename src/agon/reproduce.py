@@ -194,6 +194,11 @@ class Repeat:
         return told
 
 
+def _network_of(protocol: str) -> str:
+    """What a score was measured by, with the hash of its weights, e.g. 'classifier@01f9b2': the second part of a stamp."""
+    return protocol.split(" · ")[1].split(" (")[0]
+
+
 def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
@@ -233,4 +238,10 @@ def repeat(row: Row, data: str, out: Path, *, seeds: Sequence[int] | None = None
             lengthen(directory, rounds)
         train(directory)
         results.append(figures(directory, row.set, row.recipe, seed, num_samples=max(256, round(scale * NUM_SAMPLES))))
+        measured, published = (_network_of(found["protocol"]) for found in (results[-1], like))
+        if measured != published:
+            caveats.append(
+                f"seed {seed} is measured by the network {measured} here and was by {published}; figures of the two differ by a tenth or more"
+            )
+            say("caution", caveats[-1])
     return Repeat(row, results, caveats)

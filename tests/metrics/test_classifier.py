@@ -12,6 +12,7 @@ import torch
 from agon.data import Data, DataSet, Samples, open_data
 from agon.errors import InputError
 from agon.metrics import classifier
+from agon.metrics.cache import read_tensors
 from agon.metrics.classifier import DIM, open_classifier
 from agon.spaces import Image
 
@@ -36,6 +37,13 @@ def labelled(n: int, shape: tuple[int, int, int], classes: int = 2, seed: int = 
     return DataSet(space, Samples(x, y), Samples(x[:50], y[:50]), {}, {}, f"content{n}{shape}{seed}")
 
 
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package's own classifiers."""
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "nothing")
+
+
+@pytest.mark.usefixtures("alone")
 def test_digits_within_its_budget(digits: DataSet, tmp_path: Path) -> None:
     told: list[str] = []
     begin = time.process_time()
@@ -52,6 +60,32 @@ def test_digits_within_its_budget(digits: DataSet, tmp_path: Path) -> None:
     told.clear()
     again = open_classifier(digits, cache=tmp_path, say=lambda name, text: told.append(text))
     assert (again.hash, again.accuracy, told) == (extractor.hash, extractor.accuracy, [])
+
+
+def test_published_sets_are_measured_by_the_same_classifier_everywhere(
+    digits: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = sorted(classifier.SHIPPED.glob("*.safetensors"))
+    assert len(shipped) == 4 and all(read_tensors(path) is not None for path in shipped), "whole, by their own checksums"
+    told: list[str] = []
+    extractor = open_classifier(digits, cache=tmp_path / "cache", say=lambda name, text: told.append(text))
+    assert (extractor.hash[:6], extractor.note, told) == ("2f92f1", "99.5% held-out accuracy", [])
+    assert not (tmp_path / "cache").exists()
+    # A damaged one costs time, not the score.
+    (tmp_path / "broken").mkdir()
+    for path in shipped:
+        (tmp_path / "broken" / path.name).write_bytes(path.read_bytes()[:1000])
+    monkeypatch.setattr(classifier, "SHIPPED", tmp_path / "broken")
+    again = open_classifier(digits, cache=tmp_path / "cache", say=lambda name, text: told.append(text))
+    assert "is damaged and will be made again" in told[0] and again.accuracy is not None
+    assert len(list((tmp_path / "cache").iterdir())) == 1 and len(list((tmp_path / "broken").iterdir())) == 4
+
+
+@pytest.mark.slow
+def test_mnist_is_measured_by_the_package(real_data: Path, tmp_path: Path) -> None:
+    """The hash by which docs/benchmarks.md has its rows."""
+    mnist = open_data(Data(path=str(real_data / "mnist"), size=32))
+    assert open_classifier(mnist, cache=tmp_path).hash[:6] == "01f9b2"
 
 
 @pytest.mark.usefixtures("brief")
@@ -128,6 +162,7 @@ def test_data_it_cannot_learn_from_is_refused_with_the_reason(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("alone")
 def test_mnist_within_its_budget(real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """60 s and 99 % on a quiet core with all of the training; here a fifth of it and its share of the time, twice that as the machine may be busy."""
     monkeypatch.setattr(classifier, "_SEEN", 24_000)

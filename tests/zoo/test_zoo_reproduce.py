@@ -64,6 +64,12 @@ def test_a_row_repeated_gives_the_same_score(
     assert again.fd == pytest.approx(found["fd"], rel=1e-6)
     assert again.difference == pytest.approx(-(0.5**0.5), rel=1e-5)  # one below a mean of two that stand 2 apart, sd √2
     assert dict(again.lines())["difference"] == "-0.71 of the published standard deviation"
+    # Another network's figure is another figure.
+    stamp = published.each["0"]["protocol"]
+    published.each["0"]["protocol"] = stamp.replace(" · pixels", " · classifier@0123ab (99.0% held-out accuracy)")
+    other_ruler = reproduce.repeat(published, "digits", tmp_path / "again", seeds=[0])
+    assert ["classifier@0123ab" in caveat for caveat in other_ruler.caveats] == [True]
+    published.each["0"]["protocol"] = stamp
     # What a signal stopped is not scored.
     monkeypatch.setattr(reproduce, "play", lambda directory, **_: Outcome("stopped", 3, directory, asked=True))
     with pytest.raises(KeyboardInterrupt):

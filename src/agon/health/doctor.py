@@ -31,7 +31,7 @@ PASSES = 1.25  # of a network a sample may take, at most, for that many samples:
 FEWEST = 8
 SPOKEN = 64  # sentences, at most, and half the share: each is said token by token
 NUMBERS = 1 << 24  # values of the samples looked at, at most: 64 MiB as players see them
-SELDOM = 2  # ticks to a look where sentences have no critic: their rounds cost little more than a look does
+SELDOM = 3  # ticks to a look where sentences have no critic: their rounds cost little more than a look does
 ABSENT = 3  # ticks a sign must be gone before it counts as a new one
 
 
@@ -69,7 +69,7 @@ class Doctor:
         return isinstance(self.space, Tokens) and not any(name in self.engine.players for name in self.engine.game.critics)
 
     def look(self, stats: Mapping[str, float]) -> Vitals:
-        """Measure the present moment and remember it beside the tick's statistics; of sentences without a critic at every second tick."""
+        """Measure the present moment and remember it beside the tick's statistics; of sentences without a critic at every third tick."""
         began, here = time.process_time(), self.engine.clock.round
         beside = {**stats, "skipped": float(self.engine.skipped), "round": float(here)}
         if self.seldom and here % self.tick == 0 and here // self.tick % SELDOM:

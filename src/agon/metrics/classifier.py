@@ -5,8 +5,10 @@ last ReLU, and its class probabilities serve as Inception's do elsewhere; a figu
 network, so the hash of its weights stands in every stamp.
 
 Everything about it is fixed here: architecture, seed, order, steps. It is always trained on the CPU with one thread, so that the weights
-do not depend on the run, the device or the number of threads; another machine or build of torch may round differently, and the hash then
-differs too. This file alone outside the engine steps an optimiser: the network is a measuring instrument, not a player.
+do not depend on the run, the device or the number of threads; another processor or build of torch rounds differently, and the hash then
+differs too, and with it figures of the same samples, by a tenth or more (docs/metrics.md). Of the sets whose figures are published the network itself
+comes with the package (`classifiers/`), so these figures are measured by the same one everywhere. This file alone outside the engine steps an
+optimiser: the network is a measuring instrument, not a player.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ _WIDTHS = ((16, 1), (32, 2), (DIM, 2), (DIM, 1))  # channels and stride of the f
 _SEEN, _EPOCHS = 120_000, 18  # training images in all, but at most so many passes over a small set
 _BATCH, _LR, _SEED = 128, 8e-3, 0
 _MIN_CLASSES, _MIN_PER_CLASS = 2, 50
+SHIPPED = Path(__file__).parent / "classifiers"  # benchmarks/rulers.py puts them there
 
 
 class _Network(nn.Module):
@@ -108,7 +111,8 @@ def usable(train: Any) -> str:
 
 
 def open_classifier(data_set: Any, *, cache: Path, device: torch.device | str = "cpu", say: Say | None = None) -> Classifier:
-    """The classifier of a labelled image set, from `cache` or trained now (under a minute). Raises InputError on unlabelled data."""
+    """The classifier of a labelled image set: the package's own, or from `cache`, or trained now (under a minute). Raises InputError on
+    unlabelled data."""
     why = usable(data_set.train)
     if why:
         raise InputError(f"extractor 'classifier' was asked for, but {why}. Use --extractor inception or random, or label the data.")
@@ -116,10 +120,11 @@ def open_classifier(data_set: Any, *, cache: Path, device: torch.device | str = 
     num_classes = max(len(data_set.space.classes), int(data_set.train.y.max()) + 1)
     recipe = str((_WIDTHS, _SEEN, _EPOCHS, _BATCH, _LR, _SEED))
     key = digest(ARCHITECTURE, recipe, data_set.content_hash, str(shape), str(num_classes))
-    path = cache / f"{ARCHITECTURE}-{key}.safetensors"
+    file = f"{ARCHITECTURE}-{key}.safetensors"
+    path = cache / file
     with torch.random.fork_rng(devices=[]):  # layers draw from the global generator when they are made; the weights below are not those
         network = _Network(shape, num_classes)
-    stored = read_tensors(path, say)
+    stored = read_tensors(SHIPPED / file, say) or read_tensors(path, say)
     if stored is not None:
         network.load_state_dict(stored[0])
         accuracy = float(stored[1]["accuracy"]) if stored[1].get("accuracy") else None
