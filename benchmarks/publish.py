@@ -77,6 +77,7 @@ def sentences() -> list[Row]:
 def spoken(row: dict[str, Any], likely: list[dict[str, Any]]) -> dict[str, Any]:
     """A result of text.py by the names `gather` has."""
     where = f"$AGON_DATA/{row['path']}" if row["path"].startswith("text_") else row["path"]
+    where += f"@{row['length']}" if row.get("length") else ""
     gap = None if row["path"] in text.KNOWN else text.gap_of(row, likely)
     return own(row) | {k: s["value"] for k, s in row["scores"].items()} | {
         "floor": row["scores"]["fd"]["floor"] if "fd" in row["scores"] else None, "gap": None if gap is None or gap.why else gap.value,

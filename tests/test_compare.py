@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import struct
 import subprocess
@@ -142,6 +143,37 @@ def test_unlike_protocols_are_refused(runs: Path, field: str, value: Any, words:
     rescore(runs / "flow", lambda row: row["protocol"].update({field: value}))
     with pytest.raises(InputError, match=words):
         compare_runs([runs / "r3gan-0", runs / "flow"])
+
+
+def test_one_score_that_differs_takes_no_table_away(runs: Path) -> None:
+    def fewer(row: dict[str, Any]) -> None:
+        if row["name"] == "coverage":
+            row["protocol"] = {**row["protocol"], "num_samples": 27}
+
+    rescore(runs / "flow", fewer)
+    found = compare_runs([runs / "r3gan-0", runs / "flow"])
+    assert found.names == ["fd", "precision", "recall", "density"]
+    assert any("the 'coverage' of" in note and "num_samples differs" in note for note in found.notes)
+    with pytest.raises(InputError, match="the 'coverage' of .* cannot be compared"):
+        compare_runs([runs / "r3gan-0", runs / "flow"], ["coverage"])
+
+
+def test_a_missing_score_is_named_with_a_command_or_with_the_reason(runs: Path) -> None:
+    taken = read_jsonl(runs / "flow" / "metrics.jsonl")
+    count = next(row for row in taken if row["name"] == "recall")["protocol"]["num_samples"]
+
+    def nothing(row: dict[str, Any]) -> None:
+        row.update(value=math.nan if row["name"] == "recall" else row["value"])
+
+    rescore(runs / "flow", nothing)
+    (note,) = (note for note in compare_runs([runs / "r3gan-0", runs / "flow"]).notes if "has no recall" in note)
+    assert "it was taken and gave no number" in note
+    (runs / "flow" / "metrics.jsonl").unlink()
+    for row in taken:
+        if row["name"] != "recall":
+            append_jsonl(runs / "flow" / "metrics.jsonl", row)
+    (note,) = (note for note in compare_runs([runs / "r3gan-0", runs / "flow"]).notes if "has no recall" in note)
+    assert note.endswith(f"flow -m prdc --num-samples {count}")
 
 
 def test_the_protocol_both_have_is_taken(runs: Path) -> None:

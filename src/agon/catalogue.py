@@ -45,7 +45,7 @@ class Figure:
 
     def __str__(self) -> str:
         if self.sd is None:
-            return f"{self.name} {self.mean:.3g}"
+            return f"{self.name} {self.mean:.{4 if self.mean >= 1000 else 3}g}"
         digits = 4 if self.sd < 0.005 * abs(self.mean) else 3
         return f"{self.name} {self.mean:.{digits}g} ± {self.sd:.2g}"
 

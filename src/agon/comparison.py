@@ -132,7 +132,15 @@ def compare_runs(paths: Sequence[Path | str], metrics: Sequence[str] = ()) -> Co
     protocols: dict[str, str] = {}
     notes: list[str] = []
     groups: dict[str, Entry] = {}
-    chosen = {name: _common(name, [(m, label, rows[name]) for m, label, rows in taken if name in rows]) for name in names}
+    chosen: dict[str, str] = {}
+    for name in names:
+        try:
+            chosen[name] = _common(name, [(m, label, rows[name]) for m, label, rows in taken if name in rows])
+        except InputError as error:
+            if metrics or name == names[0]:
+                raise
+            notes.append(str(error))  # one score beside others, which nobody asked for, takes no table away
+    names = list(chosen)
     for member, label, rows in taken:
         entry = groups.setdefault(likeness(member.run) + label, Entry("", [], json.loads(label)))
         own = Member(member.path, member.journal, {n: rows[n][chosen[n]] for n in names if n in rows and chosen[n] in rows[n]})
@@ -145,7 +153,7 @@ def compare_runs(paths: Sequence[Path | str], metrics: Sequence[str] = ()) -> Co
         first = next(entry.members[0].rows[name][-1] for entry in entries if name in entry.members[0].rows)
         protocols[name] = stamp_text({k: v for k, v in mapping(first.get("protocol")).items() if k != "seed"})
     for entry in entries:
-        _fill(entry, names, notes)
+        _fill(entry, chosen, notes)
     _name(entries)
     entries.sort(key=lambda entry: _rank(entry, names))
     return Comparison(entries, names, protocols, notes + _remarks(entries, names), _data_text(members[0]))
@@ -310,14 +318,21 @@ def _name(entries: Sequence[Entry]) -> None:
             )
 
 
-def _fill(entry: Entry, names: Sequence[str], notes: list[str]) -> None:
-    """Take the last score of each run, the speed and the parameters."""
-    for name in names:
+def _missing(member: Member, name: str, protocol: Mapping[str, Any]) -> str:
+    """Why a run has no such figure, or how to take it like the others'."""
+    if any(row.get("name") == name for row in read_jsonl(member.path / "metrics.jsonl")):
+        return f"'{member.path}' has no {name}: it was taken and gave no number, for which its own line in agon eval has the reason"
+    count = f" --num-samples {protocol['num_samples']}" if protocol.get("num_samples") else ""
+    return f"'{member.path}' has no {name}; where it applies to the run: {_eval(member.path)} -m {protocol.get('metric') or name}{count}"
+
+
+def _fill(entry: Entry, chosen: Mapping[str, str], notes: list[str]) -> None:
+    """Take the last score of each run, the speed and the parameters. chosen: the protocol of each score."""
+    for name, mark in chosen.items():
         rows = [member.rows[name][-1] for member in entry.members if name in member.rows]
         for member in entry.members:
             if name not in member.rows:
-                metric = next((mapping(m.rows[name][-1]["protocol"]).get("metric") for m in entry.members if name in m.rows), name)
-                notes.append(f"'{member.path}' has no {name}: {_eval(member.path)} -m {metric}")
+                notes.append(_missing(member, name, json.loads(mark)))
         if rows:
             floors = [floor for row in rows if (floor := finite(row.get("floor"))) is not None]
             entry.figures[name] = Figure(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from agon.data import Data, Loader, Samples, check, open_data
 from agon.data.columns import Table, as_numbers, as_tags, known, read_column
 from agon.data.conditions import infer
+from agon.data.described import describe_labels
 from agon.data.tablefile import match, parse_table
 from agon.errors import InputError
 
@@ -341,3 +342,9 @@ def test_balance_needs_classes():
 
 def test_embedded_classes_can_be_balanced():
     assert "10 classes equally often" in open_data(Data(path="digits", balance=True)).reasons["balance"]
+
+
+def test_balance_is_of_all_pictures():
+    y = {"train": np.array([0] * 30 + [2] * 33), "held": np.array([0] * 3 + [1] + [2] * 4)}
+    told = describe_labels("classes", ("a", "b", "c"), y, used=True, origin="folders")
+    assert (told["counts"], told["held_counts"], told["balance"]) == ([30, 0, 33], [3, 1, 4], round(1 / 37, 4))

@@ -233,3 +233,13 @@ def test_a_generator_that_goes_to_and_fro_while_it_comes_nearer_has_begun() -> N
     course: dict[str, Any] = {"sample__axis_1": [1.0, -1.0] * 6}
     assert "oscillation" in names(history(**course))
     assert names(history(**course, sample__distance=[0.9 * 0.9**i for i in range(12)])) == []
+
+
+def test_a_rate_that_cannot_be_meant_is_the_first_remedy() -> None:
+    wild = replace(patient(), rates={"G": 0.5, "D": 0.1})
+    sign = next(
+        s for s in (check(history(D__weights=[30.0] * 11 + [3000.0]), wild) for check in CHECKS) if s and s.name == "exploding gradients"
+    )
+    assert "--game.optim.G.lr 0.001 --game.optim.D.lr 0.001" in sign.remedies[0]
+    usual = next(s for s in (check(history(D__weights=[30.0] * 11 + [3000.0]), patient()) for check in CHECKS) if s)
+    assert "lr 0.001" not in " ".join(usual.remedies)

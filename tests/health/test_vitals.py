@@ -69,6 +69,17 @@ def test_every_space_and_condition(game: Any, space: Space, tmp_path: Path) -> N
     assert ("sample/classes" in seen) == bool(space.classes), "seen or not"
 
 
+def test_a_small_step_beside_large_weights_is_seen(tmp_path: Path) -> None:
+    doctor = doctor_for(GAN(net=NET), Vector(dim=1), tmp_path)
+    large, small = list(doctor.engine.players["G"].parameters())[:2]
+    with torch.no_grad():
+        large.fill_(1e4 / large.numel() ** 0.5)
+        small.fill_(1.0)
+        before = doctor.look({})["G/weights"]
+        small.add_(1e-5)
+    assert doctor.look({})["G/weights"] > before
+
+
 def test_a_game_without_judge(tmp_path: Path) -> None:
     class Blind(GAN):
         def judge(self, p: Any, x: Any, given: Any = None) -> None:

@@ -15,7 +15,7 @@ from agon.trained import load
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_ring_is_covered(seed: int, tmp_path: Path) -> None:
-    """A tenth of the recipe's rounds: every mode is found, and most samples lie near one. The full figure is benchmarks/toys.py."""
+    """A tenth of the recipe's rounds: every mode is found, and most samples lie near one. The full figure is benchmarks/modes.py."""
     settings = {"rounds": 600, "seed": seed, "score_every": 0, "tick": 200, "save_every": 600, "tensorboard": False}
     directory, data_set = prepare(Data(path="ring"), out=tmp_path / "run", settings=settings)
     play(directory, data_set)

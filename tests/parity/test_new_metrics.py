@@ -233,6 +233,11 @@ def test_classwise_figures_are_the_means_over_classes() -> None:
     k = max(range(2), key=lambda k: fds[k])
     assert metric.remark("class_fd") == f"worst class '{'ab'[k]}': {fds[k]:.4g}"
     assert metric.remark("class_coverage").startswith(f"worst class '{'ab'[covered.index(min(covered))]}': coverage 0.")
+    rare = torch.cat([y, torch.tensor([2, 2])])
+    named = Classwise(torch.cat([real, real[:2]]), rare, ("a", "b", "c"), 160)
+    named.update(Features(fake, None, asked))
+    assert named.compute() == pytest.approx(metric.compute(), rel=1e-9)
+    assert named.remark("class_fd") == f"worst class '{'ab'[k]}': {fds[k]:.4g}; not judged, of 5 real samples or fewer: c"
     swapped = Classwise(real, y, ("a", "b"), 160)
     swapped.update(Features(fake[asked == 0].repeat(2, 1), None, torch.zeros(160, dtype=torch.int64)))
     lost = swapped.compute()

@@ -135,7 +135,7 @@ def test_a_leak_is_asked_of_runs_with_augmentation(runs: list[RunDirectory], tmp
         "asks whether augmentation has got into the samples, and this run's critics see pictures as they are (game.augment is null)" in text
     )
     status, text = printed(capsys, "eval", directory.path, "-m", "leak", "--num-samples", "20")
-    assert status == 2 and "needs 50 samples and 50 held-out pictures, got 20 and" in text
+    assert status == 2 and "needs 50 samples, and 20 were asked for; ask for more by --num-samples" in text
 
 
 def test_eval_takes_the_metrics_that_apply_and_names_the_others(runs: list[RunDirectory], capsys: pytest.CaptureFixture[str]) -> None:

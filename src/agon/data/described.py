@@ -38,7 +38,8 @@ def describe_labels(kind: Kind, names: Sequence[str], y: Mapping[str, np.ndarray
     if kind == "classes":
         for part, key in _PARTS.items():
             card[key] = np.bincount(y[part][y[part] >= 0], minlength=len(names)).tolist()
-        filled = [count for count in card["counts"] if count > 0]
+        # Of all pictures: a class whose only one was held back is the rarest, not absent.
+        filled = [count for count in map(sum, zip(*(card[key] for key in _PARTS.values()), strict=True)) if count > 0]
         return {**card, "balance": round(min(filled) / max(filled), 4) if filled else None}
     card["names"] = list(names)
     there = {part: y[part][known(y[part])] for part in _PARTS}

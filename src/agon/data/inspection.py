@@ -201,7 +201,12 @@ def _warnings(data_set: DataSet, report: Report) -> list[str]:
         told.append(f"the largest class has {1 / max(balance, 1e-4):.0f} times the images of the smallest: rare classes will look worse")
     empty = [name for name, count in zip(card["labels"]["classes"], card["labels"].get("counts", []), strict=False) if count == 0]
     if card["labels"]["used"] and empty:
-        told.append(f"{len(empty)} classes have no training image (the first: {empty[0]}): they cannot be learned")
+        which = (
+            f"{len(empty)} classes have no training image (the first: {empty[0]})"
+            if len(empty) > 1
+            else f"class {empty[0]} has no training image"
+        )
+        told.append(f"{which} and cannot be learned: add pictures of it, or hold back fewer (--holdout)")
     if card["labels"]["used"] and card["labels"].get("kind") == "tags":
         told += _tag_warnings(card)
     if card["labels"]["used"] and card["labels"].get("kind") == "numbers":

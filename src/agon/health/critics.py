@@ -29,7 +29,9 @@ def exploding(history: History, patient: Patient) -> Sign | None:
                 "exploding gradients",
                 f"The gradients of {player} or what they built grow without bound; the next steps may destroy it.",
                 evidence,
-                remedies.some(remedies.clipped(patient, player), remedies.slower(patient, player), remedies.steadier(patient)),
+                remedies.some(
+                    remedies.tamed(patient), remedies.clipped(patient, player), remedies.slower(patient, player), remedies.steadier(patient)
+                ),
                 severe=True,
             )
     gaps = [abs(a - b) for a, b in paired(history, "D/real", "D/fake", 2)]
@@ -77,7 +79,7 @@ def still(history: History, patient: Patient) -> Sign | None:
         return Sign(
             "frozen player",
             f"The weights of {player} do not change although it takes its turns.",
-            f"norm {stepped[-1][f'{player}/weights']:.8g} at three ticks, learning rate {'unknown' if rate is None else f'{rate:.3g}'}, "
+            f"norm {stepped[-1][f'{player}/weights']:.12g} at three ticks, learning rate {'unknown' if rate is None else f'{rate:.3g}'}, "
             f"gradient norm {stepped[-1][f'{player}/grad']:.3g}",
             remedies.some(cure, remedies.steadier(patient), remedies.reseeded(patient)),
         )

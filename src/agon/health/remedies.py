@@ -18,6 +18,7 @@ from agon.health.contract import Patient
 
 MOVING = {"motion", "clip", "patch-clip"}  # kinds of critics that see many frames of a clip at once
 _USUAL = encode(Data(path=""))
+WILD = 0.02  # a learning rate that cannot be meant
 
 
 def again(patient: Patient, changes: Mapping[str, Any], *, recipe: str | None = None) -> str:
@@ -70,6 +71,12 @@ def slower(patient: Patient, player: str, factor: float = 5.0) -> str | None:
 def faster(patient: Patient, player: str, factor: float = 5.0) -> str | None:
     """A higher learning rate for a player."""
     return slower(patient, player, 1 / factor)
+
+
+def tamed(patient: Patient) -> str | None:
+    """Rates that no recipe comes near, of all players at once, at an ordinary one: an adaptive optimiser steps as far after clipping."""
+    wild = [player for player, rate in patient.rates.items() if rate >= WILD and knows(patient, f"optim.{player}.lr")]
+    return again(patient, {f"game.optim.{player}.lr": 1e-3 for player in wild}) if wild else None
 
 
 def clipped(patient: Patient, player: str) -> str | None:

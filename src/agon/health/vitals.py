@@ -166,7 +166,9 @@ def measure(game: Game, p: Players, reference: Reference, fake: Tensor, origin: 
     for name in game.optim:
         weights = list(p[name].parameters())
         if weights:
-            vitals[f"{name}/weights"] = torch.nn.utils.get_total_norm([w.detach() for w in weights]).item()
+            # In float64: in float32 the step of small weights is lost beside large ones, and the player seems to stand still.
+            norms = [torch.linalg.vector_norm(w.detach().cpu(), dtype=torch.float64) for w in weights]
+            vitals[f"{name}/weights"] = torch.linalg.vector_norm(torch.stack(norms)).item()
     return vitals
 
 

@@ -44,6 +44,7 @@ class Classwise(Metric):
         self.rows = Rows(real.shape[1] + 1, expected, LIMIT, seed=seed, share=share)
         self._by_class: dict[str, dict[str, float]] = {}
         self._coverage: list[Tensor] = []
+        self._few: list[str] = []  # classes with too few real samples
         self._values: dict[str, float] = {}
 
     def update(self, batch: Features) -> None:
@@ -58,10 +59,12 @@ class Classwise(Metric):
         """Both, and each class's in the detail."""
         rows = self.rows.values
         fake, y = rows[:, :-1], rows[:, -1].long() + NOT_SEEN
-        self._by_class, self._coverage, fds, covered = {}, [], [], []
+        self._by_class, self._coverage, self._few, fds, covered = {}, [], [], [], []
         finite = bool(torch.isfinite(fake).all())
         for k, name in enumerate(self.names):
             real, mine = self.real[self.classes == k], fake[y == k]
+            if len(real) <= K_DENSITY:
+                self._few.append(name)
             if len(real) <= K_DENSITY or not finite:
                 continue
             fd = coverage = math.nan
@@ -103,10 +106,11 @@ class Classwise(Metric):
         """The worst class, which a mean hides."""
         if not self._by_class or name not in self.outputs:
             return ""
+        few = f"; not judged, of {K_DENSITY} real samples or fewer: {', '.join(self._few)}" if self._few else ""
         worst, told = worst_first(self._by_class, "fd" if name == "class_fd" else "coverage")[0]
         if told["n"] < LEAST:
-            return f"worst class '{worst}': {told['n']:.0f} samples of it, too few to judge"
-        return f"worst class '{worst}': " + (f"{told['fd']:.4g}" if name == "class_fd" else f"coverage {told['coverage']:.2f}")
+            return f"worst class '{worst}': {told['n']:.0f} samples of it, too few to judge{few}"
+        return f"worst class '{worst}': " + (f"{told['fd']:.4g}" if name == "class_fd" else f"coverage {told['coverage']:.2f}") + few
 
     def state(self) -> dict[str, Tensor]:
         """The table of rows, the last column a class."""

@@ -201,11 +201,10 @@ def build(setting: Setting, expected: int) -> Leaking:
     if len(setting.data_set.space.shape) != 3:
         raise InputError(f"metric 'leak' looks at pictures, and the data are {setting.data_set.space.describe()}; leave it out.")
     held = setting.data_set.held.x
-    if min(expected, len(held)) < LEAST:
-        raise InputError(
-            f"metric 'leak' needs {LEAST} samples and {LEAST} held-out pictures, got {expected} and {len(held)}; "
-            "ask for more by --num-samples, or train with a larger --holdout."
-        )
+    if len(held) < LEAST:
+        raise InputError(f"metric 'leak' needs {LEAST} held-out pictures, and there are {len(held)}; train with a larger --holdout.")
+    if expected < LEAST:
+        raise InputError(f"metric 'leak' needs {LEAST} samples, and {expected} were asked for; ask for more by --num-samples.")
     return Leaking(held[subset(len(held), MOST, 0)], setting.policy, seed=setting.seed)
 
 

@@ -103,7 +103,9 @@ class Scores:
     name: str
     protocol: str
     higher: bool
-    rows: list[dict[str, Any]]  # at least one; each: round, seen, seconds, value, floor, floor_samples, note, by_class, sight
+    rows: list[
+        dict[str, Any]
+    ]  # at least one; each: round, seen, seconds, value, floor, floor_samples (None: as many), note, by_class, sight
 
     @property
     def last(self) -> dict[str, Any]:
@@ -191,6 +193,7 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
         protocol, round = row.get("protocol"), whole(row.get("round"))
         # The note follows from the extractor and takes no part in the comparison; the metric's name is the row's own.
         told = {key: item for key, item in protocol.items() if key not in ("note", "metric")} if isinstance(protocol, dict) else protocol
+        of_floor = finite(row.get("floor_samples"))
         sampling = mapping(row.get("sampling"))  # a figure of other sampling than the run's own is another line
         mark = json.dumps([told, sampling], sort_keys=True)
         stamps[mark] = " · ".join([stamp_text(protocol), *(f"sampling {key} {item}" for key, item in sampling.items())])
@@ -198,7 +201,8 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
             "round": round, "seen": whole(row.get("seen")), "seconds": finite(row.get("seconds")) or 0.0, "value": value,
             "cpu_seconds": finite(row.get("cpu_seconds")), "floor": finite(row.get("floor")),
             "low": finite(row.get("low")), "high": finite(row.get("high")),
-            "floor_samples": finite(row.get("floor_samples")), "note": setting_text(row.get("note") or ""),
+            "floor_samples": of_floor if of_floor != mapping(protocol).get("num_samples") else None,
+            "note": setting_text(row.get("note") or ""),
             "by_class": mapping(mapping(row.get("extra")).get("by_class")), "sight": setting_text(row.get("sight") or ""),
         }  # fmt: skip
     order = list(SCORES)

@@ -100,9 +100,10 @@ def _page(journal: Journal, samples: Path, now: float) -> str:
 # -- head ----------------------------------------------------------------------------------------------------------------------------
 
 
-def _ratio(value: float, floor: float | None) -> str:
-    """A score over what real data score against real data."""
-    return "—" if floor is None or floor <= 1e-9 else f"{number_text(float(f'{value / floor:.3g}'))} ×"
+def _ratio(row: Mapping[str, Any]) -> str:
+    """A score over what real data score against real data; none where the floor is of fewer samples, as both hang on how many there are."""
+    value, floor = row["value"], row["floor"]
+    return "—" if floor is None or floor <= 1e-9 or row["floor_samples"] else f"{number_text(float(f'{value / floor:.3g}'))} ×"
 
 
 def _headline(journal: Journal) -> Markup | None:
@@ -113,8 +114,8 @@ def _headline(journal: Journal) -> Markup | None:
     score = max(chosen, key=lambda scores: scores.last["round"])
     last, best = score.last, score.best
     parts = [f"real against real {number_text(last['floor'])}" if last["floor"] is not None else "no real-against-real floor"]
-    if last["floor"] is not None and last["floor"] > 1e-9:
-        parts.append(f"{_ratio(last['value'], last['floor'])} that floor")
+    if (ratio := _ratio(last)) != "—":
+        parts.append(f"{ratio} that floor")
     if best is not last:
         parts.append(f"best {number_text(best['value'])} at round {number_text(best['round'])}")
     return h(
@@ -216,12 +217,12 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]], planes
         at_best = [number_text(best["value"]), h("span", f" at {number_text(best['round'])}", class_="way")]
         rows.append([
             h("span", score.title, " ", h("span", way, class_="way"), title=SCORES.get(score.name, ("", ""))[1] or None),
-            [h("b", number_text(last["value"])), _between(last)], [number_text(last["floor"]), of_n], _ratio(last["value"], last["floor"]),
+            [h("b", number_text(last["value"])), _between(last)], [number_text(last["floor"]), of_n], _ratio(last),
             number_text(last["round"]), at_best, h("i", letter),
         ])  # fmt: skip
         for row in score.rows:
             value = h("b", f"{number_text(row['value'])} ★") if row is best else number_text(row["value"])
-            ratio = _ratio(row["value"], row["floor"])
+            ratio = _ratio(row)
             cells = [
                 number_text(row["round"]),
                 [score.title, " ", h("i", letter)],
