@@ -54,6 +54,8 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, wi
     line(
         console, "FD", "of pictures: features of the set's classifier; of sentences and clips: of an own network; lower is better", width=8
     )
+    if any("†" in row.score.name for row in published):
+        line(console, "†", "by another network than the set's other rows, so a tenth or more apart from them", width=8)
     line(console, "KL", "exact, nats a token: KL(P‖G) is what G leaves out, KL(G‖P) what it makes up; lower is better", width=8)
     line(console, "gap", "BLEU-4 above likelihood's curve at equal self-BLEU-4", width=8)
     line(console, "CPU-s", "training only, one thread; rows of one set compare, rows of two do not; –: not measured", width=8)
