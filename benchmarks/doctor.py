@@ -33,6 +33,7 @@ from agon.health import Doctor, examine
 from agon.health.doctor import SELDOM
 from agon.health.vitals import refer
 from agon.hooks import Quiet
+from agon.reproduce import signs
 from agon.run import game_class, play, prepare, run_from_json
 from agon.spaces import Tokens
 
@@ -461,14 +462,10 @@ def play_case(case: Case, folder: Path, *, whole: bool = False) -> dict[str, Any
 
 def told(directory: RunDirectory) -> dict[str, Any]:
     """Signs with the share of the run at which each first fired, and the doctor's share of the processor time."""
-    rounds, fired = directory.run()["rounds"], {}
     ticks = [row for row in directory.events() if row["kind"] == "tick"]
-    for row in directory.events():
-        if row["kind"] == "health":
-            fired.setdefault(row["sign"], round(row["round"] / rounds, 3))
     return {
-        "fired": fired,
-        "rounds": rounds,
+        "fired": signs(directory),
+        "rounds": directory.run()["rounds"],
         "played": ticks[-1]["round"],
         "doctor_share": round(ticks[-1]["health_seconds"] / max(ticks[-1]["cpu_seconds"], 1e-9), 4),
     }

@@ -52,6 +52,7 @@ BASE = "likelihood"
 APART = (0.8, 0.9, 1.1)  # temperatures at which likelihood's samples are told apart too
 OWN = (BASE, "residual-pretrained")  # recipes that keep their own length, the second until the time is up
 PROBE = (5, 20)  # rounds played before and while the clock runs
+LONG = 1_000_000  # rounds in which any recipe's part of likelihood has the length it takes of itself
 KNOWN = ("oracle", "oracle-stream", "arithmetic")
 OF_TEXT = ["fd", "c2st", "nll", "variety", "novelty", "nearest_sentence", "lm", "reverse_lm"]
 OF_CLASSES = ["class_accuracy"]
@@ -84,13 +85,35 @@ def planned(name: str, label: str, data: Data, recipe: str, options: argparse.Na
         found = json.loads(path.read_text())
         if found["budget"] == options.cpu_seconds:
             return int(found["planned_rounds"])
-    with tempfile.TemporaryDirectory() as folder:
+
+    def seconds(**changed: str) -> float:
+        """Processor seconds of a round."""
         low, high = PROBE
-        wish = settings(0, high, recipe, options.encoder, options.changed) | {"tick": low}
-        directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=wish, start=options.start)
-        play(directory)
-        ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
-    return max(20, round(options.cpu_seconds * (high - low) / (ticks[high] - ticks[low])))
+        with tempfile.TemporaryDirectory() as folder:
+            wish = settings(0, high, recipe, options.encoder, options.changed | changed) | {"tick": low}
+            directory, _ = prepare(data, out=Path(folder) / "probe", recipe=recipe, settings=wish, start=options.start)
+            play(directory)
+            ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
+        return float(ticks[high] - ticks[low]) / (high - low)
+
+    def before(rounds: int) -> int:
+        """Rounds of likelihood in a run of so many."""
+        with tempfile.TemporaryDirectory() as folder:
+            wish = settings(0, rounds, recipe, options.encoder, options.changed)
+            directory, _ = prepare(data, out=Path(folder) / "plan", recipe=recipe, settings=wish, start=options.start)
+            return int(directory.run()["game"].get("pretrain", 0))
+
+    first = before(LONG)
+    if not first:
+        return max(20, round(options.cpu_seconds / seconds()))
+    # A round of the game costs many of likelihood, and a short probe has another share of them than the run.
+    likely, played = seconds(**{"game.pretrain": str(PROBE[1])}), seconds(**{"game.pretrain": "0"})
+    for _ in range(8):
+        rounds = max(20, round(first + (options.cpu_seconds - likely * first) / played))
+        first, last = before(rounds), first
+        if first == last:
+            break
+    return rounds
 
 
 def own_length(data: Data, recipe: str, encoder: Path | None) -> int:

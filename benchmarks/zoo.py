@@ -1,13 +1,14 @@
 """The zoo's table: every recipe on MNIST 32×32 and CIFAR-10 32×32 at equal processor time, one thread.
 
     python benchmarks/zoo.py run --set mnist=MNIST_FOLDER --set cifar10=CIFAR.npz --out runs/zoo [--recipes …] [--seeds 0 1 2] [--cpu-seconds 600]
-    python benchmarks/zoo.py table
+    python benchmarks/zoo.py table [--write]
 
 `run` does what is missing, one row (set, recipe, seed) after the other, and writes each to benchmarks/results/SET/RECIPE-SEED.json; it may be
 stopped at any time and goes on where it stopped. Before a row it plays a few rounds to learn what one costs, and sets the number of rounds so
-that the recipe's schedules span the budget; further seeds of a row play as many rounds as the first. Training alone counts (rounds; no scores,
-no pictures). 10,000 samples of the final averaged weights are scored, or as many as the reference allows. `table` prints what is there;
-benchmarks/publish.py puts it into the package. The protocol itself is agon/reproduce.py.
+that the recipe's schedules span the budget; further seeds of a row play as many rounds as the first, and on where a faster machine has budget
+left. Training alone counts (rounds; no scores,
+no pictures). 10,000 samples of the final averaged weights are scored, or as many as the reference allows. `table` prints what is there,
+and `--write` puts it into docs/benchmarks.md; benchmarks/publish.py puts it into the package. The protocol itself is agon/reproduce.py.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ from typing import Any
 from alone import each_alone
 
 from agon.directory import RunDirectory
-from agon.reproduce import LEAST_ROUNDS, begin, figures, lengthen, seconds_a_round, spend, train
+from agon.reproduce import LEAST_ROUNDS, begin, figures, lengthen, seconds_a_round, spend, top_up, train
 
 RESULTS = Path(__file__).parent / "results"
+DOCS, MARKS = Path(__file__).parents[1] / "docs" / "benchmarks.md", ("<!-- zoo.py table -->", "<!-- end of zoo.py table -->")
+ZOO = (
+    "r3gan", "gan", "dcgan", "dcgan-peer", "lsgan", "wgan", "wgan-gp", "dragan", "rsgan", "ragan", "sngan", "sngan-projection", "acgan",
+    "sagan", "biggan", "stylegan2", "fastgan", "autoencoder", "vae", "vae-gan", "flow",
+)  # fmt: skip
 RULER = {
     "mnist": "01f9b2",
     "cifar10": "88a8bb",
@@ -44,6 +50,7 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: fl
     if like:
         lengthen(directory, like["rounds"])
         train(directory)
+        top_up(directory, cpu_seconds)
     else:
         spend(directory, cpu_seconds)
     result = figures(directory, name, recipe, seed) | {"alone": True}
@@ -93,7 +100,7 @@ def table(name: str) -> list[str]:
         lines.append(
             f"| {called} | {len(results)} | {mean(results, 'fd'):.3g}{spread} | {mean(results, 'precision'):.2f} / {mean(results, 'recall'):.2f} "
             f"| {mean(results, 'density'):.2f} / {mean(results, 'coverage'):.2f} | {asked(results)} "
-            f"| {mean(results, 'cpu_seconds'):.0f} | {mean(results, 'images'):,.0f} | {mean(results, 'images_per_cpu_second'):.0f} "
+            f"| {reach([r['cpu_seconds'] for r in results])} | {mean(results, 'images'):,.0f} | {mean(results, 'images_per_cpu_second'):.0f} "
             f"| {mean(results, 'samples_per_cpu_second'):,.0f} | {peak(results)} | {sum(results[0]['parameters'].values()) / 1e6:.2f} M |"
         )
     if rows:
@@ -104,7 +111,31 @@ def table(name: str) -> list[str]:
             f"Floor (real against real) {first['floor']:.3g}{f', of the {int(fewer[1]):,} held-out pictures there are' if fewer else ''}."
             + ("" if all(by_ruler(r) for results in rows.values() for r in results) else " † measured by another machine's classifier.")
         )
+        lines += ["", doctor([r for results in rows.values() for r in results])]
     return lines
+
+
+def reach(values: list[float]) -> str:
+    """The least and the greatest of some figures, rounded; one figure where they are the same."""
+    least, most = f"{min(values):.0f}", f"{max(values):.0f}"
+    return least if least == most else f"{least}–{most}"
+
+
+def doctor(results: list[dict[str, Any]]) -> str:
+    """What the doctor told during the rows that keep it, and what share of the processor time its looks took."""
+    kept = [r for r in results if "signs" in r]
+    if not kept:
+        return "No row keeps what the doctor told."
+    told = [
+        f"{r['recipe']} (seed {r['seed']}) {', '.join(f'{name} at {at:.0%}' for name, at in r['signs'].items())}"
+        for r in kept
+        if r["signs"]
+    ]
+    shares = [r["doctor_share"] for r in kept]
+    return (
+        f"Signs the doctor told in the {len(kept)} rows that keep them: {'; '.join(told) or 'none'}. "
+        f"Its looks took {min(shares):.2%} to {max(shares):.2%} of the processor time."
+    ).replace("%", " %")
 
 
 def asked(results: list[dict[str, Any]]) -> str:
@@ -121,6 +152,17 @@ def peak(results: list[dict[str, Any]]) -> str:
     return f"{statistics.mean(alone):.0f}" if alone else f"≤ {min(r['memory_mb'] for r in results):.0f}"
 
 
+def tables() -> str:
+    """The tables of every set under their headings."""
+    return "\n\n".join("\n".join([f"### {name}", "", *table(name)]) for name in sorted({r["set"] for r in everything()}))
+
+
+def written(page: str) -> str:
+    """A page with the tables of now between its marks."""
+    before, rest = page.split(MARKS[0])
+    return f"{before}{MARKS[0]}\n{tables()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+
+
 def main() -> None:
     """Run what is missing, or print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -130,13 +172,14 @@ def main() -> None:
     run.add_argument("--out", type=Path, required=True)
     run.add_argument("--cpu-seconds", type=float, default=600)
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    run.add_argument("--recipes", nargs="+", required=True)
-    verbs.add_parser("table")
+    run.add_argument("--recipes", nargs="+", default=list(ZOO))
+    verbs.add_parser("table").add_argument("--write", action="store_true", help="put it into docs/benchmarks.md")
     options = parser.parse_args()
     if options.verb == "table":
-        for name in sorted({r["set"] for r in everything()}):
-            print(f"\n### {name}\n")
-            print("\n".join(table(name)))
+        if options.write:
+            DOCS.write_text(written(DOCS.read_text()))
+        else:
+            print(tables())
         return
     sets = [entry.partition("=")[::2] for entry in options.sets]
     rows = itertools.product(options.seeds, options.recipes, sets)

@@ -77,6 +77,11 @@ def train(directory: RunDirectory, cpu_budget: float | None = None) -> None:
 def spend(directory: RunDirectory, cpu_seconds: float) -> None:
     """Train until the processor time is used up: the rounds planned, then more at the end values of the schedules."""
     train(directory, 1.1 * cpu_seconds)
+    top_up(directory, cpu_seconds)
+
+
+def top_up(directory: RunDirectory, cpu_seconds: float) -> None:
+    """Train a finished run on where it took less processor time than this."""
     for _ in range(4):
         content, spent = directory.run(), spent_seconds(directory)
         if spent >= cpu_seconds:
@@ -112,8 +117,18 @@ def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, n
         "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling, "memory_mb": max(t["memory_mb"] for t in ticks),
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
         "conditional": conditional, "content_hash": trained.content["content_hash"],
+        "signs": signs(directory), "doctor_share": round(ticks[-1]["health_seconds"] / spent, 4),
         "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
     }  # fmt: skip
+
+
+def signs(directory: RunDirectory) -> dict[str, float]:
+    """What the doctor told during a run, each sign with the share of the rounds after which it told it first."""
+    rounds, fired = directory.run()["rounds"], dict[str, float]()
+    for row in directory.events():
+        if row["kind"] == "health":
+            fired.setdefault(row["sign"], round(row["round"] / rounds, 3))
+    return fired
 
 
 def processor() -> str:

@@ -157,10 +157,12 @@ class Doctor:
 
     def restore(self, ticks: Iterable[Mapping[str, Any]], present: Mapping[str, int]) -> None:
         """Take up the ticks written so far and the signs that were present."""
+        past = list(ticks)
         self.history = [
             {name: math.nan if value is None else float(value) for name, value in row["stats"].items()}
             | {"skipped": float(row.get("skipped") or 0), "round": float(row["round"])}
-            for row in ticks
+            for row in past
         ]  # fmt: skip
+        self.seconds = float(past[-1].get("health_seconds") or 0.0) if past else 0.0
         self.present = dict(present)
         self._origin = None  # going back may have gone behind it
