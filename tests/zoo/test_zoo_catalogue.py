@@ -120,6 +120,17 @@ def test_the_published_scores_are_the_stored_results() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
+    code = (
+        "import zoo; page = zoo.DOCS.read_text(); assert zoo.written(page) == page, 'run python benchmarks/zoo.py table --write'\n"
+        "from agon.recipes import table; assert set(zoo.ZOO) <= set(table()), set(zoo.ZOO) - set(table())\n"
+        "rows = {r['recipe'] for r in zoo.everything() if r['set'] in zoo.RULER}; assert rows == set(zoo.ZOO), rows ^ set(zoo.ZOO)"
+    )
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", list(recipes.table()))
 def test_every_recipe_shows_what_it_would_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out = printed(capsys, "show", name)

@@ -52,7 +52,8 @@ def test_a_row_repeated_gives_the_same_score(
     reproduce.play(directory)
     found = reproduce.figures(directory, "digits", "r3gan", 0, num_samples=256)
     assert {"set", "recipe", "seed", "fd", "floor", "protocol", "rounds", "images", "cpu_seconds", "content_hash", "machine",
-            "date", "commit", "torch", "parameters", "conditional", "memory_mb", "samples_per_cpu_second"} <= found.keys()  # fmt: skip
+            "date", "commit", "torch", "parameters", "conditional", "memory_mb", "samples_per_cpu_second", "signs"} <= found.keys()  # fmt: skip
+    assert 0 < found["doctor_share"] < 1
     assert (found["rounds"], found["planned_rounds"]) == (24, 20)
     other = found | {"seed": 1, "fd": found["fd"] + 2.0}
     write_rows(gather([found, other]), tmp_path / "scores.json")
@@ -89,6 +90,20 @@ def test_a_row_repeated_gives_the_same_score(
     assert "Did you mean 'digits/r3gan'" in capsys.readouterr().err
     assert typed("recipes") == 0
     assert ["r3gan", "digits"] in [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_finished_run_that_cost_too_little_plays_on_and_its_looks_are_counted_on(small: None, tmp_path: Path) -> None:
+    directory = reproduce.begin("digits", "r3gan", 0, 20, tmp_path / "run", "a test")
+    reproduce.train(directory)
+    ticks = [row for row in directory.events() if row["kind"] == "tick"]
+    reproduce.top_up(directory, ticks[-1]["cpu_seconds"] / 2)  # there already
+    assert directory.run()["rounds"] == 20
+    reproduce.top_up(directory, 1.5 * ticks[-1]["cpu_seconds"])
+    more = [row for row in directory.events() if row["kind"] == "tick"]
+    assert more[-1]["round"] > 20 and directory.run()["planned_rounds"] == 20
+    assert more[-1]["cpu_seconds"] >= 1.5 * ticks[-1]["cpu_seconds"]
+    looks = [row["health_seconds"] for row in more]
+    assert looks == sorted(looks) and looks[-1] > looks[len(ticks) - 1]
 
 
 def test_without_a_standard_deviation_the_difference_is_a_plain_one() -> None:
