@@ -281,6 +281,7 @@ class Game(ABC):
 
     conditional: ClassVar[bool] = True  # False: labels are never shown to this game; it may also be a field
     sampling: ClassVar[tuple[str, ...]] = ()  # fields that change how a trained game samples, not what it learns
+    elsewhere: ClassVar[Mapping[str, str]] = {}  # fields that one would look for here, and what to write instead
     critics: ClassVar[tuple[str, ...]] = ("D",)  # players that see real and generated pictures, and see them augmented
     augment: Augment | None = None  # what those pictures go through inside a turn; samples never do
     optim: Mapping[str, Optimiser] = field(default_factory=dict)

@@ -227,7 +227,7 @@ def repeat(row: Row, data: str, out: Path, *, seeds: Sequence[int] | None = None
 
     say = say or (lambda name, text: None)
     if row.command:
-        raise InputError(f"row '{row.name}' is no row of pictures, which this repeats; in a checkout of the source: {row.command}")
+        raise InputError(f"row '{row.name}' is repeated by its own benchmark, in a checkout of the source: {row.command}")
     if not 0 < scale <= 1:
         raise InputError(f"--budget-scale is {scale}; expected above 0, up to 1.")
     chosen = list(dict.fromkeys(seeds if seeds else row.seeds))

@@ -121,4 +121,4 @@ def test_the_content_hash_is_of_the_data() -> None:
 def test_of_a_row_that_is_not_of_pictures_the_command_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert typed("reproduce", "oracle/seqgan", "--data", "digits") == 2
     told = capsys.readouterr().err
-    assert "no row of pictures" in told and "benchmarks/text.py run --set oracle=oracle --recipes seqgan" in " ".join(told.split())
+    assert "by its own benchmark" in told and "benchmarks/text.py run --set oracle=oracle --recipes seqgan" in " ".join(told.split())

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,11 @@ from agon.spaces import Space
 @dataclass(frozen=True, kw_only=True)
 class R3GAN(Game):
     """RpGAN + R1 + R2. Class-conditional where the space has classes: the label enters both players."""
+
+    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("loss", "penalties", "head", "n_critic"),
+        "R3GAN is one loss with one pair of penalties; the same networks with others: --recipe dcgan --game.net r3-lean",
+    )
 
     conditional: bool = True  # type: ignore[misc]  # False: play without labels even where the data have them
 
