@@ -352,6 +352,14 @@ BROKEN = (
         expected=("mode collapse", "oscillation"),
     ),
     Case(
+        "greedy generator of pictures",
+        "twenty turns of G for one of D, learning rates 1e-3",
+        "digits",
+        game=GREEDY,
+        settings={**NARROW, "rounds": 3000, "game.optim.G.lr": 1e-3, "game.optim.D.lr": 1e-3},
+        expected=("mode collapse",),
+    ),
+    Case(
         "heavy momentum",
         "no penalty, learning rates 0.01, first moments of 0.9",
         "ring",
@@ -573,6 +581,15 @@ def main() -> None:
         good, bad = [r for r in rows.values() if not r["expected"]], [r for r in rows.values() if r["expected"]]
         named, alarms = sum(map(passed, bad)), len(good) - sum(map(passed, good))
         print(f"\n{named} of {len(bad)} broken runs named in the first third; {alarms} false alarms in {len(good)} healthy runs.")
+        first = [
+            row["case"]
+            for row in bad
+            if not set(row["expected"]) & {n for n, at in row["fired"].items() if at == min(row["fired"].values())}
+        ]
+        more = [row["case"] for row in bad if row["fired"].keys() - set(row["expected"])]
+        print(
+            f"An expected sign came first in all but {len(first)} ({', '.join(first) or 'none'}); {len(more)} show signs beside the expected ones."
+        )
         return
     if asked.verb == "cost":
         with tempfile.TemporaryDirectory() as temporary:

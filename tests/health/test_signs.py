@@ -172,6 +172,27 @@ def test_nothing_is_known_by_heart_that_was_not_read_twice() -> None:
     assert names(rows, replace(patient(), train=25_001)) == []
 
 
+def test_one_sample_in_many_copies_is_no_progress() -> None:
+    """Twenty turns of G for one of D on digits: every sample had a near-copy while the distance fell for fourteen ticks, and nothing was told."""
+    nearer = [3.6 * 0.9**tick for tick in range(12)]
+    lost = [0.45] * 6 + [0.1] * 6
+    assert names(history(sample__diversity=lost, sample__twins=[0.95] * 5, sample__distance=nearer)) == ["mode collapse"]
+    assert names(history(sample__diversity=lost, sample__twins=[0.1] + [0.95] * 4, sample__distance=nearer)) == []
+    assert names(history(sample__diversity=lost, sample__twins=[0.7] * 5, sample__distance=nearer)) == []
+    # WGAN begins with one sample and spreads slowly: it never had more.
+    assert names(history(sample__diversity=0.1, sample__twins=[0.95] * 5, sample__distance=nearer)) == []
+
+
+def test_slow_is_not_standing() -> None:
+    """WGAN with clipped weights on digits: five per cent nearer in ten ticks, at nearly every tick."""
+    course = {"ticks": 12, "sample__told_apart": 0.98}
+    steady = [0.763 - 0.004 * tick for tick in range(12)]
+    wavering = [0.76, 0.72] * 6
+    old = replace(patient(), seen=61_000)
+    assert names(history(**course, sample__distance=steady), old) == []
+    assert names(history(**course, sample__distance=wavering), old) == ["standing still"]
+
+
 def test_poverty_from_the_first_needs_time() -> None:
     rows = history(sample__diversity=0.08)
     assert names(rows) == ["mode collapse"]

@@ -3,6 +3,7 @@ no progress."""
 
 from __future__ import annotations
 
+import itertools
 import statistics
 
 from agon.health import remedies
@@ -14,9 +15,11 @@ SPREADING = 1.1  # times as diverse as ten ticks before, a generator is on its w
 NEARER = 0.07  # share of their distance by which samples come nearer to the data while they improve
 LIKELIER = 0.005  # share of their nats a token that held-out sentences lose a tick while a speaker learns
 TWINS = 0.3  # share of samples with a near-copy in the batch, above that of reals
+GONE = 0.8  # the same; where so many have one for five ticks after a greater diversity, coming nearer to the data is no excuse
 REMOTE = 1.15  # of the held-out samples' distance to their nearest training sample
 CLASSES = 0.45  # of the held-out samples' effective number of classes
 STANDING = 60_000  # samples trained on before a generator that comes no nearer counts as stuck
+STEADY = 7  # of nine steps towards the data: slow, not standing
 FAR = 0.05  # energy distance above which samples are not like the data
 UNLIKE = 0.8  # share of samples and reals that a nearest neighbour tells apart
 
@@ -86,7 +89,8 @@ def collapse(history: History, patient: Patient) -> Sign | None:
     else:
         return None
     begun = len(history) <= 10 or _improving(history, 10) or (len(shares) > 10 and shares[-1] >= SPREADING * shares[-11])
-    if fell(history, "sample/distance", 4, NEARER) if fallen else begun:
+    gone = len(twins) >= 5 and min(twins[-5:]) > GONE
+    if (not gone and fell(history, "sample/distance", 4, NEARER)) if fallen else begun:
         return None
     return Sign(
         "mode collapse",
@@ -116,6 +120,8 @@ def standing(history: History, patient: Patient) -> Sign | None:
         return None
     before, now = statistics.median(distances[:5]), statistics.median(distances[5:])
     if now < (1 - NEARER) * before or min(distances[5:]) < (1 - NEARER) * min(distances[:5]):
+        return None
+    if sum(after < at for at, after in itertools.pairwise(distances)) >= STEADY:
         return None
     return Sign(
         "standing still",
