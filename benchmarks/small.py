@@ -26,7 +26,7 @@ from agon.metrics import make_extractor
 from agon.metrics.frechet import Moments, frechet_distance
 from agon.metrics.leak import leaks
 from agon.run import play, prepare
-from agon.trained import load
+from agon.trained import Trained, load
 
 BATCH = 32
 ARMS: dict[str, dict[str, None]] = {
@@ -84,10 +84,18 @@ def score(out: Path, train: Tensor, held: Tensor, extractor: Any) -> dict[str, A
     return {
         "fd": fd(samples, held), "fd_training_pictures": fd(train, held), "fd_floor_halves": fd(held[:half], held[half:]),
         "samples": len(samples), "leak": {f.group: [f.leak, f.error, f.auc] for f in leaks(samples, held)},
+        "leak_training_pictures": {f.group: [f.leak, f.error, f.auc] for f in leaks(train, held)},
+        "logits": {name: logit(run, x) for name, x in (("training", train), ("held out", held), ("samples", samples))},
         "nearest_training_over_held": to_train / to_held, "strength": strength, "rounds": run.round, "images": run.seen,
         "cpu_seconds": ticks[-1]["cpu_seconds"], "extractor": f"{extractor.name} {extractor.hash} ({extractor.note})",
         "D": {k: v for k, v in ticks[-1]["stats"].items() if k.startswith(("D/", "sample/", "real/"))}, "held_out": len(held),
     }  # fmt: skip
+
+
+@torch.no_grad()
+def logit(run: Trained, x: Tensor) -> float:
+    """The critic's mean logit for pictures as they are, uint8 [n, C, H, W]."""
+    return float(torch.cat([run.players.D(run.space.normalise(part)) for part in x.split(250)]).mean())
 
 
 def main() -> None:
@@ -127,7 +135,8 @@ def main() -> None:
             leak = ", ".join(f"{k} {v[0]:+.2f}" for k, v in figures["leak"].items() if v[0] is not None)
             p = f"p {figures['strength'][-1][1]:.2f}" if figures["strength"] else ""
             print(
-                f"{arm} seed {seed}: FD {figures['fd']:.2f} rounds {figures['rounds']} CPU-s {figures['cpu_seconds']:.0f} {p} leak {leak}",
+                f"{arm} seed {seed}: FD {figures['fd']:.2f} rounds {figures['rounds']} CPU-s {figures['cpu_seconds']:.0f} {p} leak {leak} "
+                f"logits {figures['logits']}",
                 flush=True,
             )
     print("| arm | FD ± sd | runs |\n|---|---|---|")
