@@ -256,6 +256,11 @@ def gap_of(row: dict[str, Any], likely: list[dict[str, Any]]) -> curve.Gap | Non
     return curve.gap(curve.Point.from_json(row["place"]), [curve.Point.from_json(p) for p in mate["curve"]])
 
 
+def played(rows: list[dict[str, Any]]) -> str:
+    """Rounds played, of those that the recipe's phases and schedules were made for."""
+    return f"{statistics.mean(row['rounds'] for row in rows):,.0f} of {statistics.mean(row['planned_rounds'] for row in rows):,.0f}"
+
+
 def apart_of(found: list[dict[str, Any]]) -> str:
     """Accuracy of the classifier over seeds."""
     return over_seeds([one["c2st"]["value"] for one in found])
@@ -271,8 +276,10 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     likely, classed = found.get(BASE, []), any(OF_CLASSES[0] in row["scores"] for rows in found.values() for row in rows)
     lines = [
         "| | seeds | BLEU-2 … 5 | self-BLEU-2 … 5 | unique | NLL-test | LM / reverse LM | FD | told apart | novel sentences "
-        "| BLEU-4 above the likelihood curve | CPU-s | sentences/CPU-s | samples/CPU-s |" + " class asked for |" * classed,
-        "|---" * (14 + classed) + "|",
+        "| BLEU-4 above the likelihood curve | rounds of planned | CPU-s | sentences/CPU-s | samples/CPU-s |"
+        + " class asked for |"
+        * classed,
+        "|---" * (15 + classed) + "|",
     ]
     first = next(iter(found.values()))[0]
 
@@ -286,7 +293,7 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines.append(
         f"| real sentences | | {of_orders([human], 'bleu')} | {of_orders([human], 'self_bleu')} | {human['unique']:.3f} | – "
         f"| {floor('lm')} / {floor('reverse_lm')} | {floor('fd')} | | {floor('novel_sentences')} "
-        f"| {above} | | | |" + f" {floor(OF_CLASSES[0])} |" * classed
+        f"| {above} | | | | |" + f" {floor(OF_CLASSES[0])} |" * classed
     )
     for recipe, rows in found.items():
         gaps = [gap for row in rows if (gap := gap_of(row, likely)) is not None]
@@ -301,14 +308,16 @@ def text_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
         lines.append(
             f"| {recipe} | {len(rows)} | {of_orders(places, 'bleu')} | {of_orders(places, 'self_bleu')} | {over_seeds([p['unique'] for p in places])} "
             f"| {score(rows, 'nll_test')} | {score(rows, 'lm')} / {score(rows, 'reverse_lm')} | {score(rows, 'fd', '.3g')} | {told_apart} "
-            f"| {score(rows, 'novel_sentences')} | {told}{outside} | {speeds} |" + f" {score(rows, OF_CLASSES[0])} |" * classed
+            f"| {score(rows, 'novel_sentences')} | {told}{outside} | {played(rows)} | {speeds} |"
+            + f" {score(rows, OF_CLASSES[0])} |"
+            * classed
         )
     for place in range(len(likely[0]["curve"]) if likely else 0):
         points = [row["curve"][place] for row in likely if len(row["curve"]) > place]
         lines.append(
             f"| likelihood at temperature {points[0]['temperature']:g} | {len(points)} | {of_orders(points, 'bleu')} | {of_orders(points, 'self_bleu')} "
             f"| {over_seeds([p['unique'] for p in points])} | | | "
-            f"| {apart_of([one for row in likely for one in row.get('apart_at', []) if one['temperature'] == points[0]['temperature']])} | | | | | |"
+            f"| {apart_of([one for row in likely for one in row.get('apart_at', []) if one['temperature'] == points[0]['temperature']])} | | | | | | |"
             + (" |" if classed else "")
         )
     return [
@@ -325,13 +334,13 @@ def known_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     at_equal = "grammaticality" if grammar else "NLL-oracle"
     heads = [
         "", "seeds", "NLL-oracle", "NLL-test", "entropy of G", "KL(G‖P)", "KL(P‖G)", "JS, a sentence", "unique", *(["valid"] if grammar else []),
-        f"KL(P‖G) above likelihood's curve at equal {at_equal}", "beside likelihood", "CPU-s", "sentences/CPU-s",
+        f"KL(P‖G) above likelihood's curve at equal {at_equal}", "beside likelihood", "rounds of planned", "CPU-s", "sentences/CPU-s",
     ]  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     entropy = f"{first['scores']['nll_oracle']['floor']:.3f}" if first["scores"]["nll_oracle"]["floor"] is not None else "–"
     real_unique = first["scores"]["unique"].get("floor")
     floors = [entropy, entropy, entropy, "0", "0", "0", "–" if real_unique is None else f"{real_unique:.3f}", *(["1"] if grammar else [])]
-    lines.append(f"| the {'grammar' if grammar else 'oracle'} itself | | {' | '.join(floors)} | | | | |")
+    lines.append(f"| the {'grammar' if grammar else 'oracle'} itself | | {' | '.join(floors)} | | | | | |")
     names = (
         "nll_oracle",
         "nll_test",
@@ -345,18 +354,20 @@ def known_table(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     for recipe, rows in found.items():
         speeds = " | ".join(f"{statistics.mean(row[key] for row in rows):,.0f}" for key in ("cpu_seconds", "sentences_per_cpu_second"))
         figures = " | ".join(finite(rows, which) for which in names)
-        lines.append(f"| {recipe} | {len(rows)} | {figures} | {over_curve(rows, likely)} | {gate(rows, likely)} | {speeds} |")
+        lines.append(
+            f"| {recipe} | {len(rows)} | {figures} | {over_curve(rows, likely)} | {gate(rows, likely)} | {played(rows)} | {speeds} |"
+        )
     drawn = [[known.Place.from_json(place) for place in row["known_curve"]] for row in likely if "known_curve" in row]
     for place in drawn[0] if drawn else ():
         told = [other for points in drawn for other in points if other.temperature == place.temperature]
         values = [over_seeds([other.figures[name].value for other in told]).replace("inf", "∞") for name in known.NAMES]
         shares = [over_seeds([p.unique for p in told]), *([over_seeds([p.valid for p in told])] if grammar else [])]
-        lines.append(f"| likelihood at temperature {place.temperature:g} | {len(told)} | {' | '.join([*values, '–', *shares])} | | | | |")
+        lines.append(f"| likelihood at temperature {place.temperature:g} | {len(told)} | {' | '.join([*values, '–', *shares])} | | | | | |")
     if first["path"].startswith("oracle") and first.get("length") in (None, 20):
         for who, (nll_oracle, nll_test) in PUBLISHED.items():
             kl = "–" if nll_test is None else f"{nll_test - ENTROPY:.3f}"
             lines.append(
-                f"| *{who}* | | {nll_oracle:.3f} | {'–' if nll_test is None else f'{nll_test:.3f}'} | – | – | {kl} | – | – | | | | |"
+                f"| *{who}* | | {nll_oracle:.3f} | {'–' if nll_test is None else f'{nll_test:.3f}'} | – | – | {kl} | – | – | | | | | |"
             )
         lines += [
             "",
