@@ -20,7 +20,10 @@ def data_check(
     context: typer.Context,
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder, zip, text, video, idx, npz, parquet, hf:NAME or an embedded set.")],
     out: Annotated[
-        Path | None, typer.Option(help="Write a preview here: a grid or, of clips, a contact sheet (.png), or playing clips (.mp4 .gif).")
+        Path | None,
+        typer.Option(
+            help="Write a preview here: a grid or, of clips, a contact sheet (.png), playing clips (.mp4 .gif), or sentences (.txt)."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -54,7 +54,7 @@ def sample(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="grid.png, a folder/ of single pictures, walk.gif, walk.mp4, x.npz; of clips clip.mp4, .gif, .webp, a sheet.png or a folder/."
+            help="grid.png, a folder/ of pictures, walk.gif, walk.mp4, x.npz; of clips clip.mp4, .gif, .webp, a sheet.png or a folder/; of sentences x.txt."
         ),
     ] = None,
     weights: Annotated[str, typer.Option(help="ema (averaged) or raw.")] = "ema",
