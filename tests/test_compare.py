@@ -67,6 +67,16 @@ def runs(made: Path, tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
+def test_of_sentences_each_run_is_told_where_it_stands_beside_likelihood(runs: Path) -> None:
+    paths = [runs / "r3gan-0", runs / "flow"]
+    for path in paths:
+        change(path, lambda run: run.update(space={"kind": "tokens"}))
+    (paths[0] / "curve.json").write_text(json.dumps({"gap": {"value": -0.002, "low": -0.004, "high": 0.001}, "likelihood": "runs/base"}))
+    notes = " ".join(compare_runs(paths).notes)
+    assert f"'{paths[0]}': At equal self-BLEU this run has -0.002 [-0.004, +0.001] BLEU beside likelihood" in notes
+    assert f"'{paths[1]}': not compared with likelihood yet: agon curve" in notes
+
+
 def test_seeds_become_one_line_with_their_spread(made: Path) -> None:
     found = compare_runs([made / "r3gan-0", made / "r3gan-1", made / "flow", made / "r3gan-2"])
     assert [entry.name for entry in found.entries] == ["flow", "r3gan"], "best first"

@@ -20,6 +20,7 @@ from typing import Any
 
 from agon.errors import InputError, suggest
 from agon.records import read_jsonl
+from agon.report.gap import beside_likelihood
 from agon.report.journal import SCORES, Journal, mapping, read_journal, stamp_text
 from agon.report.markup import finite, flat
 
@@ -154,6 +155,7 @@ def compare_runs(paths: Sequence[Path | str], metrics: Sequence[str] = ()) -> Co
         protocols[name] = stamp_text({k: v for k, v in mapping(first.get("protocol")).items() if k != "seed"})
     for entry in entries:
         _fill(entry, chosen, notes)
+    notes += [f"'{member.path}': {told}" for member in members if (told := beside_likelihood(member.path, member.run))]
     _name(entries)
     entries.sort(key=lambda entry: _rank(entry, names))
     return Comparison(entries, names, protocols, notes + _remarks(entries, names), _data_text(members[0]))
