@@ -30,7 +30,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -108,12 +108,17 @@ def planned(name: str, label: str, data: Data, recipe: str, options: argparse.Na
         return max(20, round(options.cpu_seconds / seconds()))
     # A round of the game costs many of likelihood, and a short probe has another share of them than the run.
     likely, played = seconds(**{"game.pretrain": str(PROBE[1])}), seconds(**{"game.pretrain": "0"})
-    for _ in range(8):
-        rounds = max(20, round(first + (options.cpu_seconds - likely * first) / played))
+    return in_two_parts(options.cpu_seconds, likely, played, before, first)
+
+
+def in_two_parts(budget: float, likely: float, played: float, before: Callable[[int], int], first: int) -> int:
+    """Rounds of a run that takes `budget` seconds: before(rounds) of likelihood, at most `first`, and the rest of the game, at so many seconds each."""
+    for _ in range(100):
+        rounds = max(20, round(first + (budget - likely * first) / played if likely * first < budget else budget / likely))
         first, last = before(rounds), first
         if first == last:
-            break
-    return rounds
+            return rounds
+    raise AssertionError(f"no number of rounds takes {budget:g} seconds at {likely:g} and {played:g} a round")
 
 
 def own_length(data: Data, recipe: str, encoder: Path | None) -> int:

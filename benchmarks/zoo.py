@@ -48,7 +48,7 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: fl
         rounds = like["planned_rounds"] if like else max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
         begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py")
     if like:
-        lengthen(directory, like["rounds"])
+        lengthen(directory, max(like["rounds"], directory.run()["rounds"]))
         train(directory)
         top_up(directory, cpu_seconds)
     else:
@@ -60,9 +60,9 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: fl
 
 
 def sister(name: str, recipe: str) -> dict[str, Any] | None:
-    """The first seed's figures. The others play as many rounds as it did, so that seeds differ in nothing else, however fast the machine is by then."""
+    """The figures of the first seed that the package's classifier measured. The others play as many rounds, and on where the machine has become faster."""
     found = [json.loads(path.read_text()) for path in sorted((RESULTS / name).glob(f"{recipe}-[0-9]*.json"))]
-    return next((row for row in found if row.get("planned_rounds")), None)
+    return next((row for row in found if row.get("planned_rounds") and by_ruler(row)), None)
 
 
 def by_ruler(row: dict[str, Any]) -> bool:

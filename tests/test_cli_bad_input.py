@@ -244,7 +244,7 @@ WRONG_WORDS = [
     (("--precision", "fp8"), "precision 'fp8' is unknown; expected auto, fp32 or bf16"),
     (("--device", "tpu"), "device 'tpu' is unknown; expected auto, cpu, cuda or mps"),
     (("--game.gama", "1"), "unknown option '--game.gama'.*Did you mean '--game.gamma'"),
-    (("--game.loss", "hinge"), "unknown option '--game.loss'.*--recipe dcgan --game.net r3-lean --game.loss"),
+    (("--game.loss", "hinge"), "unknown option '--game.loss'.*--recipe dcgan --game.net r3-lean --game.loss …; .*--recipe gan --game.loss"),
     (("--game.penalties.0.gamma", "2"), "unknown option '--game.penalties'.*--recipe dcgan"),
     (("--game.optim.Q.lr", "1"), "unknown option '--game.optim.Q.lr'; game.optim has G, D"),
     (("--game.z_dim", "wide"), "game.z_dim: got 'wide'"),

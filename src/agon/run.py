@@ -152,7 +152,7 @@ def prepare(
     allowed = {k: v for k, v in content.items() if k not in ("data", "recipe")}
     for field in (option.partition(".")[0] for option in own):
         if field in game_class.elsewhere and field not in parts:
-            raise InputError(f"unknown option '--game.{field}' of the recipe '{name}': {game_class.elsewhere[field]} --game.{field} …")
+            raise InputError(f"unknown option '--game.{field}' of the recipe '{name}': {game_class.elsewhere[field]}")
     content = {**content, **override(allowed, settings)}
     if game_file is None:  # what a game of the user's means by a name is its own affair
         refuse_low(content["game"], "game")

@@ -215,6 +215,10 @@ TERMS: dict[str, Callable[[], tuple[penalties.Penalty, dict[str, nn.Module]]]] =
 TERMS |= {kind: lambda make=make: (make(), {}) for kind, make in KINDS.items() if make.terms and kind not in TERMS}
 
 
+def test_penalties_without_a_term_are_checked_by_hand() -> None:
+    assert {kind for kind, choice in KINDS.items() if not choice.terms} == {"clip", "spectral"}
+
+
 @pytest.mark.parametrize("name", TERMS)
 def test_parameter_gradients_match_finite_differences(name: str) -> None:
     """The whole loss, adversarial term and penalty through its double backward, along random directions in weight space."""

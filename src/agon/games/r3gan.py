@@ -37,10 +37,14 @@ from agon.spaces import Space
 class R3GAN(Game):
     """RpGAN + R1 + R2. Class-conditional where the space has classes: the label enters both players."""
 
-    elsewhere: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("loss", "penalties", "head", "n_critic"),
-        "R3GAN is one loss with one pair of penalties; the same networks with others: --recipe dcgan --game.net r3-lean",
-    )
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        name: "R3GAN is one loss with one pair of penalties. Others, on its network for pictures: --recipe dcgan --game.net r3-lean "
+        f"{told}…; on perceptrons, for points too: --recipe gan {told}…"
+        for name, told in (
+            ("loss", "--game.loss "), ("penalties", "--game.penalties "), ("n_critic", "--game.n_critic "),
+            ("head", "--game.conditional true --game.head "),
+        )
+    }  # fmt: skip
 
     conditional: bool = True  # type: ignore[misc]  # False: play without labels even where the data have them
 

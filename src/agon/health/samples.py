@@ -19,7 +19,7 @@ GONE = 0.8  # the same; where so many have one for five ticks after a greater di
 REMOTE = 1.15  # of the held-out samples' distance to their nearest training sample
 CLASSES = 0.45  # of the held-out samples' effective number of classes
 STANDING = 60_000  # samples trained on before a generator that comes no nearer counts as stuck
-STEADY = 7  # of nine steps towards the data: slow, not standing
+STEADY, SLOW = 7, 0.98  # of nine steps towards the data, and of the distance what is left: slow, not standing
 FAR = 0.05  # energy distance above which samples are not like the data
 UNLIKE = 0.8  # share of samples and reals that a nearest neighbour tells apart
 
@@ -89,7 +89,9 @@ def collapse(history: History, patient: Patient) -> Sign | None:
     else:
         return None
     begun = len(history) <= 10 or _improving(history, 10) or (len(shares) > 10 and shares[-1] >= SPREADING * shares[-11])
-    gone = len(twins) >= 5 and min(twins[-5:]) > GONE
+    # A generator that begins with one sample and spreads has copies too, so the diversity must have been there and must not be coming.
+    fell_apart = len(shares) >= 5 and max(shares) > 2 * max(shares[-3:]) and shares[-1] < SPREADING * shares[-5]
+    gone = fell_apart and not patient.text and len(twins) >= 5 and min(twins[-5:]) > GONE
     if (not gone and fell(history, "sample/distance", 4, NEARER)) if fallen else begun:
         return None
     return Sign(
@@ -121,7 +123,7 @@ def standing(history: History, patient: Patient) -> Sign | None:
     before, now = statistics.median(distances[:5]), statistics.median(distances[5:])
     if now < (1 - NEARER) * before or min(distances[5:]) < (1 - NEARER) * min(distances[:5]):
         return None
-    if sum(after < at for at, after in itertools.pairwise(distances)) >= STEADY:
+    if sum(after < at for at, after in itertools.pairwise(distances)) >= STEADY and distances[-1] < SLOW * distances[0]:
         return None
     return Sign(
         "standing still",

@@ -3,7 +3,7 @@
     se² = (G − 1)/G · Σ_g (θ_(g) − mean θ_(·))²,   θ_(g) without group g        Efron & Tibshirani 1993, §11.5; Wu 1986 for groups
     θ ± t(0.975, G − 1) · se
 
-Why no bootstrap: a resample with replacement holds each sample 1.6 times on average, and duplicates thin out covariances and neighbourhoods;
+Why no bootstrap: a resample with replacement holds the samples that it holds 1.6 times on average, and duplicates thin out covariances and neighbourhoods;
 the bootstrap's Fréchet distances lie above the distance itself, so that its percentile interval may not even hold the figure it is of.
 Leaving out a twentieth duplicates nothing. The interval is centred on the figure at this N: the bias of N itself is not in it (`fd_inf`
 takes that away), nor is the spread between training runs (`agon sweep` measures that).
