@@ -1,6 +1,7 @@
-"""The zoo's table: every recipe on MNIST 32×32 and CIFAR-10 32×32 at equal processor time, one thread.
+"""The zoo's table: every recipe on MNIST 32×32 and CIFAR-10 32×32 at equal time: of the processor, one thread, or of a GPU.
 
-    python benchmarks/zoo.py run --set mnist=MNIST_FOLDER --set cifar10=CIFAR.npz --out runs/zoo [--recipes …] [--seeds 0 1 2] [--cpu-seconds 600]
+    python benchmarks/zoo.py run --set mnist=MNIST_FOLDER --set cifar10=CIFAR.npz --out runs/zoo [--recipes …] [--seeds 0 1 2] [--seconds 600]
+    python benchmarks/zoo.py run --device cuda --set … --out … [--recipes r3gan-paper stylegan2 …]
     python benchmarks/zoo.py table [--write]
 
 `run` does what is missing, one row (set, recipe, seed) after the other, and writes each to benchmarks/results/SET/RECIPE-SEED.json; it may be
@@ -9,6 +10,9 @@ that the recipe's schedules span the budget; further seeds of a row play as many
 left. Training alone counts (rounds; no scores,
 no pictures). 10,000 samples of the final averaged weights are scored, or as many as the reference allows. `table` prints what is there,
 and `--write` puts it into docs/benchmarks.md; benchmarks/publish.py puts it into the package. The protocol itself is agon/reproduce.py.
+
+Rows of a GPU are a set of their own, SET-cuda, at equal seconds by the clock in the device's default precision. They tell what was computed a
+second, and of devices in PEAK what share this is of what they could (model FLOP utilisation). They are not put into the package.
 """
 
 from __future__ import annotations
@@ -36,23 +40,31 @@ RULER = {
     "mnist": "01f9b2",
     "cifar10": "88a8bb",
 }  # the package's classifiers, by which rows are measured; before 2026-11-23 each machine trained its own
+PEAK = {
+    "H100 80GB HBM3": 989.4,
+    "H100 PCIe": 756.0,
+    "H200": 989.4,
+    "A100": 312.0,
+    "L40S": 362.0,
+}  # 10¹² dense bf16 operations a second, by data sheets
 
 
-def one(name: str, data: str, recipe: str, seed: int, out: Path, cpu_seconds: float) -> None:
+def one(name: str, data: str, recipe: str, seed: int, out: Path, seconds: float, device: str = "cpu") -> None:
     """Train and score one row, unless its figures by the package's classifier are there."""
+    name += "" if device == "cpu" else f"-{device}"
     target = RESULTS / name / f"{recipe}-{seed}.json"
     if target.is_file() and by_ruler(json.loads(target.read_text())):
         return
     directory, like = RunDirectory(out / name / f"{recipe}-{seed}"), sister(name, recipe)
     if not directory.is_run():
-        rounds = like["planned_rounds"] if like else max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
-        begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py")
+        rounds = like["planned_rounds"] if like else max(LEAST_ROUNDS, round(seconds / seconds_a_round(data, recipe, device)))
+        begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py", device)
     if like:
         lengthen(directory, max(like["rounds"], directory.run()["rounds"]))
         train(directory)
-        top_up(directory, cpu_seconds)
+        top_up(directory, seconds)
     else:
-        spend(directory, cpu_seconds)
+        spend(directory, seconds)
     result = figures(directory, name, recipe, seed) | {"alone": True}
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(result, indent=1) + "\n")
@@ -67,7 +79,7 @@ def sister(name: str, recipe: str) -> dict[str, Any] | None:
 
 def by_ruler(row: dict[str, Any]) -> bool:
     """Whether a row was measured by the package's classifier; of sets that have none, any row is."""
-    return f"classifier@{RULER.get(row['set'], '')}" in row["protocol"]
+    return f"classifier@{RULER.get(row['set'].partition('-')[0], '')}" in row["protocol"]
 
 
 def everything() -> list[dict[str, Any]]:
@@ -85,24 +97,37 @@ def table(name: str) -> list[str]:
     for row in everything():
         if row["set"] == name:
             rows.setdefault(row["recipe"], []).append(row)
-    lines = [
-        "| recipe | seeds | FD ± sd | precision / recall | density / coverage | class asked for | CPU-s "
-        "| images seen | images/CPU-s | samples/CPU-s | peak MB | parameters |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    on_gpu = any("device" in r for results in rows.values() for r in results)
+    unit, key = ("s", "second") if on_gpu else ("CPU-s", "cpu_second")
+    more = ["TFLOP/s", "of peak"] if on_gpu else []
+    head = [
+        "recipe", "seeds", "FD ± sd", "precision / recall", "density / coverage", "class asked for", unit, "images seen", f"images/{unit}",
+        f"samples/{unit}", "peak MB", "parameters", *more,
+    ]  # fmt: skip
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
 
     def mean(results: list[dict[str, Any]], key: str) -> float:
         return statistics.mean(r[key] for r in results)
 
     for recipe, results in sorted(rows.items(), key=lambda item: mean(item[1], "fd")):
         spread = f" ± {statistics.stdev([r['fd'] for r in results]):.2g}" if len(results) > 1 else ""
-        called = recipe if by_ruler(results[0]) else f"{recipe} †"
-        lines.append(
-            f"| {called} | {len(results)} | {mean(results, 'fd'):.3g}{spread} | {mean(results, 'precision'):.2f} / {mean(results, 'recall'):.2f} "
-            f"| {mean(results, 'density'):.2f} / {mean(results, 'coverage'):.2f} | {asked(results)} "
-            f"| {reach([r['cpu_seconds'] for r in results])} | {mean(results, 'images'):,.0f} | {mean(results, 'images_per_cpu_second'):.0f} "
-            f"| {mean(results, 'samples_per_cpu_second'):,.0f} | {peak(results)} | {sum(results[0]['parameters'].values()) / 1e6:.2f} M |"
-        )
+        cells = [
+            recipe if by_ruler(results[0]) else f"{recipe} †",
+            f"{len(results)}",
+            f"{mean(results, 'fd'):.3g}{spread}",
+            f"{mean(results, 'precision'):.2f} / {mean(results, 'recall'):.2f}",
+            f"{mean(results, 'density'):.2f} / {mean(results, 'coverage'):.2f}",
+            asked(results),
+            reach([r[f"{key}s"] for r in results]),
+            f"{mean(results, 'images'):,.0f}",
+            f"{mean(results, f'images_per_{key}'):.0f}",
+            f"{mean(results, f'samples_per_{key}'):,.0f}",
+            peak(results),
+            f"{sum(results[0]['parameters'].values()) / 1e6:.2f} M",
+        ]
+        if on_gpu:
+            cells += [f"{mean(results, 'flops_per_second') / 1e12:.3g}", utilisation(results)]
+        lines.append(f"| {' | '.join(cells)} |")
     if rows:
         first = next((r for results in rows.values() for r in results if by_ruler(r)), next(iter(rows.values()))[0])
         fewer = re.search(r"at N=(\d+)", first["protocol"])  # said where there are not as many held-out pictures as samples
@@ -113,6 +138,14 @@ def table(name: str) -> list[str]:
         )
         lines += ["", doctor([r for results in rows.values() for r in results])]
     return lines
+
+
+def utilisation(results: list[dict[str, Any]]) -> str:
+    """Model FLOP utilisation: the share of a GPU's bf16 peak that the rounds' own operations were; – where that is not known."""
+    peaks = {tflops for r in results for name, tflops in PEAK.items() if name in r["device"] and r["arithmetic"] == "bf16"}
+    if len(peaks) != 1:
+        return "–"
+    return f"{statistics.mean(r['flops_per_second'] for r in results) / peaks.pop() / 1e12:.2%}".replace("%", " %")
 
 
 def reach(values: list[float]) -> str:
@@ -170,7 +203,8 @@ def main() -> None:
     run = verbs.add_parser("run")
     run.add_argument("--set", dest="sets", action="append", required=True, help="NAME=PATH")
     run.add_argument("--out", type=Path, required=True)
-    run.add_argument("--cpu-seconds", type=float, default=600)
+    run.add_argument("--seconds", type=float, default=600)
+    run.add_argument("--device", choices=["cpu", "cuda", "mps"], default="cpu")
     run.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run.add_argument("--recipes", nargs="+", default=list(ZOO))
     verbs.add_parser("table").add_argument("--write", action="store_true", help="put it into docs/benchmarks.md")
@@ -183,7 +217,7 @@ def main() -> None:
         return
     sets = [entry.partition("=")[::2] for entry in options.sets]
     rows = itertools.product(options.seeds, options.recipes, sets)
-    each_alone(one, ((*named, recipe, seed, options.out, options.cpu_seconds) for seed, recipe, named in rows))
+    each_alone(one, ((*named, recipe, seed, options.out, options.seconds, options.device) for seed, recipe, named in rows))
 
 
 if __name__ == "__main__":

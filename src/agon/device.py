@@ -58,6 +58,14 @@ def cpu_seconds() -> float:
     return time.process_time()
 
 
+def wait(device: torch.device) -> None:
+    """Return when a device has done what it was given, so that a clock read next tells the work and not its launch."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
 def memory_mb(device: torch.device) -> float:
     """Peak memory in MiB: the device's own on CUDA, resident memory elsewhere."""
     if device.type == "cuda":

@@ -113,6 +113,16 @@ class Scene:
 
     # -- cadence -----------------------------------------------------------------------------------------------------------------
 
+    def due(self, round: int) -> bool:
+        """Whether records are made at a round, so that its times must be those of the work done."""
+        run = self.run
+        return (
+            round >= run.rounds
+            or round % run.tick == 0
+            or round % run.save_every == 0
+            or bool(run.score_every and round % run.score_every == 0)
+        )
+
     def observe(self, *, last: bool, resumed: bool) -> bool:
         """Do what is due at this round; return whether a state was saved. last: the run ends here. resumed: its records are there already."""
         if resumed:

@@ -4,6 +4,8 @@ A row is one recipe on one set of pictures at 32×32, one thread on the CPU. Tra
 samples of the final averaged weights are scored, or as many as the reference allows. The benchmark gives every row the same processor
 time: it plays a few rounds to learn what one costs and sets the number of rounds so that the recipe's schedules span the budget. A repeat plays
 the published number of rounds instead, whatever they take here, so that the same machine and versions give the same weights.
+
+On a GPU the time is the clock's, read when the device has done what it was given, and the row tells what it computes a round (`flops`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ from agon.catalogue import Row
 from agon.data import Data
 from agon.directory import RunDirectory
 from agon.errors import InputError
-from agon.run import Say, play, prepare
+from agon.flops import Counted
+from agon.run import Say, data_of, game_class, play, prepare, run_from_json, stage
 from agon.trained import load
 
 METRICS = ["fd", "prdc", "classes"]
@@ -36,58 +39,65 @@ NUM_SAMPLES = 10_000
 PROBE = (5, 25)  # rounds played before and while the clock runs
 QUICK = 0.02  # share of the rounds, and of the samples, in a quick repeat
 LEAST_ROUNDS = 20
+COUNTED_ROUNDS = 16  # a whole period of what is done every 4, 8 or 16 rounds
 
 
 # -- the protocol --------------------------------------------------------------------------------------------------------------------
 
 
-def settings_for(seed: int, rounds: int) -> dict[str, Any]:
+def settings_for(seed: int, rounds: int, device: str = "cpu") -> dict[str, Any]:
     """What every row shares: one thread, few ticks, no scores on the way."""
     return {
-        "seed": seed, "threads": 1, "device": "cpu", "metrics": METRICS, "score_every": 0, "tensorboard": False, "rounds": rounds,
+        "seed": seed, "threads": 1, "device": device, "metrics": METRICS, "score_every": 0, "tensorboard": False, "rounds": rounds,
         "tick": max(1, rounds // 20), "save_every": max(1, rounds // 20),
     }  # fmt: skip
 
 
-def seconds_a_round(data: str, recipe: str) -> float:
-    """Processor seconds of one round, after a few to warm up."""
+def clock_of(device: str) -> str:
+    """By which of a tick's times a row is measured: the processor's on a CPU, the clock's on a GPU, which alone it is to have."""
+    return "cpu_seconds" if device == "cpu" else "seconds"
+
+
+def seconds_a_round(data: str, recipe: str, device: str = "cpu") -> float:
+    """Seconds of one round, after a few to warm up."""
     with tempfile.TemporaryDirectory() as folder:
         low, high = PROBE
         directory, _ = prepare(
-            Data(path=data, size=SIZE), out=Path(folder) / "probe", recipe=recipe, settings=settings_for(0, high) | {"tick": low}
+            Data(path=data, size=SIZE), out=Path(folder) / "probe", recipe=recipe, settings=settings_for(0, high, device) | {"tick": low}
         )
         play(directory)
-        ticks = {r["round"]: r["cpu_seconds"] for r in directory.events() if r["kind"] == "tick"}
+        ticks = {r["round"]: r[clock_of(device)] for r in directory.events() if r["kind"] == "tick"}
     return (ticks[high] - ticks[low]) / (high - low)
 
 
-def begin(data: str, recipe: str, seed: int, rounds: int, out: Path, command: str) -> RunDirectory:
+def begin(data: str, recipe: str, seed: int, rounds: int, out: Path, command: str, device: str = "cpu") -> RunDirectory:
     """A run directory of the protocol; its run.json keeps the number of rounds that the schedules were made for."""
-    directory, _ = prepare(Data(path=data, size=SIZE), out=out, recipe=recipe, settings=settings_for(seed, rounds), command=command)
+    directory, _ = prepare(Data(path=data, size=SIZE), out=out, recipe=recipe, settings=settings_for(seed, rounds, device), command=command)
     directory.write("run.json", {**directory.run(), "planned_rounds": rounds})
     return directory
 
 
-def train(directory: RunDirectory, cpu_budget: float | None = None) -> None:
-    """Play on. Raises KeyboardInterrupt where a signal stopped it, with everything saved: half a row is not scored."""
-    if play(directory, cpu_budget=cpu_budget).asked:
+def train(directory: RunDirectory, budget: float | None = None) -> None:
+    """Play on, up to so many seconds of training. Raises KeyboardInterrupt where a signal stopped it, with everything saved: half a row is not scored."""
+    by_clock = _clock(directory) == "seconds"
+    if play(directory, cpu_budget=None if by_clock else budget, wall_budget=budget if by_clock else None).asked:
         raise KeyboardInterrupt
 
 
-def spend(directory: RunDirectory, cpu_seconds: float) -> None:
-    """Train until the processor time is used up: the rounds planned, then more at the end values of the schedules."""
-    train(directory, 1.1 * cpu_seconds)
-    top_up(directory, cpu_seconds)
+def spend(directory: RunDirectory, seconds: float) -> None:
+    """Train until the time is used up: the rounds planned, then more at the end values of the schedules."""
+    train(directory, 1.1 * seconds)
+    top_up(directory, seconds)
 
 
-def top_up(directory: RunDirectory, cpu_seconds: float) -> None:
-    """Train a finished run on where it took less processor time than this."""
+def top_up(directory: RunDirectory, seconds: float) -> None:
+    """Train a finished run on where it took less time than this."""
     for _ in range(4):
         content, spent = directory.run(), spent_seconds(directory)
-        if spent >= cpu_seconds:
+        if spent >= seconds:
             break
-        lengthen(directory, content["rounds"] + math.ceil(content["rounds"] * (cpu_seconds / spent - 1)) + 1)
-        train(directory, 1.1 * cpu_seconds)
+        lengthen(directory, content["rounds"] + math.ceil(content["rounds"] * (seconds / spent - 1)) + 1)
+        train(directory, 1.1 * seconds)
 
 
 def lengthen(directory: RunDirectory, rounds: int) -> None:
@@ -96,28 +106,51 @@ def lengthen(directory: RunDirectory, rounds: int) -> None:
 
 
 def spent_seconds(directory: RunDirectory) -> float:
-    """Processor seconds of training at the last tick."""
-    return float([r for r in directory.events() if r["kind"] == "tick"][-1]["cpu_seconds"])
+    """Seconds of training at the last tick."""
+    return float([r for r in directory.events() if r["kind"] == "tick"][-1][_clock(directory)])
+
+
+def _clock(directory: RunDirectory) -> str:
+    return clock_of(directory.run()["device"])
+
+
+def flops_a_round(directory: RunDirectory) -> float:
+    """Floating-point operations of one round of a run, the mean of its first sixteen, which are played beside it from its start."""
+    content = directory.run()
+    run = run_from_json(content, game_class(directory, content))
+    engine, loader = stage(run, data_of(directory, content, run.data))
+    with Counted() as counted:
+        for round in range(COUNTED_ROUNDS):
+            engine.round(loader.round(round))
+    return counted.flops / COUNTED_ROUNDS
 
 
 def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, num_samples: int = NUM_SAMPLES) -> dict[str, Any]:
     """Score a trained row: the figures of one seed as the benchmark keeps them."""
-    trained = load(directory.path)
-    began = time.process_time()
-    trained.sample_stored(256, seed=1)
-    sampling = 256 / (time.process_time() - began)
+    device = directory.run()["device"]
+    trained = load(directory.path, device=device)
+    began, cpu_began = time.perf_counter(), time.process_time()
+    trained.sample_stored(256, seed=1)  # brought back to memory, so that a GPU is done with them
+    sampling, sampling_on_cpu = 256 / (time.perf_counter() - began), 256 / (time.process_time() - cpu_began)
     conditional = bool(trained.game.sees(trained.space).num_classes)
     names = METRICS + (OF_CLASSES if conditional else [])
     scores = {s.name: s for s in trained.evaluate(names, num_samples=num_samples, seed=0)}
     ticks = [r for r in directory.events() if r["kind"] == "tick"]
-    spent = ticks[-1]["cpu_seconds"]
-    return {s.name: s.value for s in scores.values()} | {
+    spent, seconds = ticks[-1]["cpu_seconds"], ticks[-1]["seconds"]
+    by_clock: dict[str, Any] = {}
+    if clock_of(device) == "seconds":
+        flops, made_with = flops_a_round(directory), trained.content["environment"]
+        by_clock = {
+            "seconds": seconds, "images_per_second": trained.seen / seconds, "samples_per_second": sampling, "flops_a_round": flops,
+            "flops_per_second": flops * trained.round / seconds, "device": made_with["device"], "arithmetic": made_with["precision"],
+        }  # fmt: skip
+    return by_clock | {s.name: s.value for s in scores.values()} | {
         "set": set_name, "recipe": recipe, "seed": seed, "floor": scores["fd"].floor, "protocol": str(scores["fd"]), "batch": trained.run.batch,
         "rounds": trained.round, "planned_rounds": trained.content.get("planned_rounds"), "images": trained.seen, "cpu_seconds": spent,
-        "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling, "memory_mb": max(t["memory_mb"] for t in ticks),
+        "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling_on_cpu, "memory_mb": max(t["memory_mb"] for t in ticks),
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
         "conditional": conditional, "content_hash": trained.content["content_hash"],
-        "signs": signs(directory), "doctor_share": round(ticks[-1]["health_seconds"] / spent, 4),
+        "signs": signs(directory), "doctor_share": round(ticks[-1]["health_seconds"] / ticks[-1][clock_of(device)], 4),
         "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
     }  # fmt: skip
 

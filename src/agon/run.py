@@ -24,7 +24,7 @@ from agon.conditions import Conditions
 from agon.config import choose_kinds, decode, encode, override, refuse_low
 from agon.data import Data, DataSet, Loader, open_data
 from agon.data.request import located
-from agon.device import choose_device, choose_precision, cpu_seconds, environment
+from agon.device import choose_device, choose_precision, cpu_seconds, environment, wait
 from agon.directory import FORMAT, RunDirectory
 from agon.engine import Engine
 from agon.errors import InputError
@@ -278,10 +278,12 @@ def play(
     *,
     show: hooks.Show | None = None,
     cpu_budget: float | None = None,
+    wall_budget: float | None = None,
     trusted: bool = False,
     changes: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Train what the directory says, from its newest state on. cpu_budget: CPU-seconds of training after which to stop and save.
+    """Train what the directory says, from its newest state on. cpu_budget, wall_budget: CPU-seconds and seconds by the clock, of training, after
+    either of which to stop and save.
 
     changes: entries of run.json from here on; they are written once the data and what they ask for are there.
     SIGINT and SIGTERM finish the round, save and return. Raises InputError if the data changed, the disk is full, training diverges or
@@ -291,19 +293,11 @@ def play(
     run = run_from_json(content, game_class(directory, content, trusted=trusted))
     if run.threads:
         torch.set_num_threads(run.threads)
-    device = choose_device(run.device).value
     repeated = data_set is None and not directory.states()  # what `prepare` made has been looked at, and so has a run that began
     data_set = data_set or data_of(directory, content, run.data)
     if changes or repeated:
         check(run, data_set)
-    engine = Engine(
-        run.game, run.game.sees(data_set.space), seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
-        microbatch=run.microbatch, channels_last=run.channels_last, compile=run.compile,
-    )  # fmt: skip
-    loader = Loader(
-        data_set.train, run.batch, run.seed, rank=ranks.rank(), world=ranks.size(),
-        batches_per_round=engine.batches_per_round, mirror=run.data.mirror, balance=run.data.balance, alike=run.data.bucket,
-    )  # fmt: skip
+    engine, loader = stage(run, data_set)
     with only_trainer(directory), stop_signal() as asked_to_stop, disk_errors(directory):
         if changes and ranks.is_main():
             directory.write("run.json", content)
@@ -314,9 +308,23 @@ def play(
         )  # fmt: skip
         fresh = _resume(scene)
         try:
-            return _rounds(scene, loader, asked_to_stop, cpu_budget, fresh=fresh)
+            return _rounds(scene, loader, asked_to_stop, (cpu_budget, wall_budget), fresh=fresh)
         finally:
             log.close()
+
+
+def stage(run: Run, data_set: DataSet) -> tuple[Engine, Loader]:
+    """The engine of a run before its first round, and what feeds it."""
+    device = choose_device(run.device).value
+    engine = Engine(
+        run.game, run.game.sees(data_set.space), seed=run.seed, device=device, precision=choose_precision(device, run.precision).value,
+        microbatch=run.microbatch, channels_last=run.channels_last, compile=run.compile,
+    )  # fmt: skip
+    loader = Loader(
+        data_set.train, run.batch, run.seed, rank=ranks.rank(), world=ranks.size(),
+        batches_per_round=engine.batches_per_round, mirror=run.data.mirror, balance=run.data.balance, alike=run.data.bucket,
+    )  # fmt: skip
+    return engine, loader
 
 
 def _resume(scene: hooks.Scene) -> bool:
@@ -349,7 +357,9 @@ def _resume(scene: hooks.Scene) -> bool:
     return False
 
 
-def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool], cpu_budget: float | None, *, fresh: bool) -> Outcome:
+def _rounds(
+    scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool], budgets: tuple[float | None, float | None], *, fresh: bool
+) -> Outcome:
     run, engine = scene.run, scene.engine
     recoveries = 0
     first = engine.clock.round
@@ -358,7 +368,7 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
     while True:
         here = engine.clock.round
         done = here >= run.rounds
-        over = cpu_budget is not None and scene.cpu_seconds >= cpu_budget
+        over = any(b is not None and spent >= b for b, spent in zip(budgets, (scene.cpu_seconds, scene.seconds), strict=True))
         stopping = ranks.any_true(asked_to_stop() or over)
         if fresh or here != first or done or stopping:
             # The state that was resumed from has its records already; only an ending is still to be recorded.
@@ -378,6 +388,8 @@ def _rounds(scene: hooks.Scene, loader: Loader, asked_to_stop: Callable[[], bool
             return Outcome(end, here, scene.directory, asked=ranks.any_true(asked_to_stop()))
         before, cpu_before = time.perf_counter(), cpu_seconds()
         engine.round(loader.round(here))
+        if scene.due(here + 1):
+            wait(engine.device)
         scene.seconds += time.perf_counter() - before
         scene.cpu_seconds += cpu_seconds() - cpu_before
         scene.record_notes()

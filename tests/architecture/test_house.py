@@ -15,7 +15,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src" / "agon"
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = {
-    "errors": 0, "records": 0, "schedule": 0, "optim": 0, "spaces": 0, "ranks": 0, "stats": 0, "config": 0, "props": 0, "device": 0, "trust": 0,
+    "errors": 0, "records": 0, "schedule": 0, "optim": 0, "spaces": 0, "ranks": 0, "stats": 0, "config": 0, "props": 0, "device": 0, "flops": 0, "trust": 0,
     "augment": 1, "backbones": 1, "decoding": 1, "estimators": 1, "languages": 1, "overlap": 1,
     "losses": 1, "penalties": 1, "likelihoods": 1, "view": 1, "layers": 1, "networks": 1, "game": 1,
     "games": 2, "data": 2, "metrics": 2,

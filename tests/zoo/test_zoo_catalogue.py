@@ -131,6 +131,24 @@ def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_rows_of_a_gpu_are_a_table_of_their_own() -> None:
+    code = (
+        "import zoo; row = next(r for r in zoo.everything() if r['set'] == 'mnist' and zoo.by_ruler(r))\n"
+        "row |= {'set': 'mnist-cuda', 'device': 'NVIDIA H100 80GB HBM3', 'arithmetic': 'bf16', 'seconds': 600.4, 'images_per_second': 4e4,"
+        " 'samples_per_second': 9e5, 'flops_a_round': 1.0, 'flops_per_second': 98.94e12}\n"
+        "assert zoo.by_ruler(row); zoo.everything = lambda: [row, row | {'recipe': 'other', 'device': 'a GPU nobody knows'}]\n"
+        "print(zoo.tables()); import publish; assert publish.pictures() == []"
+    )
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    heading, _, head, _, known, unknown, *_ = done.stdout.splitlines()
+    assert heading == "### mnist-cuda"
+    cells = dict(zip(head.split(" | "), known.split(" | "), strict=True))
+    assert (cells["s"], cells["images/s"], cells["samples/s"], cells["TFLOP/s"]) == ("600", "40000", "900,000", "98.9")
+    assert known.endswith("| 10.00 % |") and unknown.endswith("| – |")
+
+
 @pytest.mark.parametrize("name", list(recipes.table()))
 def test_every_recipe_shows_what_it_would_set(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, out = printed(capsys, "show", name)

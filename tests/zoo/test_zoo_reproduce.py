@@ -23,7 +23,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reproduce, "OF_CLASSES", [])
     settings = reproduce.settings_for
     extra = {"game.net.widths": "[8]", "batch": 8, "extractor": "pixels", "metrics": ["fd"]}
-    monkeypatch.setattr(reproduce, "settings_for", lambda seed, rounds: settings(seed, rounds) | extra)
+    monkeypatch.setattr(reproduce, "settings_for", lambda *given: settings(*given) | extra)
 
 
 @pytest.mark.parametrize(("recipe", "asked"), [("acgan", True), ("wgan-gp", False)])
@@ -35,7 +35,7 @@ def test_a_row_that_is_asked_for_classes_is_scored_by_them(
     monkeypatch.setattr(
         reproduce,
         "settings_for",
-        lambda seed, rounds: {k: v for k, v in made(seed, rounds).items() if k != "game.net.widths"} | {"extractor": "classifier"},
+        lambda *given: {k: v for k, v in made(*given).items() if k != "game.net.widths"} | {"extractor": "classifier"},
     )
     directory = reproduce.begin("digits", recipe, 0, 20, tmp_path / "run", "a test")
     reproduce.train(directory)
@@ -104,6 +104,28 @@ def test_a_finished_run_that_cost_too_little_plays_on_and_its_looks_are_counted_
     assert more[-1]["cpu_seconds"] >= 1.5 * ticks[-1]["cpu_seconds"]
     looks = [row["health_seconds"] for row in more]
     assert looks == sorted(looks) and looks[-1] > looks[len(ticks) - 1]
+
+
+def test_by_the_clock_a_row_tells_what_it_computed(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reproduce, "clock_of", lambda device: "seconds")  # as on a GPU
+    monkeypatch.setattr(reproduce, "PROBE", (1, 3))
+    assert 0 < reproduce.seconds_a_round("digits", "r3gan", "cpu") < 60
+    directory = reproduce.begin("digits", "r3gan", 0, 20, tmp_path / "run", "a test", "cpu")
+    reproduce.spend(directory, 0.3)
+    last = [row for row in directory.events() if row["kind"] == "tick"][-1]
+    assert last["seconds"] >= 0.3 and reproduce.spent_seconds(directory) == last["seconds"]
+    found = reproduce.figures(directory, "digits-cpu", "r3gan", 0, num_samples=64)
+    assert (found["device"], found["arithmetic"], found["seconds"]) == ("cpu", "fp32", last["seconds"])
+    assert found["images_per_second"] == found["images"] / found["seconds"]
+    assert found["flops_per_second"] * found["seconds"] == pytest.approx(found["flops_a_round"] * found["rounds"])
+    assert reproduce.flops_a_round(directory) == found["flops_a_round"] > 0
+
+
+def test_the_clock_ends_a_run_as_the_processor_does(small: None, tmp_path: Path) -> None:
+    directory = reproduce.begin("digits", "r3gan", 0, 20, tmp_path / "run", "a test")
+    outcome = play(directory, wall_budget=0.0)
+    assert (outcome.end, outcome.round) == ("stopped", 0)
+    assert play(directory).end == "done"
 
 
 def test_without_a_standard_deviation_the_difference_is_a_plain_one() -> None:
