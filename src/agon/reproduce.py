@@ -26,6 +26,7 @@ import torch
 
 from agon.catalogue import Row
 from agon.data import Data
+from agon.device import choose_device
 from agon.directory import RunDirectory
 from agon.errors import InputError
 from agon.flops import Counted
@@ -111,7 +112,12 @@ def spent_seconds(directory: RunDirectory) -> float:
 
 
 def _clock(directory: RunDirectory) -> str:
-    return clock_of(directory.run()["device"])
+    return clock_of(device_of(directory))
+
+
+def device_of(directory: RunDirectory) -> str:
+    """The device that a run is trained on here."""
+    return choose_device(directory.run()["device"]).value
 
 
 def flops_a_round(directory: RunDirectory) -> float:
@@ -127,7 +133,7 @@ def flops_a_round(directory: RunDirectory) -> float:
 
 def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, num_samples: int = NUM_SAMPLES) -> dict[str, Any]:
     """Score a trained row: the figures of one seed as the benchmark keeps them."""
-    device = directory.run()["device"]
+    device = device_of(directory)
     trained = load(directory.path, device=device)
     began, cpu_began = time.perf_counter(), time.process_time()
     trained.sample_stored(256, seed=1)  # brought back to memory, so that a GPU is done with them

@@ -126,6 +126,8 @@ def test_the_clock_ends_a_run_as_the_processor_does(small: None, tmp_path: Path)
     outcome = play(directory, wall_budget=0.0)
     assert (outcome.end, outcome.round) == ("stopped", 0)
     assert play(directory).end == "done"
+    directory.write("run.json", directory.run() | {"device": "auto"})  # as runs are that were not made by the protocol
+    assert reproduce.spent_seconds(directory) == [row for row in directory.events() if row["kind"] == "tick"][-1]["cpu_seconds"]
 
 
 def test_without_a_standard_deviation_the_difference_is_a_plain_one() -> None:
