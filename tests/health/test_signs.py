@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agon.health import CHECKS, Patient, examine
-from agon.health.contract import Sign, told
+from agon.health.contract import BEGINNING, Sign, told
 
 FACTS = {
     "low": -1.0, "high": 1.0, "bounded": 1.0, "spread": 0.4, "saturation": 0.4, "nearest": 3.0, "identical": 0.0, "held copies": 0.05,
@@ -263,6 +263,12 @@ def test_a_generator_that_goes_to_and_fro_while_it_comes_nearer_has_begun() -> N
     course: dict[str, Any] = {"sample__axis_1": [1.0, -1.0] * 6}
     assert "oscillation" in names(history(**course))
     assert names(history(**course, sample__distance=[0.9 * 0.9**i for i in range(12)])) == []
+
+
+def test_a_young_generator_may_turn_this_way_and_that() -> None:
+    course: dict[str, Any] = {"sample__axis_1": [1.0, -1.0] * 6}
+    told = [check(history(**course), replace(patient(), seen=seen)) for seen in (BEGINNING - 1, BEGINNING) for check in CHECKS]
+    assert [sign.name for sign in told if sign] == ["oscillation"]
 
 
 def test_a_rate_that_cannot_be_meant_is_the_first_remedy() -> None:

@@ -192,8 +192,8 @@ def memorisation(history: History, patient: Patient) -> Sign | None:
 def wandering(history: History, patient: Patient) -> Sign | None:
     """The samples' mean goes to and fro between ticks, as far as the data are wide, and they come no nearer."""
     axes = [recent(history, name, 8) for name in sorted({n for v in history[-1:] for n in v if n.startswith("sample/axis")})]
-    if len(history) < 8 or not axes or min(len(a) for a in axes) < 8:
-        return None
+    if len(history) < 8 or not axes or min(len(a) for a in axes) < 8 or patient.seen < BEGINNING:
+        return None  # a young generator turns this way and that: a healthy DCGAN did at ticks of 640 samples
     steps = [_length([a[i + 1] - a[i] for a in axes]) for i in range(7)]
     path, way = sum(steps), _length([a[-1] - a[0] for a in axes])
     # The mean of few samples moves without the generator's going anywhere: by 2 / n of a variance a direction, from tick to tick.
