@@ -37,9 +37,9 @@ def pictures() -> list[Row]:
         own(r) | {"seen": r["images"], "seen_per_cpu_second": r["images_per_cpu_second"]} for r in zoo.everything() if "device" not in r
     ]
     beside = {"precision": "precision", "recall": "recall", "class_accuracy": "right class"}
-    ours = gather((r for r in rows if zoo.by_ruler(r)), beside=beside)
-    others = gather((r for r in rows if not zoo.by_ruler(r)), name="FD†", beside=beside)  # the mark of docs/benchmarks.md
-    return sorted([*ours, *others], key=lambda row: (row.set, row.score.mean))
+    marks = sorted({zoo.mark(r) for r in rows})  # as in docs/benchmarks.md
+    found = [row for mark in marks for row in gather((r for r in rows if zoo.mark(r) == mark), name=f"FD{mark}", beside=beside)]
+    return sorted(found, key=lambda row: (row.set, row.score.mean))
 
 
 def own(row: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,10 @@ RULER = {
     "mnist": "01f9b2",
     "cifar10": "88a8bb",
 }  # the package's classifiers, by which rows are measured; before 2026-11-23 each machine trained its own
+MARKS_MEAN = {"†": "measured by another machine's classifier", "‡": "at the papers' learning rates, which the recipe had before"}
+HASTENED = {
+    "dcgan", "lsgan", "wgan", "wgan-gp", "dragan", "rsgan", "ragan", "acgan", "sngan", "sngan-projection", "sagan", "biggan",
+}  # fmt: skip  # recipes whose learning rates were raised for short runs on 2026-11-23; rows from before do not tell their rates
 PEAK = {
     "H100 80GB HBM3": 989.4,
     "H100 PCIe": 756.0,
@@ -50,10 +54,10 @@ PEAK = {
 
 
 def one(name: str, data: str, recipe: str, seed: int, out: Path, seconds: float, device: str = "cpu") -> None:
-    """Train and score one row, unless its figures by the package's classifier are there."""
+    """Train and score one row, unless its figures are there: of the recipe as it is, by the package's classifier."""
     name += "" if device == "cpu" else f"-{device}"
     target = RESULTS / name / f"{recipe}-{seed}.json"
-    if target.is_file() and by_ruler(json.loads(target.read_text())):
+    if target.is_file() and not mark(json.loads(target.read_text())):
         return
     directory, like = RunDirectory(out / name / f"{recipe}-{seed}"), sister(name, recipe)
     if not directory.is_run():
@@ -72,9 +76,9 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, seconds: float,
 
 
 def sister(name: str, recipe: str) -> dict[str, Any] | None:
-    """The figures of the first seed that the package's classifier measured. The others play as many rounds, and on where the machine has become faster."""
+    """The figures of the first seed that has no mark. The others play as many rounds, and on where the machine has become faster."""
     found = [json.loads(path.read_text()) for path in sorted((RESULTS / name).glob(f"{recipe}-[0-9]*.json"))]
-    return next((row for row in found if row.get("planned_rounds") and by_ruler(row)), None)
+    return next((row for row in found if row.get("planned_rounds") and not mark(row)), None)
 
 
 def by_ruler(row: dict[str, Any]) -> bool:
@@ -82,13 +86,22 @@ def by_ruler(row: dict[str, Any]) -> bool:
     return f"classifier@{RULER.get(row['set'].partition('-')[0], '')}" in row["protocol"]
 
 
+def mark(row: dict[str, Any]) -> str:
+    """What keeps a row apart: ‡ of an earlier recipe, † measured by another machine's classifier; nothing if it is as it should be."""
+    return ("" if by_ruler(row) else "†") + ("‡" if row["recipe"] in HASTENED and "rates" not in row else "")
+
+
 def everything() -> list[dict[str, Any]]:
-    """Every row's figures by set, recipe and seed; results of other benchmarks beside them are passed over. Seeds that different classifiers
-    measured are not put together: where a recipe has rows by the package's one, the others are left out."""
+    """Every row's figures by set, recipe and seed; results of other benchmarks beside them are passed over. Seeds of different marks are not put
+    together: of each recipe those with the least of them are kept."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*/*.json"))]
     rows = [r for r in found if isinstance(r, dict) and {"set", "recipe", "seed", "fd", "cpu_seconds"} <= r.keys()]
-    there = {(r["set"], r["recipe"]) for r in rows if by_ruler(r)}
-    return [r for r in rows if by_ruler(r) or (r["set"], r["recipe"]) not in there]
+    order = ["", "‡", "†", "†‡"]
+    least: dict[tuple[str, str], int] = {}
+    for r in rows:
+        key = (r["set"], r["recipe"])
+        least[key] = min(least.get(key, len(order)), order.index(mark(r)))
+    return [r for r in rows if order.index(mark(r)) == least[r["set"], r["recipe"]]]
 
 
 def table(name: str) -> list[str]:
@@ -112,7 +125,7 @@ def table(name: str) -> list[str]:
     for recipe, results in sorted(rows.items(), key=lambda item: mean(item[1], "fd")):
         spread = f" ± {statistics.stdev([r['fd'] for r in results]):.2g}" if len(results) > 1 else ""
         cells = [
-            recipe if by_ruler(results[0]) else f"{recipe} †",
+            f"{recipe} {mark(results[0])}".rstrip(),
             f"{len(results)}",
             f"{mean(results, 'fd'):.3g}{spread}",
             f"{mean(results, 'precision'):.2f} / {mean(results, 'recall'):.2f}",
@@ -134,7 +147,7 @@ def table(name: str) -> list[str]:
         lines.append("")
         lines.append(
             f"Floor (real against real) {first['floor']:.3g}{f', of the {int(fewer[1]):,} held-out pictures there are' if fewer else ''}."
-            + ("" if all(by_ruler(r) for results in rows.values() for r in results) else " † measured by another machine's classifier.")
+            + "".join(f" {sign} {MARKS_MEAN[sign]}." for sign in MARKS_MEAN if any(sign in mark(results[0]) for results in rows.values()))
         )
         lines += ["", doctor([r for results in rows.values() for r in results])]
     return lines

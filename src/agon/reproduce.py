@@ -152,6 +152,7 @@ def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, n
         }  # fmt: skip
     return by_clock | {s.name: s.value for s in scores.values()} | {
         "set": set_name, "recipe": recipe, "seed": seed, "floor": scores["fd"].floor, "protocol": str(scores["fd"]), "batch": trained.run.batch,
+        "rates": {name: spec["lr"] for name, spec in trained.content["game"]["optim"].items()},
         "rounds": trained.round, "planned_rounds": trained.content.get("planned_rounds"), "images": trained.seen, "cpu_seconds": spent,
         "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling_on_cpu, "memory_mb": max(t["memory_mb"] for t in ticks),
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
@@ -274,6 +275,8 @@ def repeat(row: Row, data: str, out: Path, *, seeds: Sequence[int] | None = None
     caveats = []
     if found != wanted:
         caveats.append(f"the data at '{data}' differ from the published row's (content {found}, was {wanted})")
+    if "‡" in row.score.name:
+        caveats.append("the published row was played at the paper's learning rates, and the recipe's are higher now")
     if scale < 1:
         caveats.append(f"a share of {scale:g} of the published rounds and samples was used")
     for caveat in caveats:

@@ -131,12 +131,32 @@ def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_rows_of_other_marks_are_never_put_together() -> None:
+    code = (
+        "import json, pathlib, tempfile, zoo; ours = f\"fd 1 · classifier@{zoo.RULER['mnist']} · x\"\n"
+        "made = dict(set='mnist', recipe='dcgan', fd=1.0, cpu_seconds=600, protocol=ours)\n"
+        "new, earlier, other = made | {'rates': {}}, made, made | {'protocol': 'classifier@0123ab'}\n"
+        "assert [zoo.mark(r) for r in (new, earlier, other)] == ['', '‡', '†‡']\n"
+        "assert zoo.mark(earlier | {'recipe': 'vae'}) == '' and zoo.mark(other | {'recipe': 'vae'}) == '†'\n"
+        "zoo.RESULTS = pathlib.Path(tempfile.mkdtemp())\n"
+        "(zoo.RESULTS / 'mnist').mkdir()\n"
+        "for seed, row in enumerate((other, earlier, new, new)):\n"
+        "    (zoo.RESULTS / 'mnist' / f'dcgan-{seed}.json').write_text(json.dumps(row | {'seed': seed, 'planned_rounds': 9}))\n"
+        "assert [r['seed'] for r in zoo.everything()] == [2, 3] and zoo.sister('mnist', 'dcgan')['seed'] == 2\n"
+        "for seed in (2, 3): (zoo.RESULTS / 'mnist' / f'dcgan-{seed}.json').unlink()\n"
+        "assert [r['seed'] for r in zoo.everything()] == [1] and zoo.sister('mnist', 'dcgan') is None"
+    )
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_rows_of_a_gpu_are_a_table_of_their_own() -> None:
     code = (
-        "import zoo; row = next(r for r in zoo.everything() if r['set'] == 'mnist' and zoo.by_ruler(r))\n"
+        "import zoo; row = next(r for r in zoo.everything() if r['set'] == 'mnist' and not zoo.mark(r))\n"
         "row |= {'set': 'mnist-cuda', 'device': 'NVIDIA H100 80GB HBM3', 'arithmetic': 'bf16', 'seconds': 600.4, 'images_per_second': 4e4,"
         " 'samples_per_second': 9e5, 'flops_a_round': 1.0, 'flops_per_second': 98.94e12}\n"
-        "assert zoo.by_ruler(row); zoo.everything = lambda: [row, row | {'recipe': 'other', 'device': 'a GPU nobody knows'}]\n"
+        "assert not zoo.mark(row); zoo.everything = lambda: [row, row | {'recipe': 'other', 'device': 'a GPU nobody knows'}]\n"
         "print(zoo.tables()); import publish; assert publish.pictures() == []"
     )
     benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_a_row_repeated_gives_the_same_score(
     found = reproduce.figures(directory, "digits", "r3gan", 0, num_samples=256)
     assert {"set", "recipe", "seed", "fd", "floor", "protocol", "rounds", "images", "cpu_seconds", "content_hash", "machine",
             "date", "commit", "torch", "parameters", "conditional", "memory_mb", "samples_per_cpu_second", "signs"} <= found.keys()  # fmt: skip
-    assert 0 < found["doctor_share"] < 1
+    assert 0 < found["doctor_share"] < 1 and found["rates"].keys() == {"G", "D"}
     assert (found["rounds"], found["planned_rounds"]) == (24, 20)
     other = found | {"seed": 1, "fd": found["fd"] + 2.0}
     write_rows(gather([found, other]), tmp_path / "scores.json")
@@ -72,6 +73,11 @@ def test_a_row_repeated_gives_the_same_score(
     other_ruler = reproduce.repeat(published, "digits", tmp_path / "again", seeds=[0])
     assert ["classifier@0123ab" in caveat for caveat in other_ruler.caveats] == [True]
     published.each["0"]["protocol"] = stamp
+    # A row of the recipe as it was is another figure as well.
+    earlier = replace(published, score=replace(published.score, name="FD‡"))
+    assert [
+        "the paper's learning rates" in caveat for caveat in reproduce.repeat(earlier, "digits", tmp_path / "again", seeds=[0]).caveats
+    ] == [True]
     # What a signal stopped is not scored.
     monkeypatch.setattr(reproduce, "play", lambda directory, **_: Outcome("stopped", 3, directory, asked=True))
     with pytest.raises(KeyboardInterrupt):

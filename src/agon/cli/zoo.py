@@ -54,6 +54,8 @@ def recipes(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, wi
     line(
         console, "FD", "of pictures: features of the set's classifier; of sentences and clips: of an own network; lower is better", width=8
     )
+    if any("‡" in row.score.name for row in published):
+        line(console, "‡", "played at the paper's learning rates; the recipe's are higher in short runs now", width=8)
     if any("†" in row.score.name for row in published):
         line(console, "†", "by another network than the set's other rows, so a tenth or more apart from them", width=8)
     line(console, "KL", "exact, nats a token: KL(P‖G) is what G leaves out, KL(G‖P) what it makes up; lower is better", width=8)

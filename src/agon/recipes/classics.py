@@ -17,7 +17,7 @@ from agon.networks.mlp import MLP
 from agon.networks.sagan import SAGAN
 from agon.networks.sngan import SNResNet
 from agon.networks.stylegan2 import StyleGAN2
-from agon.optim import Adam, RMSprop
+from agon.optim import Adam, Optimiser, RMSprop
 from agon.penalties import DRAGAN, R1, GradientPenalty, Orthogonal, PathLength, Reconstruction, WeightClip
 from agon.recipes import Recipe, Situation, Suggestion, no_text, only_pictures
 from agon.recipes.images import METRICS, for_few, gamma_for, length
@@ -30,16 +30,37 @@ def _both(optimiser: Adam | RMSprop) -> dict[str, Adam | RMSprop]:
 
 
 CPU_BATCH = 32
+HASTE = 3.0  # by which the papers' learning rates are multiplied in short runs; measured by benchmarks/rates.py
+SHORT = 50_000  # rounds; the papers' rates are for this many or more
 
 
-def _suggestion(situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None) -> Suggestion:
-    """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples."""
+def _suggestion(
+    situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None, *, haste: float = HASTE
+) -> Suggestion:
+    """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples; with the
+    game's learning rates, times `haste` in a short run on a CPU."""
     size, why_batch = _batch(situation, batch)
     rounds, why = length(situation, size, images)
     metrics = METRICS if situation.pixels else POINT_METRICS
     augment, why_augmented = for_few(situation) if situation.pixels else (None, {})
     every = {**(reasons or {}), **why_batch, **why_augmented, "rounds": why}
+    if situation.pixels and situation.device != "cuda" and rounds < SHORT and haste != 1:
+        game, every["lr"] = _hastened(game, haste, rounds)
     return Suggestion(game=replace(game, augment=augment), rounds=rounds, batch=size, metrics=metrics, reasons=every)
+
+
+def _hastened(game: GAN, haste: float, rounds: int) -> tuple[GAN, str]:
+    """The game with its constant learning rates times `haste`, and the reason."""
+    rates, quick = dict[str, str](), dict[str, Optimiser]()
+    for name, spec in game.optim.items():
+        assert isinstance(spec.lr, float)
+        rates[name] = f"{haste * spec.lr:.2g}"
+        quick[name] = replace(spec, lr=float(rates[name]))
+    alike = len(set(rates.values())) == 1
+    told = rates["G"] if alike else ", ".join(f"{name} {rate}" for name, rate in rates.items())
+    return replace(
+        game, optim=quick
+    ), f"{told}: {haste:g} times the paper's, whose runs are far longer than {rounds:,} rounds (docs/benchmarks.md)"
 
 
 def _batch(situation: Situation, paper: int) -> tuple[int, dict[str, str]]:
@@ -103,7 +124,7 @@ def wgan(situation: Situation) -> Suggestion:
     only_pictures(situation, "wgan")
     net, reasons = _conv(situation)
     game = GAN(z_dim=100, loss=Wasserstein(), penalties=(WeightClip(),), net=net, n_critic=5, optim=_both(RMSprop(lr=5e-5)))
-    return _suggestion(situation, game, 64, 200_000, reasons)
+    return _suggestion(situation, game, 64, 200_000, reasons, haste=10)
 
 
 def wgan_gp(situation: Situation) -> Suggestion:
@@ -111,10 +132,8 @@ def wgan_gp(situation: Situation) -> Suggestion:
     only_pictures(situation, "wgan-gp")
     net, reasons = _conv(situation, "none")
     plays, reasons["n_critic"] = _plays(situation, 5, 2)
-    rate = 1e-4 if situation.device == "cuda" else 2e-4
-    reasons["lr"] = f"{rate:g}" + ("" if rate == 1e-4 else ": for shorter runs; the paper's is 1e-4, and 2e-4 for its residual networks")
     game = GAN(
-        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=rate, betas=(0.0, 0.9)))
+        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=1e-4, betas=(0.0, 0.9)))
     )
     return _suggestion(situation, game, 64, 200_000, reasons)
 
@@ -214,7 +233,7 @@ def stylegan2(situation: Situation) -> Suggestion:
         penalties=(R1(gamma=gamma, every=16), PathLength()), optim=_both(Adam(lr=2.5e-3, betas=(0.0, 0.99))),
     )  # fmt: skip
     reasons["gamma"] = why
-    return _suggestion(situation, game, 32, 200_000, reasons)
+    return _suggestion(situation, game, 32, 200_000, reasons, haste=1)
 
 
 def fastgan(situation: Situation) -> Suggestion:
@@ -222,7 +241,7 @@ def fastgan(situation: Situation) -> Suggestion:
     only_pictures(situation, "fastgan")
     net, reasons = _lean(situation, FastGAN(), FastGAN.paper())
     game = GAN(z_dim=256, loss=Hinge(), penalties=(Reconstruction(),), net=net)
-    return _suggestion(situation, game, 8, 100_000, reasons)
+    return _suggestion(situation, game, 8, 100_000, reasons, haste=1)
 
 
 RECIPES = (
