@@ -1,0 +1,46 @@
+"""Learning rates of the classical recipes: the papers', and more of it where a run on a processor is short."""
+
+from __future__ import annotations
+
+import pytest
+
+from agon.recipes import Situation, Suggestion, find
+from agon.recipes.classics import SHORT
+from agon.spaces import Image, Vector
+
+PUBLISHED = {
+    "dcgan": (2e-4, 2e-4), "lsgan": (2e-4, 2e-4), "wgan": (5e-5, 5e-5), "wgan-gp": (1e-4, 1e-4), "dragan": (2e-4, 2e-4), "rsgan": (2e-4, 2e-4),
+    "ragan": (2e-4, 2e-4), "sngan": (2e-4, 2e-4), "stylegan2": (2.5e-3, 2.5e-3), "sagan": (1e-4, 4e-4), "biggan": (2e-4, 2e-4),
+}  # fmt: skip
+TIMES = {"wgan": 10.0, "stylegan2": 1.0}
+
+
+def built(recipe: str, device: str, rounds: int | None = None) -> Suggestion:
+    return find(recipe).build(
+        Situation(space=Image(height=32, width=32, classes=tuple("0123456789")), count=60_000, device=device, rounds=rounds)
+    )
+
+
+def rates(suggestion: Suggestion) -> tuple[float, ...]:
+    return tuple(suggestion.game.optim[name].lr for name in "GD")
+
+
+@pytest.mark.parametrize("recipe", list(PUBLISHED))
+def test_short_runs_of_a_processor_learn_faster_and_say_so(recipe: str) -> None:
+    times = TIMES.get(recipe, 3.0)
+    short = built(recipe, "cpu")
+    assert short.rounds < SHORT
+    assert rates(short) == pytest.approx([times * rate for rate in PUBLISHED[recipe]], rel=1e-9)
+    assert (f"{times:g} times the paper's" in short.reasons.get("lr", "")) == (times > 1)
+    for asked in (built(recipe, "cuda"), built(recipe, "cpu", rounds=SHORT)):
+        assert rates(asked) == PUBLISHED[recipe] and "times" not in asked.reasons.get("lr", "")
+
+
+def test_points_keep_theirs() -> None:
+    suggestion = find("gan").build(Situation(space=Vector(dim=2), count=1_000, device="cpu"))
+    assert rates(suggestion) == (2e-4, 2e-4)
+
+
+def test_each_player_is_named_where_they_differ() -> None:
+    assert built("sagan", "cpu").reasons["lr"].startswith("G 0.0003, D 0.0012: 3 times")
+    assert built("dcgan", "cpu").reasons["lr"].startswith("0.0006: 3 times")
