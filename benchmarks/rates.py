@@ -1,7 +1,7 @@
 """Learning rates for short runs: classical recipes with both players' published rates multiplied, at equal processor time.
 
     python benchmarks/rates.py run --set mnist=MNIST_FOLDER --out runs/rates --recipes sagan … [--times 1 3 10] [--falls 1 10] [--cpu-seconds 200] [--seeds 0]
-    python benchmarks/rates.py table
+    python benchmarks/rates.py table [--write]
 
 The papers' rates go with hundreds of thousands of rounds; ten minutes of a processor are a thousand. A rate is the published one times --times;
 where --falls is above 1 it falls along a cosine to that part of it over the run. `run` does what is missing, a process each, and writes it to
@@ -24,6 +24,7 @@ from agon.directory import RunDirectory
 from agon.reproduce import LEAST_ROUNDS, begin, figures, seconds_a_round, spend
 
 RESULTS = Path(__file__).parent / "results" / "rates"
+DOCS, MARKS = Path(__file__).parents[1] / "docs" / "benchmarks.md", ("<!-- rates.py table -->", "<!-- end of rates.py table -->")
 PUBLISHED = {
     "dcgan": (2e-4, 2e-4), "lsgan": (2e-4, 2e-4), "wgan": (5e-5, 5e-5), "wgan-gp": (1e-4, 1e-4), "dragan": (2e-4, 2e-4), "rsgan": (2e-4, 2e-4),
     "ragan": (2e-4, 2e-4), "acgan": (2e-4, 2e-4), "sngan": (2e-4, 2e-4), "sngan-projection": (2e-4, 2e-4), "sagan": (1e-4, 4e-4),
@@ -78,6 +79,12 @@ def table() -> list[str]:
     return lines
 
 
+def written(page: str) -> str:
+    """A page with the table of now between its marks."""
+    before, rest = page.split(MARKS[0])
+    return "\n".join([f"{before}{MARKS[0]}", "", *table(), "", f"{MARKS[1]}{rest.split(MARKS[1])[1]}"])
+
+
 def main() -> None:
     """Run what is missing, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -90,10 +97,13 @@ def main() -> None:
     run.add_argument("--falls", type=float, nargs="+", default=[1])
     run.add_argument("--cpu-seconds", type=float, default=200)
     run.add_argument("--seeds", type=int, nargs="+", default=[0])
-    verbs.add_parser("table")
+    verbs.add_parser("table").add_argument("--write", action="store_true", help="put it into docs/benchmarks.md")
     options = parser.parse_args()
     if options.verb == "table":
-        print("\n".join(table()))
+        if options.write:
+            DOCS.write_text(written(DOCS.read_text("utf-8")), "utf-8")
+        else:
+            print("\n".join(table()))
         return
     sets = [entry.partition("=")[::2] for entry in options.sets]
     rows = itertools.product(options.seeds, sets, options.recipes, options.falls, options.times)

@@ -123,6 +123,7 @@ def test_the_published_scores_are_the_stored_results() -> None:
 def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
     code = (
         "import zoo; page = zoo.DOCS.read_text(); assert zoo.written(page) == page, 'run python benchmarks/zoo.py table --write'\n"
+        "import rates; assert rates.written(page) == page, 'run python benchmarks/rates.py table --write'\n"
         "from agon.recipes import table; assert set(zoo.ZOO) <= set(table()), set(zoo.ZOO) - set(table())\n"
         "rows = {r['recipe'] for r in zoo.everything() if r['set'] in zoo.RULER}; assert rows == set(zoo.ZOO), rows ^ set(zoo.ZOO)"
     )
