@@ -3,7 +3,7 @@
     python benchmarks/rates.py run --set mnist=MNIST_FOLDER --out runs/rates --recipes sagan … [--times 1 3 10] [--falls 1 10] [--cpu-seconds 200] [--seeds 0]
     python benchmarks/rates.py table [--write]
 
-The papers' rates go with hundreds of thousands of rounds; ten minutes of a processor are a thousand. A rate is the published one times --times;
+The papers' rates are for hundreds of thousands of rounds; ten minutes of a processor are a thousand. A rate is the published one times --times;
 where --falls is above 1 it falls along a cosine to that part of it over the run. `run` does what is missing, a process each, and writes it to
 benchmarks/results/rates/SET-RECIPE-TIMES-FALLS-SEED.json. 32×32; training alone counts; 10,000 samples of the averaged weights are scored, as in
 the zoo (agon/reproduce.py). One thread.

@@ -45,7 +45,8 @@ def _suggestion(
     augment, why_augmented = for_few(situation) if situation.pixels else (None, {})
     every = {**(reasons or {}), **why_batch, **why_augmented, "rounds": why}
     if situation.pixels and situation.device != "cuda" and rounds < SHORT and haste != 1:
-        game, every["lr"] = _hastened(game, haste, rounds)
+        game, why = _hastened(game, haste, rounds)
+        every["lr"] = f"{why}; {every['lr']}" if "lr" in every else why
     return Suggestion(game=replace(game, augment=augment), rounds=rounds, batch=size, metrics=metrics, reasons=every)
 
 
@@ -60,7 +61,7 @@ def _hastened(game: GAN, haste: float, rounds: int) -> tuple[GAN, str]:
     told = rates["G"] if alike else ", ".join(f"{name} {rate}" for name, rate in rates.items())
     return replace(
         game, optim=quick
-    ), f"{told}: {haste:g} times the paper's, whose runs are far longer than {rounds:,} rounds (docs/benchmarks.md)"
+    ), f"{told}: {haste:g} times what is published, for far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
 
 
 def _batch(situation: Situation, paper: int) -> tuple[int, dict[str, str]]:
@@ -214,7 +215,7 @@ def biggan(situation: Situation) -> Suggestion:
         conditional=True, z_dim=80, loss=Hinge(), penalties=(Orthogonal(),), net=net, n_critic=plays,
         optim=_both(Adam(lr=2e-4, betas=(0.0, 0.999))),
     )  # fmt: skip
-    rate = "2e-4: usual for batches of 64; the paper's 5e-5 and 2e-4 go with 2048"
+    rate = "2e-4 is usual for batches of 64; the paper's 5e-5 and 2e-4 go with 2048"
     return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why, "lr": rate})
 
 
