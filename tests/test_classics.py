@@ -12,7 +12,7 @@ PUBLISHED = {
     "dcgan": (2e-4, 2e-4), "lsgan": (2e-4, 2e-4), "wgan": (5e-5, 5e-5), "wgan-gp": (1e-4, 1e-4), "dragan": (2e-4, 2e-4), "rsgan": (2e-4, 2e-4),
     "ragan": (2e-4, 2e-4), "sngan": (2e-4, 2e-4), "stylegan2": (2.5e-3, 2.5e-3), "sagan": (1e-4, 4e-4), "biggan": (2e-4, 2e-4),
 }  # fmt: skip
-TIMES = {"wgan": 10.0, "wgan-gp": 6.0, "stylegan2": 1.0}
+TIMES = {"wgan": 10.0, "stylegan2": 1.0}
 
 
 def built(recipe: str, device: str, rounds: int | None = None) -> Suggestion:

@@ -136,7 +136,7 @@ def wgan_gp(situation: Situation) -> Suggestion:
     game = GAN(
         z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=1e-4, betas=(0.0, 0.9)))
     )
-    return _suggestion(situation, game, 64, 200_000, reasons, haste=6)
+    return _suggestion(situation, game, 64, 200_000, reasons)
 
 
 def dragan(situation: Situation) -> Suggestion:
