@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agon.recipes import Situation, Suggestion, find
@@ -21,7 +23,7 @@ def built(recipe: str, device: str, rounds: int | None = None) -> Suggestion:
     )
 
 
-def rates(suggestion: Suggestion) -> tuple[float, ...]:
+def rates(suggestion: Suggestion) -> tuple[Any, ...]:
     return tuple(suggestion.game.optim[name].lr for name in "GD")
 
 
@@ -30,8 +32,13 @@ def test_short_runs_of_a_processor_learn_faster_and_say_so(recipe: str) -> None:
     times = TIMES.get(recipe, 3.0)
     short = built(recipe, "cpu")
     assert short.rounds < SHORT
-    assert rates(short) == pytest.approx([times * rate for rate in PUBLISHED[recipe]], rel=1e-9)
-    assert (f"{times:g} times what is published" in short.reasons.get("lr", "")) == (times > 1)
+    if times > 1:
+        assert [lr.start for lr in rates(short)] == pytest.approx([times * rate for rate in PUBLISHED[recipe]])
+        assert [lr.end for lr in rates(short)] == pytest.approx([times * rate / 10 for rate in PUBLISHED[recipe]])
+        assert {lr.span for lr in rates(short)} == {short.rounds * short.batch}
+        assert f"at {times:g} times what is published" in short.reasons["lr"]
+    else:
+        assert rates(short) == PUBLISHED[recipe]
     for asked in (built(recipe, "cuda"), built(recipe, "cpu", rounds=SHORT)):
         assert rates(asked) == PUBLISHED[recipe] and "times what" not in asked.reasons.get("lr", "")
 
@@ -42,5 +49,5 @@ def test_points_keep_theirs() -> None:
 
 
 def test_each_player_is_named_where_they_differ() -> None:
-    assert built("sagan", "cpu").reasons["lr"].startswith("G 0.0003, D 0.0012: 3 times")
-    assert built("dcgan", "cpu").reasons["lr"].startswith("0.0006: 3 times")
+    assert built("sagan", "cpu").reasons["lr"].startswith("G 0.0003 falling to 3e-05, D 0.0012 falling to 0.00012: it begins at 3")
+    assert built("dcgan", "cpu").reasons["lr"].startswith("0.0006 falling to 6e-05: it begins at 3")

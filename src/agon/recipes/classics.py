@@ -21,6 +21,7 @@ from agon.optim import Adam, Optimiser, RMSprop
 from agon.penalties import DRAGAN, R1, GradientPenalty, Orthogonal, PathLength, Reconstruction, WeightClip
 from agon.recipes import Recipe, Situation, Suggestion, no_text, only_pictures
 from agon.recipes.images import METRICS, for_few, gamma_for, length
+from agon.schedule import Cosine
 
 POINT_METRICS = ("modes",)
 
@@ -30,7 +31,7 @@ def _both(optimiser: Adam | RMSprop) -> dict[str, Adam | RMSprop]:
 
 
 CPU_BATCH = 32
-HASTE = 3.0  # by which the papers' learning rates are multiplied in short runs; measured by benchmarks/rates.py
+HASTE = 3.0  # times the papers' learning rates, with which short runs begin; measured by benchmarks/rates.py
 SHORT = 50_000  # rounds; the papers' rates are for this many or more
 
 
@@ -38,30 +39,31 @@ def _suggestion(
     situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None, *, haste: float = HASTE
 ) -> Suggestion:
     """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples; with the
-    game's learning rates, times `haste` in a short run on a CPU."""
+    game's learning rates, in a short run on a CPU begun at `haste` times these and falling."""
     size, why_batch = _batch(situation, batch)
     rounds, why = length(situation, size, images)
     metrics = METRICS if situation.pixels else POINT_METRICS
     augment, why_augmented = for_few(situation) if situation.pixels else (None, {})
     every = {**(reasons or {}), **why_batch, **why_augmented, "rounds": why}
     if situation.pixels and situation.device != "cuda" and rounds < SHORT and haste != 1:
-        game, why = _hastened(game, haste, rounds)
+        game, why = _hastened(game, haste, rounds, rounds * size)
         every["lr"] = f"{why}; {every['lr']}" if "lr" in every else why
     return Suggestion(game=replace(game, augment=augment), rounds=rounds, batch=size, metrics=metrics, reasons=every)
 
 
-def _hastened(game: GAN, haste: float, rounds: int) -> tuple[GAN, str]:
-    """The game with its constant learning rates times `haste`, and the reason."""
+def _hastened(game: GAN, haste: float, rounds: int, span: float) -> tuple[GAN, str]:
+    """The game with its learning rates begun at `haste` times what they are and falling to a tenth of that, and the reason."""
     rates, quick = dict[str, str](), dict[str, Optimiser]()
     for name, spec in game.optim.items():
         assert isinstance(spec.lr, float)
-        rates[name] = f"{haste * spec.lr:.2g}"
-        quick[name] = replace(spec, lr=float(rates[name]))
+        fall = Cosine(start=float(f"{haste * spec.lr:.2g}"), end=float(f"{haste * spec.lr / 10:.2g}"), span=span)
+        rates[name] = f"{fall.start:g} falling to {fall.end:g}"
+        quick[name] = replace(spec, lr=fall)
     alike = len(set(rates.values())) == 1
     told = rates["G"] if alike else ", ".join(f"{name} {rate}" for name, rate in rates.items())
     return replace(
         game, optim=quick
-    ), f"{told}: {haste:g} times what is published, for far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
+    ), f"{told}: it begins at {haste:g} times what is published, for far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
 
 
 def _batch(situation: Situation, paper: int) -> tuple[int, dict[str, str]]:
