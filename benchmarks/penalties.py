@@ -26,7 +26,6 @@ from agon.run import prepare
 RESULTS = Path(__file__).parent / "results" / "penalties"
 SIZE = 16
 FIRST = 100  # rounds before their number is settled; DCGAN's rate is constant, so no schedule hangs on it
-RATES = {"game.optim.G.lr": 2e-4, "game.optim.D.lr": 2e-4}  # the paper's; the recipe's are higher in short runs since 2026-11-23
 BARE = {"game.net.critic_norm": "none"}
 ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "nothing": ("nothing", BARE),
@@ -47,7 +46,7 @@ def one(arm: str, seed: int, data: str, out: Path, cpu_seconds: float) -> None:
         return
     directory = RunDirectory(out / f"{arm}-{seed}")
     if not directory.is_run():
-        wish = settings_for(seed, FIRST) | {"tick": 25, "save_every": 10_000} | RATES | ARMS[arm][1]
+        wish = settings_for(seed, FIRST) | {"tick": 25, "save_every": 10_000} | ARMS[arm][1]
         prepare(Data(path=data, size=SIZE), out=directory.path, recipe="dcgan", settings=wish, command="benchmarks/penalties.py")
         train(directory)
         lengthen(directory, round(FIRST * cpu_seconds / spent_seconds(directory)))

@@ -135,17 +135,17 @@ def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
 def test_rows_of_other_marks_are_never_put_together() -> None:
     code = (
         "import json, pathlib, tempfile, zoo; ours = f\"fd 1 · classifier@{zoo.RULER['mnist']} · x\"\n"
-        "made = dict(set='mnist', recipe='dcgan', fd=1.0, cpu_seconds=600, protocol=ours)\n"
+        "made = dict(set='mnist', recipe='sngan', fd=1.0, cpu_seconds=600, protocol=ours)\n"
         "new, earlier, other = made | {'rates': {}}, made, made | {'protocol': 'classifier@0123ab'}\n"
         "assert [zoo.mark(r) for r in (new, earlier, other)] == ['', '‡', '†‡']\n"
         "assert zoo.mark(earlier | {'recipe': 'vae'}) == '' and zoo.mark(other | {'recipe': 'vae'}) == '†'\n"
         "zoo.RESULTS = pathlib.Path(tempfile.mkdtemp())\n"
         "(zoo.RESULTS / 'mnist').mkdir()\n"
         "for seed, row in enumerate((other, earlier, new, new)):\n"
-        "    (zoo.RESULTS / 'mnist' / f'dcgan-{seed}.json').write_text(json.dumps(row | {'seed': seed, 'planned_rounds': 9}))\n"
-        "assert [r['seed'] for r in zoo.everything()] == [2, 3] and zoo.sister('mnist', 'dcgan')['seed'] == 2\n"
-        "for seed in (2, 3): (zoo.RESULTS / 'mnist' / f'dcgan-{seed}.json').unlink()\n"
-        "assert [r['seed'] for r in zoo.everything()] == [1] and zoo.sister('mnist', 'dcgan') is None"
+        "    (zoo.RESULTS / 'mnist' / f'sngan-{seed}.json').write_text(json.dumps(row | {'seed': seed, 'planned_rounds': 9}))\n"
+        "assert [r['seed'] for r in zoo.everything()] == [2, 3] and zoo.sister('mnist', 'sngan')['seed'] == 2\n"
+        "for seed in (2, 3): (zoo.RESULTS / 'mnist' / f'sngan-{seed}.json').unlink()\n"
+        "assert [r['seed'] for r in zoo.everything()] == [1] and zoo.sister('mnist', 'sngan') is None"
     )
     benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
     done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)

@@ -31,12 +31,12 @@ def _both(optimiser: Adam | RMSprop) -> dict[str, Adam | RMSprop]:
 
 
 CPU_BATCH = 32
-HASTE = 3.0  # times the papers' learning rates, with which short runs begin; measured by benchmarks/rates.py
+HASTE = 3.0  # times the papers' learning rates, with which short runs of slow networks begin; measured by benchmarks/rates.py
 SHORT = 50_000  # rounds; the papers' rates are for this many or more
 
 
 def _suggestion(
-    situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None, *, haste: float = HASTE
+    situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None, *, haste: float = 1.0
 ) -> Suggestion:
     """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples; with the
     game's learning rates, in a short run on a CPU begun at `haste` times these and falling."""
@@ -135,8 +135,10 @@ def wgan_gp(situation: Situation) -> Suggestion:
     only_pictures(situation, "wgan-gp")
     net, reasons = _conv(situation, "none")
     plays, reasons["n_critic"] = _plays(situation, 5, 2)
+    rate = 1e-4 if situation.device == "cuda" else 2e-4
+    reasons["lr"] = f"{rate:g}" + ("" if rate == 1e-4 else ": for shorter runs; the paper's is 1e-4, and 2e-4 for its residual networks")
     game = GAN(
-        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=1e-4, betas=(0.0, 0.9)))
+        z_dim=128, loss=Wasserstein(), penalties=(GradientPenalty(),), net=net, n_critic=plays, optim=_both(Adam(lr=rate, betas=(0.0, 0.9)))
     )
     return _suggestion(situation, game, 64, 200_000, reasons)
 
@@ -186,7 +188,7 @@ def _residual(situation: Situation, name: str, *, conditional: bool) -> Suggesti
     plays, why = _plays(situation, 5, 1)
     net, reasons = _lean(situation, SNResNet(), SNResNet.paper(max(situation.space.shape[1:])))
     game = GAN(conditional=conditional, z_dim=128, loss=Hinge(), net=net, n_critic=plays, optim=_both(Adam(lr=2e-4, betas=(0.0, 0.9))))
-    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why})
+    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why}, haste=HASTE)
 
 
 def sngan(situation: Situation) -> Suggestion:
@@ -205,7 +207,7 @@ def sagan(situation: Situation) -> Suggestion:
     net, reasons = _lean(situation, SAGAN(), SAGAN.paper())
     optim = {"G": Adam(lr=1e-4, betas=(0.0, 0.9)), "D": Adam(lr=4e-4, betas=(0.0, 0.9))}
     game = GAN(conditional=True, z_dim=128, loss=Hinge(), net=net, optim=optim)
-    return _suggestion(situation, game, 64, 200_000, reasons)
+    return _suggestion(situation, game, 64, 200_000, reasons, haste=HASTE)
 
 
 def biggan(situation: Situation) -> Suggestion:
@@ -218,7 +220,7 @@ def biggan(situation: Situation) -> Suggestion:
         optim=_both(Adam(lr=2e-4, betas=(0.0, 0.999))),
     )  # fmt: skip
     rate = "2e-4 is usual for batches of 64; the paper's 5e-5 and 2e-4 go with 2048"
-    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why, "lr": rate})
+    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why, "lr": rate}, haste=HASTE)
 
 
 def stylegan2(situation: Situation) -> Suggestion:
@@ -236,7 +238,7 @@ def stylegan2(situation: Situation) -> Suggestion:
         penalties=(R1(gamma=gamma, every=16), PathLength()), optim=_both(Adam(lr=2.5e-3, betas=(0.0, 0.99))),
     )  # fmt: skip
     reasons["gamma"] = why
-    return _suggestion(situation, game, 32, 200_000, reasons, haste=1)
+    return _suggestion(situation, game, 32, 200_000, reasons)
 
 
 def fastgan(situation: Situation) -> Suggestion:
@@ -244,7 +246,7 @@ def fastgan(situation: Situation) -> Suggestion:
     only_pictures(situation, "fastgan")
     net, reasons = _lean(situation, FastGAN(), FastGAN.paper())
     game = GAN(z_dim=256, loss=Hinge(), penalties=(Reconstruction(),), net=net)
-    return _suggestion(situation, game, 8, 100_000, reasons, haste=1)
+    return _suggestion(situation, game, 8, 100_000, reasons)
 
 
 RECIPES = (
