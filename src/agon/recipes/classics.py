@@ -61,9 +61,8 @@ def _hastened(game: GAN, haste: float, rounds: int, span: float) -> tuple[GAN, s
         quick[name] = replace(spec, lr=fall)
     alike = len(set(rates.values())) == 1
     told = rates["G"] if alike else ", ".join(f"{name} {rate}" for name, rate in rates.items())
-    return replace(
-        game, optim=quick
-    ), f"{told}: it begins at {haste:g} times what is published, for far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
+    why = f"{told}: it begins at {haste:g} times what is published, for far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
+    return replace(game, optim=quick), why
 
 
 def _batch(situation: Situation, paper: int) -> tuple[int, dict[str, str]]:
