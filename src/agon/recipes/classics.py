@@ -126,7 +126,7 @@ def wgan(situation: Situation) -> Suggestion:
     only_pictures(situation, "wgan")
     net, reasons = _conv(situation)
     game = GAN(z_dim=100, loss=Wasserstein(), penalties=(WeightClip(),), net=net, n_critic=5, optim=_both(RMSprop(lr=5e-5)))
-    return _suggestion(situation, game, 64, 200_000, reasons, haste=10)
+    return _suggestion(situation, game, 64, 200_000, reasons)
 
 
 def wgan_gp(situation: Situation) -> Suggestion:
