@@ -113,11 +113,17 @@ def test_the_published_scores_are_of_recipes_that_exist() -> None:
         assert all(figures["rounds"] > 0 for figures in published.each.values())
 
 
-def test_the_published_scores_are_the_stored_results() -> None:
-    publish = Path(__file__).resolve().parents[2] / "benchmarks" / "publish.py"
-    code = "import publish; from agon.catalogue import rows; found = publish.gathered(); assert found == rows(), 'run python benchmarks/publish.py'"
-    done = subprocess.run([sys.executable, "-c", code], cwd=publish.parent, capture_output=True, text=True, check=False)
+def among_the_benchmarks(code: str) -> str:
+    """What a program prints that imports the benchmarks. Fails if it fails."""
+    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
+    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_published_scores_are_the_stored_results() -> None:
+    code = "import publish; from agon.catalogue import rows; found = publish.gathered(); assert found == rows(), 'run python benchmarks/publish.py'"
+    among_the_benchmarks(code)
 
 
 def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
@@ -127,9 +133,7 @@ def test_the_tables_of_the_zoo_are_the_stored_results() -> None:
         "from agon.recipes import table; assert set(zoo.ZOO) <= set(table()), set(zoo.ZOO) - set(table())\n"
         "rows = {r['recipe'] for r in zoo.everything() if r['set'] in zoo.RULER}; assert rows == set(zoo.ZOO), rows ^ set(zoo.ZOO)"
     )
-    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
-    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    among_the_benchmarks(code)
 
 
 def test_rows_of_other_marks_are_never_put_together() -> None:
@@ -147,9 +151,7 @@ def test_rows_of_other_marks_are_never_put_together() -> None:
         "for seed in (2, 3): (zoo.RESULTS / 'mnist' / f'sngan-{seed}.json').unlink()\n"
         "assert [r['seed'] for r in zoo.everything()] == [1] and zoo.sister('mnist', 'sngan') is None"
     )
-    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
-    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    among_the_benchmarks(code)
 
 
 def test_rows_of_a_gpu_are_a_table_of_their_own() -> None:
@@ -160,10 +162,8 @@ def test_rows_of_a_gpu_are_a_table_of_their_own() -> None:
         "assert not zoo.mark(row); zoo.everything = lambda: [row, row | {'recipe': 'other', 'device': 'a GPU nobody knows'}]\n"
         "print(zoo.tables()); import publish; assert publish.pictures() == []"
     )
-    benchmarks = Path(__file__).resolve().parents[2] / "benchmarks"
-    done = subprocess.run([sys.executable, "-c", code], cwd=benchmarks, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    heading, _, head, _, known, unknown, *_ = done.stdout.splitlines()
+    told = among_the_benchmarks(code)
+    heading, _, head, _, known, unknown, *_ = told.splitlines()
     assert heading == "### mnist-cuda"
     cells = dict(zip(head.split(" | "), known.split(" | "), strict=True))
     assert (cells["s"], cells["images/s"], cells["samples/s"], cells["TFLOP/s"]) == ("600", "40000", "900,000", "98.9")
