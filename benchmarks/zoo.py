@@ -41,20 +41,10 @@ RULER = {
     "cifar10": "88a8bb",
 }  # the package's classifiers, by which rows are measured; before 2026-11-23 each machine trained its own
 MARKS_MEAN = {"†": "measured by another machine's classifier", "‡": "at the papers' learning rates, which the recipe had before"}
-HASTENED = {
-    "wgan",
-    "sngan",
-    "sngan-projection",
-    "sagan",
-    "biggan",
-}  # begin at higher rates since 2026-11-23; rows from before do not tell theirs
-PEAK = {
-    "H100 80GB HBM3": 989.4,
-    "H100 PCIe": 756.0,
-    "H200": 989.4,
-    "A100": 312.0,
-    "L40S": 362.0,
-}  # 10¹² dense bf16 operations a second, by data sheets
+# Recipes that begin at higher rates since 2026-11-23; rows from before do not tell theirs.
+HASTENED = {"sngan", "sngan-projection", "sagan", "biggan"}
+# 10¹² dense bf16 operations a second, by data sheets.
+PEAK = {"H100 80GB HBM3": 989.4, "H100 PCIe": 756.0, "H200": 989.4, "A100": 312.0, "L40S": 362.0}
 
 
 def one(name: str, data: str, recipe: str, seed: int, out: Path, seconds: float, device: str = "cpu") -> None:
