@@ -18,7 +18,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from alone import each_alone
+from alone import alone, each_alone
 
 from agon.directory import RunDirectory
 from agon.reproduce import LEAST_ROUNDS, begin, figures, seconds_a_round, spend
@@ -40,7 +40,7 @@ def one(name: str, data: str, recipe: str, times: float, falls: float, seed: int
         return
     directory = RunDirectory(out / called)
     if not directory.is_run():
-        rounds = max(LEAST_ROUNDS, round(cpu_seconds / seconds_a_round(data, recipe)))
+        rounds = max(LEAST_ROUNDS, round(cpu_seconds / alone(seconds_a_round, data, recipe)))
         content = begin(data, recipe, seed, rounds, directory.path, "benchmarks/rates.py").run()
         for player, rate in zip("GD", PUBLISHED[recipe], strict=True):
             fall = {"kind": "cosine", "start": times * rate, "end": times * rate / falls, "span": rounds * content["batch"]}

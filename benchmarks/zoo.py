@@ -25,7 +25,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from alone import each_alone
+from alone import alone, each_alone
 
 from agon.directory import RunDirectory
 from agon.reproduce import LEAST_ROUNDS, begin, figures, lengthen, seconds_a_round, spend, top_up, train
@@ -55,7 +55,7 @@ def one(name: str, data: str, recipe: str, seed: int, out: Path, seconds: float,
         return
     directory, like = RunDirectory(out / name / f"{recipe}-{seed}"), sister(name, recipe)
     if not directory.is_run():
-        rounds = like["planned_rounds"] if like else max(LEAST_ROUNDS, round(seconds / seconds_a_round(data, recipe, device)))
+        rounds = like["planned_rounds"] if like else max(LEAST_ROUNDS, round(seconds / alone(seconds_a_round, data, recipe, device)))
         begin(data, recipe, seed, rounds, directory.path, "benchmarks/zoo.py", device)
     if like:
         lengthen(directory, max(like["rounds"], directory.run()["rounds"]))

@@ -154,12 +154,23 @@ def figures(directory: RunDirectory, set_name: str, recipe: str, seed: int, *, n
         "set": set_name, "recipe": recipe, "seed": seed, "floor": scores["fd"].floor, "protocol": str(scores["fd"]), "batch": trained.run.batch,
         "rates": {name: spec["lr"] for name, spec in trained.content["game"]["optim"].items()},
         "rounds": trained.round, "planned_rounds": trained.content.get("planned_rounds"), "images": trained.seen, "cpu_seconds": spent,
-        "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling_on_cpu, "memory_mb": max(t["memory_mb"] for t in ticks),
+        "images_per_cpu_second": trained.seen / spent, "samples_per_cpu_second": sampling_on_cpu, "memory_mb": peak_mb(directory),
         "parameters": {k: sum(p.numel() for p in m.parameters()) for k, m in trained.players.items()},
         "conditional": conditional, "content_hash": trained.content["content_hash"],
         "signs": signs(directory), "doctor_share": round(ticks[-1]["health_seconds"] / ticks[-1][clock_of(device)], 4),
         "torch": torch.__version__, "machine": processor(), "date": datetime.date.today().isoformat(), "commit": commit(),
     }  # fmt: skip
+
+
+def peak_mb(directory: RunDirectory) -> float:
+    """The peak of memory of a run's first stretch, in MB: a process that goes on with a run may hold what it played before as well."""
+    peaks: list[float] = []
+    for row in directory.events():
+        if row["kind"] == "tick":
+            peaks.append(row["memory_mb"])
+        elif row["kind"] == "resume" and peaks:
+            break
+    return max(peaks)
 
 
 def signs(directory: RunDirectory) -> dict[str, float]:

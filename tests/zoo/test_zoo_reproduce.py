@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,12 @@ def test_a_finished_run_that_cost_too_little_plays_on_and_its_looks_are_counted_
     assert more[-1]["cpu_seconds"] >= 1.5 * ticks[-1]["cpu_seconds"]
     looks = [row["health_seconds"] for row in more]
     assert looks == sorted(looks) and looks[-1] > looks[len(ticks) - 1]
+    # What the process held of the first stretch is not the row's memory.
+    path, grown = directory.path / "events.jsonl", []
+    for row in directory.events():
+        grown.append(json.dumps(row | {"memory_mb": row["memory_mb"] + 500.0} if row["kind"] == "tick" and row["round"] > 20 else row))
+    path.write_text("\n".join(grown) + "\n")
+    assert reproduce.peak_mb(directory) == max(row["memory_mb"] for row in ticks)
 
 
 def test_by_the_clock_a_row_tells_what_it_computed(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
