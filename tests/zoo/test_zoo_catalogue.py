@@ -140,8 +140,11 @@ def test_rows_of_other_marks_are_never_put_together() -> None:
     code = (
         "import json, pathlib, tempfile, zoo; ours = f\"fd 1 · classifier@{zoo.RULER['mnist']} · x\"\n"
         "made = dict(set='mnist', recipe='sngan', fd=1.0, cpu_seconds=600, protocol=ours)\n"
-        "new, earlier, other = made | {'rates': {}}, made, made | {'protocol': 'classifier@0123ab'}\n"
-        "assert [zoo.mark(r) for r in (new, earlier, other)] == ['', '‡', '†‡']\n"
+        "new = made | {'rates': {'G': {'start': 6e-4, 'end': 6e-5}}}\n"
+        "earlier, other = made, made | {'protocol': 'classifier@0123ab'}\n"
+        "assert [zoo.mark(r) for r in (new, earlier, other, new | {'rates': {'G': 6e-4}})] == ['', '‡', '†‡', '‡']\n"
+        "clipped = made | {'recipe': 'wgan'}\n"
+        "assert [zoo.mark(clipped | {'rates': {'G': lr}}) for lr in (5e-5, 5e-4)] == ['‡', '']\n"
         "assert zoo.mark(earlier | {'recipe': 'vae'}) == '' and zoo.mark(other | {'recipe': 'vae'}) == '†'\n"
         "zoo.RESULTS = pathlib.Path(tempfile.mkdtemp())\n"
         "(zoo.RESULTS / 'mnist').mkdir()\n"
@@ -150,6 +153,17 @@ def test_rows_of_other_marks_are_never_put_together() -> None:
         "assert [r['seed'] for r in zoo.everything()] == [2, 3] and zoo.sister('mnist', 'sngan')['seed'] == 2\n"
         "for seed in (2, 3): (zoo.RESULTS / 'mnist' / f'sngan-{seed}.json').unlink()\n"
         "assert [r['seed'] for r in zoo.everything()] == [1] and zoo.sister('mnist', 'sngan') is None"
+    )
+    among_the_benchmarks(code)
+
+
+def test_the_rates_that_mark_rows_are_the_recipes_own() -> None:
+    code = (
+        "import zoo; from agon.recipes import Situation, find; from agon.spaces import Image\n"
+        "space = Image(height=32, width=32, classes=tuple('0123456789'))\n"
+        "for name, (start, end) in zoo.RATES.items():\n"
+        "    lr = find(name).build(Situation(space=space, count=60_000, device='cpu')).game.optim['G'].lr\n"
+        "    assert (getattr(lr, 'start', lr), getattr(lr, 'end', lr)) == (start, end), name"
     )
     among_the_benchmarks(code)
 

@@ -31,38 +31,40 @@ def _both(optimiser: Adam | RMSprop) -> dict[str, Adam | RMSprop]:
 
 
 CPU_BATCH = 32
-HASTE = 3.0  # times the papers' learning rates, with which short runs of slow networks begin; measured by benchmarks/rates.py
+# Times the papers' learning rates, with which short runs begin and end; measured by benchmarks/rates.py.
+AS_PUBLISHED, SLOW, CLIPPED = (1.0, 1.0), (3.0, 0.3), (10.0, 10.0)
 SHORT = 50_000  # rounds; the papers' rates are for this many or more
 
 
 def _suggestion(
-    situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None, *, haste: float = 1.0
-) -> Suggestion:
+    situation: Situation, game: GAN, batch: int, images: float, reasons: dict[str, str] | None = None, *,
+    haste: tuple[float, float] = AS_PUBLISHED,
+) -> Suggestion:  # fmt: skip
     """A run of this game over about so many images: with the batch asked for, else the paper's, else fewer on a CPU or for few samples; with the
-    game's learning rates, in a short run on a CPU begun at `haste` times these and falling."""
+    game's learning rates, in a short run on a CPU `haste` times these at its beginning and end."""
     size, why_batch = _batch(situation, batch)
     rounds, why = length(situation, size, images)
     metrics = METRICS if situation.pixels else POINT_METRICS
     augment, why_augmented = for_few(situation) if situation.pixels else (None, {})
     every = {**(reasons or {}), **why_batch, **why_augmented, "rounds": why}
-    if situation.pixels and situation.device != "cuda" and rounds < SHORT and haste != 1:
+    if situation.pixels and situation.device != "cuda" and rounds < SHORT and haste != AS_PUBLISHED:
         game, why = _hastened(game, haste, rounds, rounds * size)
         every["lr"] = f"{why}; {every['lr']}" if "lr" in every else why
     return Suggestion(game=replace(game, augment=augment), rounds=rounds, batch=size, metrics=metrics, reasons=every)
 
 
-def _hastened(game: GAN, haste: float, rounds: int, span: float) -> tuple[GAN, str]:
-    """The game with its learning rates begun at `haste` times what they are and falling to a tenth of that, and the reason."""
+def _hastened(game: GAN, haste: tuple[float, float], rounds: int, span: float) -> tuple[GAN, str]:
+    """The game with its learning rates `haste` times what they are, from the first to the last round, and the reason."""
     rates, quick = dict[str, str](), dict[str, Optimiser]()
     for name, spec in game.optim.items():
         assert isinstance(spec.lr, float)
-        fall = Cosine(start=float(f"{haste * spec.lr:.2g}"), end=float(f"{haste * spec.lr / 10:.2g}"), span=span)
-        rates[name] = f"{fall.start:g} falling to {fall.end:g}"
-        quick[name] = replace(spec, lr=fall)
+        start, end = (float(f"{times * spec.lr:.2g}") for times in haste)
+        rates[name] = f"{start:g} falling to {end:g}" if end < start else f"{start:g}"
+        quick[name] = replace(spec, lr=Cosine(start=start, end=end, span=span) if end < start else start)
     alike = len(set(rates.values())) == 1
     told = rates["G"] if alike else ", ".join(f"{name} {rate}" for name, rate in rates.items())
-    why = f"{told}: it begins at {haste:g} times what is published, for far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
-    return replace(game, optim=quick), why
+    times = f"begins at {haste[0]:g} times what is published, for" if haste[0] > 1 else "falls to a tenth, and is published constant for"
+    return replace(game, optim=quick), f"{told}: it {times} far longer runs than {rounds:,} rounds (docs/benchmarks.md)"
 
 
 def _batch(situation: Situation, paper: int) -> tuple[int, dict[str, str]]:
@@ -126,7 +128,7 @@ def wgan(situation: Situation) -> Suggestion:
     only_pictures(situation, "wgan")
     net, reasons = _conv(situation)
     game = GAN(z_dim=100, loss=Wasserstein(), penalties=(WeightClip(),), net=net, n_critic=5, optim=_both(RMSprop(lr=5e-5)))
-    return _suggestion(situation, game, 64, 200_000, reasons)
+    return _suggestion(situation, game, 64, 200_000, reasons, haste=CLIPPED)
 
 
 def wgan_gp(situation: Situation) -> Suggestion:
@@ -187,7 +189,7 @@ def _residual(situation: Situation, name: str, *, conditional: bool) -> Suggesti
     plays, why = _plays(situation, 5, 1)
     net, reasons = _lean(situation, SNResNet(), SNResNet.paper(max(situation.space.shape[1:])))
     game = GAN(conditional=conditional, z_dim=128, loss=Hinge(), net=net, n_critic=plays, optim=_both(Adam(lr=2e-4, betas=(0.0, 0.9))))
-    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why}, haste=HASTE)
+    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why}, haste=SLOW)
 
 
 def sngan(situation: Situation) -> Suggestion:
@@ -206,7 +208,7 @@ def sagan(situation: Situation) -> Suggestion:
     net, reasons = _lean(situation, SAGAN(), SAGAN.paper())
     optim = {"G": Adam(lr=1e-4, betas=(0.0, 0.9)), "D": Adam(lr=4e-4, betas=(0.0, 0.9))}
     game = GAN(conditional=True, z_dim=128, loss=Hinge(), net=net, optim=optim)
-    return _suggestion(situation, game, 64, 200_000, reasons, haste=HASTE)
+    return _suggestion(situation, game, 64, 200_000, reasons, haste=SLOW)
 
 
 def biggan(situation: Situation) -> Suggestion:
@@ -219,7 +221,7 @@ def biggan(situation: Situation) -> Suggestion:
         optim=_both(Adam(lr=2e-4, betas=(0.0, 0.999))),
     )  # fmt: skip
     rate = "2e-4 is usual for batches of 64; the paper's 5e-5 and 2e-4 go with 2048"
-    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why, "lr": rate}, haste=HASTE)
+    return _suggestion(situation, game, 64, 200_000, {**reasons, "n_critic": why, "lr": rate}, haste=SLOW)
 
 
 def stylegan2(situation: Situation) -> Suggestion:
