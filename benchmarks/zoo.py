@@ -85,7 +85,7 @@ def by_ruler(row: dict[str, Any]) -> bool:
 def mark(row: dict[str, Any]) -> str:
     """What keeps a row apart: ‡ of an earlier recipe, † measured by another machine's classifier; nothing if it is as it should be."""
     rates = row.get("rates", {}).get("G")
-    found = (rates["start"], rates["end"]) if isinstance(rates, dict) else (rates, rates)
+    found = (rates.get("start"), rates.get("end")) if isinstance(rates, dict) else (rates, rates)
     return ("" if by_ruler(row) else "†") + ("‡" if found != RATES.get(row["recipe"], found) else "")
 
 

@@ -145,6 +145,7 @@ def test_rows_of_other_marks_are_never_put_together() -> None:
         "assert [zoo.mark(r) for r in (new, earlier, other, new | {'rates': {'G': 6e-4}})] == ['', '‡', '†‡', '‡']\n"
         "clipped = made | {'recipe': 'wgan'}\n"
         "assert [zoo.mark(clipped | {'rates': {'G': lr}}) for lr in (5e-5, 5e-4)] == ['‡', '']\n"
+        "assert zoo.mark(made | {'recipe': 'vae', 'rates': {'G': {'kind': 'warm-up'}}}) == ''\n"
         "assert zoo.mark(earlier | {'recipe': 'vae'}) == '' and zoo.mark(other | {'recipe': 'vae'}) == '†'\n"
         "zoo.RESULTS = pathlib.Path(tempfile.mkdtemp())\n"
         "(zoo.RESULTS / 'mnist').mkdir()\n"
