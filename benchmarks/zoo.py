@@ -44,6 +44,7 @@ MARKS_MEAN = {"†": "measured by another machine's classifier", "‡": "at the 
 # Of G, at the beginning and the end: recipes that had others before 2026-11-23. Rows from before do not tell theirs.
 RATES = {
     "sngan": (6e-4, 6e-5), "sngan-projection": (6e-4, 6e-5), "sagan": (3e-4, 3e-5), "biggan": (6e-4, 6e-5), "wgan": (5e-4, 5e-4),
+    "stylegan2": (5e-3, 5e-3),
 }  # fmt: skip
 # 10¹² dense bf16 operations a second, by data sheets.
 PEAK = {"H100 80GB HBM3": 989.4, "H100 PCIe": 756.0, "H200": 989.4, "A100": 312.0, "L40S": 362.0}
