@@ -1,4 +1,4 @@
-"""A process for each row of a table, so that the peak of memory that a row reports is its own and not an earlier row's, nor what was timed before it."""
+"""A process for each row of a table, so that the peak of memory that a row reports is its own and not an earlier row's."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@
 
 The papers' rates are for hundreds of thousands of rounds; ten minutes of a processor are a thousand. A rate is the published one times --times;
 where --falls is above 1 it falls along a cosine to that part of it over the run. `run` does what is missing, a process each, and writes it to
-benchmarks/results/rates/SET-RECIPE-TIMES-FALLS-SEED.json. 32×32; training alone counts; 10,000 samples of the averaged weights are scored, as in
-the zoo (agon/reproduce.py). One thread.
+benchmarks/results/rates/SET-RECIPE-TIMES-FALLS-SEED.json, so another budget wants another name of the set (mnist-600=…). 32×32; training alone
+counts; 10,000 samples of the averaged weights are scored, as in the zoo (agon/reproduce.py). One thread.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def one(name: str, data: str, recipe: str, times: float, falls: float, seed: int
         for player, rate in zip("GD", PUBLISHED[recipe], strict=True):
             fall = {"kind": "cosine", "start": times * rate, "end": times * rate / falls, "span": rounds * content["batch"]}
             content["game"]["optim"][player]["lr"] = fall if falls > 1 else times * rate
+        content["reasons"]["lr"] = f"{times:g} times the published" + (f", falling to a {1 / falls:g} of that" if falls > 1 else "")
         directory.write("run.json", content)
     spend(directory, cpu_seconds)
     # Not a row of the zoo: its set is another.

@@ -28,6 +28,7 @@ from typing import Any
 from alone import alone, each_alone
 
 from agon.directory import RunDirectory
+from agon.recipes.classics import SHORT
 from agon.reproduce import LEAST_ROUNDS, begin, figures, lengthen, seconds_a_round, spend, top_up, train
 
 RESULTS = Path(__file__).parent / "results"
@@ -41,7 +42,7 @@ RULER = {
     "cifar10": "88a8bb",
 }  # the package's classifiers, by which rows are measured; before 2026-11-23 each machine trained its own
 MARKS_MEAN = {"†": "measured by another machine's classifier", "‡": "at the papers' learning rates, which the recipe had before"}
-# Of G, at the beginning and the end: recipes that had others before 2026-11-23. Rows from before do not tell theirs.
+# Of G, at the beginning and the end of a short run on a CPU: recipes that had others before 2026-11-23. Rows from before do not tell theirs.
 RATES = {
     "sngan": (6e-4, 6e-5), "sngan-projection": (6e-4, 6e-5), "sagan": (3e-4, 3e-5), "biggan": (6e-4, 6e-5), "wgan": (5e-4, 5e-4),
     "stylegan2": (5e-3, 5e-3),
@@ -87,7 +88,9 @@ def mark(row: dict[str, Any]) -> str:
     """What keeps a row apart: ‡ of an earlier recipe, † measured by another machine's classifier; nothing if it is as it should be."""
     rates = row.get("rates", {}).get("G")
     found = (rates.get("start"), rates.get("end")) if isinstance(rates, dict) else (rates, rates)
-    return ("" if by_ruler(row) else "†") + ("‡" if found != RATES.get(row["recipe"], found) else "")
+    # On a GPU and in long runs the published rates are the recipe's.
+    own = found if "device" in row or (row.get("planned_rounds") or 0) >= SHORT else RATES.get(row["recipe"], found)
+    return ("" if by_ruler(row) else "†") + ("‡" if found != own else "")
 
 
 def everything() -> list[dict[str, Any]]:

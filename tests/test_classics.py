@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agon.data import Data
 from agon.recipes import Situation, Suggestion, find
 from agon.recipes.classics import SHORT
+from agon.run import prepare
 from agon.spaces import Image, Vector
 
 PUBLISHED = {
@@ -48,6 +51,15 @@ def test_short_runs_of_a_processor_learn_faster_and_say_so(recipe: str) -> None:
 def test_points_keep_theirs() -> None:
     suggestion = find("gan").build(Situation(space=Vector(dim=2), count=1_000, device="cpu"))
     assert rates(suggestion) == (2e-4, 2e-4)
+
+
+def test_rates_asked_for_are_not_told_as_the_recipes(tmp_path: Path) -> None:
+    rate = {"game.optim.G.lr": 5e-5, "game.optim.D.lr": 5e-5}
+    for settings, told in ((rate, "asked for"), ({}, "0.0005: it is at 10 times")):
+        directory, _ = prepare(
+            Data(path="digits", size=16), out=tmp_path / told[:3], recipe="wgan", settings={"rounds": 20, "device": "cpu", **settings}
+        )
+        assert directory.run()["reasons"]["lr"].startswith(told)
 
 
 def test_each_player_is_named_where_they_differ() -> None:

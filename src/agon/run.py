@@ -171,7 +171,7 @@ def prepare(
     reasons = {**data_set.reasons, "recipe": f"{name}: {why}", **suggestion.reasons}
     reasons["device"] = f"{device.value}: {device.reason}"
     reasons["precision"] = f"{precision.value}: {precision.reason}"
-    for key in [k for k in suggestion.reasons if any(name == k or name.startswith(f"{k}.") for name in asked)]:
+    for key in [k for k in suggestion.reasons if any(name == k or name.startswith(f"{k}.") or k in name.split(".") for name in asked)]:
         reasons[key] = "asked for"
     if origin is not None:
         reasons["from"] = origin[0].describe()

@@ -174,6 +174,9 @@ def test_rows_of_a_gpu_are_a_table_of_their_own() -> None:
         "import zoo; row = next(r for r in zoo.everything() if r['set'] == 'mnist' and not zoo.mark(r))\n"
         "row |= {'set': 'mnist-cuda', 'device': 'NVIDIA H100 80GB HBM3', 'arithmetic': 'bf16', 'seconds': 600.4, 'images_per_second': 4e4,"
         " 'samples_per_second': 9e5, 'flops_a_round': 1.0, 'flops_per_second': 98.94e12}\n"
+        "published = row | {'recipe': 'wgan', 'rates': {'G': 5e-5}, 'planned_rounds': 9_000}\n"
+        "at_home = {k: v for k, v in published.items() if k != 'device'}\n"
+        "assert [zoo.mark(r) for r in (published, at_home, at_home | {'planned_rounds': 60_000})] == ['', '‡', '']\n"
         "assert not zoo.mark(row); zoo.everything = lambda: [row, row | {'recipe': 'other', 'device': 'a GPU nobody knows'}]\n"
         "print(zoo.tables()); import publish; assert publish.pictures() == []"
     )

@@ -1,6 +1,7 @@
 """The classical image GANs as presets of one game: a loss, penalties and a network each.
 
-Learning rates, betas, batches and plays of the critic are the papers'. Where a CPU asks for less, a reason printed with the run says so.
+Learning rates, betas, batches and plays of the critic are the papers'. Where a CPU asks for others (fewer plays, smaller batches, higher rates in
+short runs), a reason printed with the run says so.
 """
 
 from __future__ import annotations
