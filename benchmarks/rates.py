@@ -45,7 +45,7 @@ def one(name: str, data: str, recipe: str, times: float, falls: float, seed: int
         for player, rate in zip("GD", PUBLISHED[recipe], strict=True):
             fall = {"kind": "cosine", "start": times * rate, "end": times * rate / falls, "span": rounds * content["batch"]}
             content["game"]["optim"][player]["lr"] = fall if falls > 1 else times * rate
-        content["reasons"]["lr"] = f"{times:g} times the published" + (f", falling to a {1 / falls:g} of that" if falls > 1 else "")
+        content["reasons"]["lr"] = f"{times:g} times the published" + (f", falling to {1 / falls:g} of that" if falls > 1 else "")
         directory.write("run.json", content)
     spend(directory, cpu_seconds)
     # Not a row of the zoo: its set is another.
