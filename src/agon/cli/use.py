@@ -160,9 +160,10 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--metric", "-m",
-            help="fd fd_inf kid c2st is prdc classes class_accuracy classwise memorisation modes modes_stacked ppl leak (docs/metrics.md); of clips fvd motion "
-            "content consistency nearest_clip obeys scenes (docs/video-metrics.md); of text bleu self_bleu variety novelty nearest_sentence nll lm reverse_lm "
-            "oracle valid (docs/text-metrics.md), of text made from text translation rouge round_trip (docs/translation.md), "
+            help="fd fd_inf kid c2st is prdc classes class_accuracy tag_accuracy number_error classwise memorisation modes modes_stacked ppl leak "
+            "(docs/metrics.md); of clips fvd motion content consistency nearest_clip obeys scenes (docs/video-metrics.md); of text bleu self_bleu variety "
+            "novelty nearest_sentence nll lm reverse_lm oracle valid (docs/text-metrics.md), of text made from text translation rouge round_trip "
+            "(docs/translation.md), "
             "or one figure of these; may be repeated. Default: the run's.",
         ),
     ] = None,

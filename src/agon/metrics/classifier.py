@@ -36,25 +36,22 @@ _MIN_CLASSES, _MIN_PER_CLASS = 2, 50
 SHIPPED = Path(__file__).parent / "classifiers"  # benchmarks/rulers.py puts them there
 
 
-class _Network(nn.Module):
-    """uint8 [n, C, H, W] -> (features [n, DIM], logits [n, classes])."""
+@dataclass(frozen=True)
+class Grain:
+    """How pictures come before the convolutions: averaged `shrink` times, fine detail of `block`×`block` gone to channels. The convolutions always
+    work on about 16×16, so cost does not grow with the picture."""
 
-    def __init__(self, shape: tuple[int, int, int], num_classes: int) -> None:
-        super().__init__()
-        channels, height, width = shape
+    shrink: int
+    block: int
+
+    @classmethod
+    def of(cls, height: int, width: int) -> Grain:
+        """For pictures of a size."""
         longest = max(height, width)
-        # Fine detail goes to channels: the convolutions always work on about 16×16, so cost does not grow with the picture.
-        self.shrink = max(1, math.ceil(longest / 64))
-        self.block = 1 if longest <= 20 else 2 if longest <= 40 else 4
-        layers: list[nn.Module] = []
-        before = channels * self.block**2
-        for after, stride in _WIDTHS:
-            layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-            before = after
-        self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(DIM, num_classes)
+        return cls(max(1, math.ceil(longest / 64)), 1 if longest <= 20 else 2 if longest <= 40 else 4)
 
-    def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
+    def __call__(self, x: Tensor, shift: tuple[int, int] = (0, 0)) -> Tensor:
+        """uint8 [n, C, H, W] -> float32 [n, C·block², H', W'] in [-1, 1], moved by `shift` pixels down and right."""
         x = x.float().div_(127.5).sub_(1.0)
         if self.shrink > 1:
             x = functional.avg_pool2d(x, self.shrink, ceil_mode=True, count_include_pad=False)
@@ -65,8 +62,39 @@ class _Network(nn.Module):
             x = functional.pad(x, (reach, reach + right, reach, reach + down), mode="replicate")
             top, left = reach + shift[0], reach + shift[1]
             x = x[:, :, top : top + height + down, left : left + width + right]
-        x = functional.pixel_unshuffle(x, self.block).contiguous(memory_format=torch.channels_last)
-        features = self.body(x).mean((2, 3))
+        return functional.pixel_unshuffle(x, self.block).contiguous(memory_format=torch.channels_last)
+
+
+def trunk(channels: int) -> nn.Sequential:
+    """The four convolutions: float32 [n, channels, H, W] -> [n, DIM, about H/4, about W/4]."""
+    layers: list[nn.Module] = []
+    before = channels
+    for after, stride in _WIDTHS:
+        layers += [nn.Conv2d(before, after, 3, stride, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        before = after
+    return nn.Sequential(*layers)
+
+
+def kaiming(network: nn.Module, generator: torch.Generator) -> None:
+    """Kaiming-normal weights from `generator`; vectors as they are."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * math.sqrt(2.0 / parameter[0].numel()))
+
+
+class _Network(nn.Module):
+    """uint8 [n, C, H, W] -> (features [n, DIM], logits [n, classes])."""
+
+    def __init__(self, shape: tuple[int, int, int], num_classes: int) -> None:
+        super().__init__()
+        channels, height, width = shape
+        self.grain = Grain.of(height, width)
+        self.body = trunk(channels * self.grain.block**2)
+        self.head = nn.Linear(DIM, num_classes)
+
+    def forward(self, x: Tensor, shift: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
+        features = self.body(self.grain(x, shift)).mean((2, 3))
         return features, self.head(features)
 
 
@@ -152,7 +180,8 @@ def _train(network: _Network, x: Tensor, y: Tensor) -> None:
         return functional.cross_entropy(network(x[chosen], (down, right))[1], y[chosen])
 
     generator = torch.Generator().manual_seed(_SEED)
-    _start(network, generator)
+    kaiming(network, generator)
+    nn.init.zeros_(network.head.bias)
     fit(network, len(x), loss, generator, seen=_SEEN, epochs=_EPOCHS, batch=_BATCH, lr=_LR)
 
 
@@ -189,16 +218,6 @@ def fit(
     finally:
         torch.set_num_threads(threads)
         network.eval()
-
-
-def _start(network: _Network, generator: torch.Generator) -> None:
-    """Kaiming-normal weights and zero biases from `generator`."""
-    with torch.no_grad():
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                fan_in = parameter[0].numel()
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * math.sqrt(2.0 / fan_in))
-        network.head.bias.zero_()
 
 
 def _accuracy(network: _Network, held: Any) -> float | None:

@@ -15,7 +15,6 @@ everything is fixed here and runs on one thread of the CPU, whatever the run.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,10 @@ from torch.nn import functional
 
 from agon.errors import InputError
 from agon.metrics.cache import Say, digest, read_tensors, write_tensors
-from agon.metrics.classifier import fit, usable
+from agon.metrics.classifier import fit
 from agon.metrics.contract import Features
 from agon.metrics.rows import subset
+from agon.metrics.telling import condition_of, telling
 from agon.spaces import Video
 
 ARCHITECTURE = "clips-1"  # frozen: a change here or below needs a new name, and every published figure measured again
@@ -120,6 +120,12 @@ class ClipNetwork:
             probabilities = told(features).cpu().double().softmax(1) if told is not None and self.num_classes else None
             return Features(features.cpu().double(), probabilities)
 
+    def tell(self, x: Tensor) -> Tensor:
+        """What is told of the condition, uint8 [n, T, C, H, W] -> float64 [n, k]: logits of classes, tags and words, numbers as they are."""
+        assert self.network.told is not None, "these clips have no condition"
+        with torch.no_grad():
+            return self.network.told(self.network(self.network.look(x.to(self.device)))).cpu().double()
+
 
 def open_clips(data_set: Any, *, cache: Path, device: torch.device | str = "cpu", say: Say | None = None) -> ClipNetwork:
     """The clip network of a data set, from `cache` or trained now (about a minute). Raises InputError for fewer than 16 clips."""
@@ -127,7 +133,7 @@ def open_clips(data_set: Any, *, cache: Path, device: torch.device | str = "cpu"
     assert isinstance(space, Video)
     if len(train) < _LEAST:
         raise InputError(f"extractor 'clips' trains on the data, and {len(train)} training clips are too few; expected {_LEAST} or more.")
-    kind, width = _condition(data_set)
+    kind, width = condition_of(data_set)
     recipe = str((_FRAMES, _WIDTHS, _HIDDEN, _DRAWN, _SEEN, _EPOCHS, _BATCH, _LR, _SEED))
     key = digest(ARCHITECTURE, recipe, data_set.content_hash, str(space.shape), kind, str(width))
     path = cache / f"{ARCHITECTURE}-{key}.safetensors"
@@ -150,25 +156,6 @@ def open_clips(data_set: Any, *, cache: Path, device: torch.device | str = "cpu"
     return ClipNetwork(network, mark, explained, accuracy, width if kind == "classes" else 0, device)
 
 
-def _condition(data_set: Any) -> tuple[str, int]:
-    """What the network is asked to tell of the condition, and in how many numbers; ("", 0) for nothing."""
-    space, y = data_set.space, data_set.train.y
-    if y is None or not space.condition_dim:
-        return "", 0
-    if space.classes:
-        return ("", 0) if usable(data_set.train) else ("classes", space.num_classes)
-    return ("words" if space.words else "tags" if space.tags else "numbers"), space.condition_dim
-
-
-def _telling(kind: str, width: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of telling the condition: (output [n, width], y) -> []."""
-    if kind == "classes":
-        return functional.cross_entropy
-    if kind == "words":
-        return lambda out, y: functional.binary_cross_entropy_with_logits(out, functional.one_hot(y, width + 1).amax(1)[:, 1:].float())
-    return functional.binary_cross_entropy_with_logits if kind == "tags" else functional.mse_loss
-
-
 def _drawing(network: _Network, looked: Tensor) -> Tensor:
     """What is to be drawn: [n, numbers]."""
     return functional.adaptive_avg_pool3d(looked.transpose(1, 2), _DRAWN).flatten(1)
@@ -184,7 +171,7 @@ def _train(network: _Network, train: Any, kind: str) -> None:
                 parameter.zero_()
         some = train.x[subset(len(train), 512, _SEED)]
         spread = torch.cat([_drawing(network, network.look(part)) for part in some.split(32)]).var(0, correction=0).mean().clamp_min(1e-6)
-    tells = _telling(kind, network.told[1].out_features if network.told is not None else 0)  # type: ignore[arg-type]
+    tells = telling(kind, network.told[1].out_features if network.told is not None else 0)  # type: ignore[arg-type]
 
     def loss(chosen: Tensor, generator: torch.Generator) -> Tensor:
         x = network.look(train.x[chosen])

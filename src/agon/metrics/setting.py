@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 ROWS = 10_000  # real samples that neighbourhoods and kernels see
 TRAINING_ROWS = 60_000  # training samples among which copies are looked for
 _SUBSET_SEED = 0
+Made = TypeVar("Made")
 Likelihood = Callable[[Tensor, "Tensor | None"], Tensor]
 Translate = Callable[[Tensor], list[str]]  # sources [n, S] -> the text made of each
 
@@ -66,6 +67,7 @@ class Setting:
     protocol: TextProtocol | None = None
     policy: tuple[Group, ...] = ()
     _made: dict[int, tuple[list[str], list[tuple[str, ...]], list[str]]] = field(default_factory=dict, repr=False)
+    _once: dict[str, Any] = field(default_factory=dict, repr=False)
     _reference: Reference | None = field(default=None, repr=False)
     _rows: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
@@ -135,6 +137,12 @@ class Setting:
             else:
                 self._rows[key] = stored[0]["rows"]
         return self._rows[key]
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made at the first call by this name; scores and floors share it."""
+        if name not in self._once:
+            self._once[name] = make()
+        return cast(Made, self._once[name])
 
     def _kept(self, part: str, x: Tensor, limit: int) -> Tensor:
         if part not in self._rows:

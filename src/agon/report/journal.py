@@ -31,6 +31,8 @@ SCORES = {
     "quality": ("High-quality share", "share of samples close to a mode"),
     "fd_inf": ("Fréchet distance at infinity", "Fréchet distance extrapolated to infinitely many samples"),
     "class_accuracy": ("Class accuracy", "share of samples that a classifier puts in the class asked for"),
+    "tag_accuracy": ("Tag accuracy", "how rightly tags or words asked for can be read from samples, the mean over tags; 0.5 is chance"),
+    "number_error": ("Number error", "distance of numbers read from samples to those asked for, in sd of the training set; 1.13 is chance"),
     "class_fd": ("Class-wise Fréchet distance", "mean over classes of the distance within each"),
     "class_coverage": ("Class-wise coverage", "mean over classes of the coverage within each"),
     "leak": ("Augmentation leak", "0: samples look like real pictures, 1: like the augmented ones the critic saw; of the worst transform"),
@@ -105,7 +107,7 @@ class Scores:
     higher: bool
     rows: list[
         dict[str, Any]
-    ]  # at least one; each: round, seen, seconds, value, floor, floor_samples (None: as many), note, by_class, sight
+    ]  # at least one; each: round, seen, seconds, value, floor, floor_samples (None: as many), note, by_class, by_tag, by_number, sight
 
     @property
     def last(self) -> dict[str, Any]:
@@ -203,7 +205,7 @@ def _scores(rows: Iterable[Mapping[str, Any]]) -> list[Scores]:
             "low": finite(row.get("low")), "high": finite(row.get("high")),
             "floor_samples": of_floor if of_floor != mapping(protocol).get("num_samples") else None,
             "note": setting_text(row.get("note") or ""),
-            "by_class": mapping(mapping(row.get("extra")).get("by_class")), "sight": setting_text(row.get("sight") or ""),
+            **{by: mapping(mapping(row.get("extra")).get(by)) for by in ("by_class", "by_tag", "by_number")}, "sight": setting_text(row.get("sight") or ""),
         }  # fmt: skip
     order = list(SCORES)
     made = [Scores(name, stamps[mark], up, [rows[at] for at in sorted(rows)]) for (name, mark, up), rows in groups.items()]

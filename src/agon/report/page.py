@@ -16,7 +16,7 @@ from typing import Any
 from agon.errors import InputError
 from agon.report.attention import attention_section
 from agon.report.card import ROWS, data_section, short
-from agon.report.classes import by_class
+from agon.report.classes import by_condition
 from agon.report.clips import clips_section
 from agon.report.curves import panels, score_panels
 from agon.report.faults import FAULTS, advice, kind_of, seen
@@ -241,7 +241,7 @@ def _scores_section(journal: Journal, drawn: Sequence[Mapping[str, Any]], planes
         table(rows, ["Score", "Latest", "Floor", "To floor", "At round", "Best", "Protocol"], caption=caption, class_="wide"),
         [h("p", h("i", letter), " ", protocol or "no protocol was recorded", class_="stamp") for protocol, letter in letters.items()],
         [h("p", warning, class_="stamp") for warning in dict.fromkeys(warnings)],
-        by_class(journal),
+        by_condition(journal),
         _blindness(journal),
         maps,
         h("div", [chart(panel) for panel in drawn], class_="charts"),
