@@ -51,7 +51,7 @@ class Engine:
         self.notes: list[tuple[str, dict[str, Any]]] = []
         torch.manual_seed(mix(seed))
         modules = {name: module.to(self.device).train() for name, module in game.cast(space).items()}
-        self.channels_last = channels_last and any(isinstance(m, nn.Conv2d) for net in modules.values() for m in net.modules())
+        self.channels_last = channels_last and any(p.dim() == 4 for net in modules.values() for p in net.parameters())
         if self.channels_last:
             for net in modules.values():
                 _channels_last(net)

@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from agon import penalties
+from agon.engine import Engine
+from agon.games.gan import GAN
 from agon.networks import DCGAN, MLP, SAGAN, BigGAN, FastGAN, Head, Network, PeerDCGAN, R3Lean, R3Paper, SNResNet, StyleGAN2
 from agon.networks.r3 import PaperBlock
 from agon.spaces import Image, Vector
@@ -144,6 +146,15 @@ def test_channels_last_changes_nothing(net: Network) -> None:
     plain = critic(x)
     last = critic.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
     torch.testing.assert_close(plain, last, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("net", [n for n in SMALL if not isinstance(n, MLP)], ids=name_of)
+def test_the_engine_brings_every_convolution_to_channels_last(net: Network) -> None:
+    """Whatever classes a network is made of: without it convolutions take 1.3 to 1.45 times as long on a processor."""
+    engine = Engine(GAN(net=net, z_dim=8), Image(channels=3, height=16, width=16))
+    assert engine.channels_last
+    kernels = [p for _, player in engine.players.items() for p in player.parameters() if p.dim() == 4]
+    assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
 
 
 def test_initial_signal_is_of_order_one() -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from agon.layers.resample import fir, smooth_up
+from agon.layers.resample import even, fir, smooth_up
 
 
 class EqualLinear(nn.Module):
@@ -48,7 +48,7 @@ class EqualConv(nn.Module):
         weight = self.weight * self.scale
         if not self.down:
             return F.conv2d(x, weight, self.bias, padding=size // 2)
-        x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
+        x = even(x)
         if size == 1:  # filtering and striding first leaves a quarter of the pixels to convolve
             return F.conv2d(fir(x, pad=1, stride=2), weight, self.bias)
         return F.conv2d(fir(x, pad=2), weight, self.bias, stride=2)

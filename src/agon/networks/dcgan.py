@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from agon.layers.critic import LABEL_PLANES, image_shape
 from agon.layers.init import dcgan_
 from agon.layers.labels import CriticHead, Head, JoinLabel, JoinPlanes
-from agon.layers.resample import crop, halvings, pyramid
+from agon.layers.resample import crop, even, halvings, pyramid
 from agon.layers.spectral import spectral_
 from agon.spaces import Space
 
@@ -112,7 +112,7 @@ class _Critic(nn.Module):
         x = self.planes(x, y)
         for down, norm in zip(self.downs, self.norms, strict=True):
             if self.halving:
-                x = F.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
+                x = even(x)
             x = F.leaky_relu(norm(down(x)), _SLOPE)
         return x.flatten(1)
 
