@@ -10,13 +10,14 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from agon import firsts, health, ranks
+from agon import firsts, health, ranks, standing
 from agon.clips import makes_clips, swapped
 from agon.conditions import Conditions, nearest_rows
 from agon.data import DataSet
@@ -95,11 +96,29 @@ class Scene:
     _nearby: Nearby | None = None  # of sentences
     _told_of_no_best: bool = False
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
+    _standing: tuple[tuple[int, int], dict[str, Tensor]] = (
+        (-1, -1),
+        {},
+    )  # round and attempt they were taken at; statistics of the averages
 
     @property
     def space(self) -> Space:
         """The data's space as the game sees it."""
         return self.run.game.sees(self.data_set.space)
+
+    @property
+    def conditions(self) -> Conditions:
+        """What samples are asked to be."""
+        return Conditions.of(self.space, self.data_set.train.y, self.data_set.card.get("labels", {}))
+
+    @property
+    def standing(self) -> dict[str, Tensor]:
+        """Statistics of batch normalisation of the averages as they are now, taken once a round."""
+        engine, begin = self.engine, partial(firsts.frames_of, self.data_set)
+        at = engine.clock.round, engine.attempt
+        if self._standing[0] != at:
+            self._standing = at, standing.take(self.run.game, engine.players, self.space, self.conditions, begin)
+        return self._standing[1]
 
     @property
     def doctor(self) -> health.Doctor:
@@ -215,7 +234,7 @@ class Scene:
 
     def _picture(self) -> None:
         space, train = self.space, self.data_set.train
-        conditions = Conditions.of(space, train.y, self.data_set.card.get("labels", {}))
+        conditions = self.conditions
         n, columns, labels, _ = conditions.gallery()
         if space.source is not None:
             # What was never trained on tells more: a source that was may be known by heart.
@@ -225,7 +244,8 @@ class Scene:
         elif space.gallery is not None:
             n, labels = space.gallery, conditions.draw(space.gallery)
         first = firsts.frames_of(self.data_set, n, labels) if needs_first(self.run.game) else None
-        x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
+        with standing.given(self.engine.players, self.standing):
+            x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
         self._render(x, self.directory.picture(self.engine.clock.round), columns, labels)
         if isinstance(space, Tokens):
             self._nearby = self._nearby or Nearby(self.data_set, space, self.directory.path / "samples")
@@ -256,9 +276,10 @@ class Scene:
             return
         rows, columns = SWAPPED
         cells = (rows + 1) * (columns + 1) - 1
-        labels = Conditions.of(space, self.data_set.train.y, self.data_set.card.get("labels", {})).ask(cells, alike=True)
+        labels = self.conditions.ask(cells, alike=True)
         first = firsts.repeated(firsts.frames_of(self.data_set, 1), cells) if needs_first(game) else None
-        (table,) = swapped(game, p, space, rows, columns, labels=labels, first=first)
+        with standing.given(self.engine.players, self.standing):
+            (table,) = swapped(game, p, space, rows, columns, labels=labels, first=first)
         space.render(table, self.directory.path / "samples" / "swap.webp", columns=columns + 1)
 
     # -- scores ------------------------------------------------------------------------------------------------------------------
@@ -279,10 +300,11 @@ class Scene:
             began, first = time.perf_counter(), self._extractor is None
             if self._extractor is None and self.run.metrics:
                 self._extractor = open_extractor(self.run, self.data_set, device=self.engine.device, say=self.show.note)
-            scores = take_scores(
-                self.run, self.data_set, self.engine.players.ema, self.content, self._extractor, say=self.show.note,
-                left_out=lambda names, why: self.show.note("left out", f"{names}: {why}"),
-            )  # fmt: skip
+            with standing.given(self.engine.players, self.standing):
+                scores = take_scores(
+                    self.run, self.data_set, self.engine.players.ema, self.content, self._extractor, say=self.show.note,
+                    left_out=lambda names, why: self.show.note("left out", f"{names}: {why}"),
+                )  # fmt: skip
             self.budget.spent += 0.0 if first else time.perf_counter() - began
             clock = self.engine.clock
             for score in scores:
@@ -332,7 +354,7 @@ class Scene:
             "round": engine["round"], "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "best": self.best,
             "score_seconds": self.budget.spent, "engine": engine, "signs": self.doctor.present, "setbacks": self.setbacks,
         }  # fmt: skip
-        return tensors, rest
+        return tensors | {f"{standing.PREFIX}{name}": value.cpu() for name, value in self.standing.items()}, rest
 
     def restore(self, rest: Mapping[str, Any]) -> None:
         """Take up what a state knows beside the engine's part, and the vitals written up to it."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from agon import firsts
+from agon import firsts, standing
 from agon.applied import BATCH, Cut, apply, checked
 from agon.clips import film, swapped
 from agon.conditions import Conditions, Numbers, Tags
@@ -61,6 +61,12 @@ class Trained:
         self.round, self.seen = engine.clock.round, engine.clock.seen
         self.weights = weights if engine.players.averages else "raw"
         self.players: Players = engine.players.ema if self.weights == "ema" else engine.players
+        if self.weights == "ema":
+            kept = {name.removeprefix(standing.PREFIX): value for name, value in tensors.items() if name.startswith(standing.PREFIX)}
+            # States of earlier weeks have none.
+            standing.give(
+                engine.players, kept or standing.take(game, engine.players, self.space, self.conditions, lambda n, y: self.begin(n))
+            )
         for _, module in self.players.items():
             module.eval()
 
