@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from agon.conditions import Conditions
 from agon.data import Data
 from agon.directory import RunDirectory, read_state, write_state
 from agon.engine import Engine
+from agon.game import Players
 from agon.games.gan import GAN
 from agon.networks import DCGAN, BigGAN, R3Lean
 from agon.optim import Adam, Average
@@ -68,11 +70,11 @@ def test_they_are_the_mean_of_what_the_averaged_copy_does() -> None:
     hook = norm.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     found = taken(engine)
     hook.remove()
-    assert len(seen) == standing.PICTURES // CHUNK == int(found[f"{name}/num_batches_tracked"])
-    torch.testing.assert_close(found[f"{name}/running_mean"], torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0))
-    torch.testing.assert_close(found[f"{name}/running_var"], torch.stack([x.var((0, 2, 3)) for x in seen]).mean(0))
+    assert len(seen) == standing.PICTURES // CHUNK == int(found[f"{name}.num_batches_tracked"])
+    torch.testing.assert_close(found[f"{name}.running_mean"], torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0))
+    torch.testing.assert_close(found[f"{name}.running_var"], torch.stack([x.var((0, 2, 3)) for x in seen]).mean(0))
     with standing.given(engine.players, found):
-        assert torch.equal(norm.running_mean, found[f"{name}/running_mean"])  # type: ignore[arg-type]
+        assert torch.equal(norm.running_mean, found[f"{name}.running_mean"])  # type: ignore[arg-type]
     raw = dict(engine.players.G.named_buffers())
     assert all(torch.equal(value, raw[key]) for key, value in average.named_buffers()), "in training it has those of the present weights"
 
@@ -85,8 +87,19 @@ def test_without_batch_normalisation_there_are_none() -> None:
 
 def test_a_copy_that_sampling_has_no_use_for_keeps_its_running_statistics() -> None:
     engine = engine_of(GAN(net=DCGAN(width=8), z_dim=8))
-    engine.players.averages["E"] = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)).eval()
-    assert {name.split("/")[0] for name in taken(engine)} == {"G"}
+    encoder = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+    players = Players({**dict(engine.players.items()), "E": encoder}, {**engine.players.averages, "E": copy.deepcopy(encoder).eval()})
+    space = engine.game.sees(SPACE)
+    assert "E/1" in standing.norms(players)
+    found = standing.take(engine.game, players, space, Conditions(space), NOTHING)
+    assert {name.split("/")[0] for name in found} == {"G"}
+
+
+def test_a_part_that_never_trains_keeps_what_it_came_with() -> None:
+    engine = engine_of(GAN(net=DCGAN(width=8), z_dim=8))
+    whole = taken(engine)
+    engine.players.G.norms[0].eval()  # as an image generator within a walk is
+    assert {name.rpartition(".")[0] for name in whole} - {name.rpartition(".")[0] for name in taken(engine)} == {"G/norms.0"}
 
 
 def run(path: Path, rounds: int = 60, **settings: Any) -> RunDirectory:
@@ -104,7 +117,7 @@ def test_states_carry_them_and_runs_are_loaded_with_them(tmp_path: Path) -> None
     trained = agon.load(directory.path, device="cpu")
     own = trained.players["G"].state_dict()
     for name, value in mine.items():
-        assert torch.equal(own[name.removeprefix("G/").replace("/", ".")], value)
+        assert torch.equal(own[name.removeprefix("G/")], value)
     raw = agon.load(directory.path, weights="raw", device="cpu").players["G"].state_dict()
     for key, value in raw.items():
         assert torch.equal(value, tensors[f"players/G/{key}"]), "present weights keep the statistics they were trained with"

@@ -27,15 +27,20 @@ _Norm = nn.modules.batchnorm._BatchNorm
 
 
 def norms(p: Players) -> dict[str, _Norm]:
-    """Batch normalisations of the averaged copies that keep statistics, by "player/path"."""
-    every = ((f"{name}/{path}", module) for name, net in p.averages.items() for path, module in net.named_modules())
-    return {name: module for name, module in every if isinstance(module, _Norm) and module.track_running_stats}
+    """Batch normalisations of the averaged copies that keep statistics, by "player/path"; not those of a part that never trains."""
+    found = {}
+    for name, net in p.averages.items():
+        for path, module in net.named_modules():
+            own = p[name].get_submodule(path)
+            if isinstance(module, _Norm) and module.track_running_stats and own.training == p[name].training:
+                found[f"{name}/{path}"] = module
+    return found
 
 
 def take(
     game: Game, p: Players, space: Space, conditions: Conditions, begin: Callable[[int, Tensor | None], Tensor | None]
 ) -> dict[str, Tensor]:  # fmt: skip
-    """The statistics of the averaged copies: buffers by "player/path/name"; {} without batch normalisation. Everything is left as it was.
+    """The statistics of the averaged copies: buffers by "player/path.name", as in a saved state; {} without batch normalisation. Everything is left as it was.
 
     conditions: what samples are asked to be. begin(n, conditions of n): frames uint8 [n, C, H, W] that clips begin with, for games that need them.
     A copy that sampling has no use for, such as an encoder's, keeps the running statistics.
@@ -53,7 +58,7 @@ def take(
         labels = conditions.draw(n, seed=_SEED)
         draw(game, p.ema, space, n, seed=_SEED, labels=labels, first=begin(n, labels) if needs_first(game) else None)
         seen = {name for name, norm in found.items() if norm.num_batches_tracked}
-        return {name: value.clone() for name, value in _buffers(p).items() if name.rpartition("/")[0] in seen}
+        return {name: value.clone() for name, value in _buffers(p).items() if name.rpartition(".")[0] in seen}
     finally:
         for name, norm in found.items():
             norm.eval().momentum = momenta[name]
@@ -80,4 +85,4 @@ def given(p: Players, statistics: Mapping[str, Tensor]) -> Iterator[None]:
 
 
 def _buffers(p: Players) -> dict[str, Tensor]:
-    return {f"{name}/{key}": value for name, norm in norms(p).items() for key, value in norm.named_buffers()}
+    return {f"{name}.{key}": value for name, norm in norms(p).items() for key, value in norm.named_buffers()}

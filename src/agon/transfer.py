@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agon import standing
 from agon.directory import RunDirectory, read_state, write_state
 from agon.engine import Engine
 from agon.errors import InputError
@@ -57,6 +58,8 @@ def fetch(path: Path | str, state: str, game: Game, space: Space) -> tuple[Start
     if found is None:
         raise InputError(f"'{path}' has no saved state to start from. Train it first: `agon train {shlex.quote(str(path))}`.")
     tensors, rest, file = found
+    if game.inherits:  # the average is taken for good, and its own statistics with it
+        tensors |= {f"ema/{k.removeprefix(standing.PREFIX)}": v for k, v in tensors.items() if k.startswith(standing.PREFIX)}
     _check_space(content["space"], getattr(space, "picture", space) if game.inherits else space, path)
     with torch.random.fork_rng(devices=[]):
         players = {name: net for name, net in game.players(space).items() if name in game.optim}

@@ -190,6 +190,8 @@ def test_captions_and_walks_play(tmp_path: Path, capsys: pytest.CaptureFixture[s
         8,
         "--labels",
         "ignore",
+        "--recipe",
+        "dcgan",  # its average has statistics of batch normalisation of its own, which come along
         "--metrics",
         "[]",
         "--out",

@@ -10,7 +10,7 @@ Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Syn
 
 The truncation trick is a way of sampling; `BigGAN.paper()` is the 128x128 network of table 4 (70.4 M and 88.0 M parameters with 1,000 classes,
 a latent of 120). *Differs*: lean widths by default; one linear map gives both gain and offset; any height and width; without conditions the
-pieces of z alone modulate; batch norm keeps running averages of the batches seen instead of "standing statistics".
+pieces of z alone modulate. The averaged generator has "standing statistics" (`agon.standing`), as published.
 """
 
 from __future__ import annotations
