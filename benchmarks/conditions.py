@@ -80,7 +80,7 @@ def one(name: str, recipe: str, seed: int, mnist: str, out: Path, cpu_seconds: f
     scores = {s.name: s for s in trained.evaluate([metric, "fd", "prdc"], num_samples=NUM_SAMPLES, seed=0)}
     obeyed, ticks = scores[metric], [r for r in directory.events() if r["kind"] == "tick"]
     row = {
-        "set": name, "recipe": recipe, "seed": seed, "metric": metric, "value": obeyed.value, "low": obeyed.low, "high": obeyed.high,
+        "of": name, "recipe": recipe, "seed": seed, "metric": metric, "value": obeyed.value, "low": obeyed.low, "high": obeyed.high,
         "floor": obeyed.floor, "each": obeyed.extra.get("by_tag") or obeyed.extra["by_number"], "protocol": str(obeyed),
         "fd": scores["fd"].value, "fd_floor": scores["fd"].floor, "fd_protocol": str(scores["fd"]),
         "precision": scores["precision"].value, "recall": scores["recall"].value, "rounds": trained.round, "images": trained.seen,
@@ -95,7 +95,7 @@ def one(name: str, recipe: str, seed: int, mnist: str, out: Path, cpu_seconds: f
 def table() -> list[str]:
     """Markdown lines in the order of SETS."""
     rows = [json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    rows.sort(key=lambda row: (list(SETS).index(row["set"]), row["recipe"], row["seed"]))
+    rows.sort(key=lambda row: (list(SETS).index(row["of"]), row["recipe"], row["seed"]))
     lines = [
         "| set | recipe | seed | rounds | figure | real pictures | the worst | FD (floor) | precision / recall |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -108,7 +108,7 @@ def table() -> list[str]:
         )
         figure = f"`{row['metric']}` {row['value']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
         lines.append(
-            f"| {row['set']} | {row['recipe']} | {row['seed']} | {row['rounds']:,} | {figure} | {row['floor']:.3g} | {worst}: {told} "
+            f"| {row['of']} | {row['recipe']} | {row['seed']} | {row['rounds']:,} | {figure} | {row['floor']:.3g} | {worst}: {told} "
             f"| {row['fd']:.3g} ({row['fd_floor']:.2g}) | {row['precision']:.2f} / {row['recall']:.2f} |"
         )
     return lines
