@@ -133,6 +133,34 @@ def test_states_carry_them_and_runs_are_loaded_with_them(tmp_path: Path) -> None
     assert torch.equal(again.sample_stored(4, seed=2), trained.sample_stored(4, seed=2))
 
 
+def test_pictures_and_scores_are_taken_with_them(tmp_path: Path) -> None:
+    directory = run(tmp_path / "run", metrics=["fd"], extractor="pixels", num_samples=200)
+    trained = agon.load(directory.path, device="cpu")
+    assert trained.evaluate(["fd"], num_samples=200, seed=0)[0].value == directory.scores()[-1]["value"]
+    n, columns, labels, _ = trained.conditions.gallery()
+    x = draw(trained.game, trained.players, trained.space, n, seed=0, labels=labels)
+    again = trained.space.render(x, tmp_path / "again.png", columns=columns)
+    assert again.read_bytes() == directory.picture(60).read_bytes()
+    borrowed = agon.load(directory.path, device="cpu")
+    tensors, *_ = directory.load_state() or pytest.fail("no state")
+    standing.give(trained_players(borrowed), {k.removeprefix("ema/"): v for k, v in tensors.items() if k.startswith("ema/")})
+    assert borrowed.evaluate(["fd"], num_samples=200, seed=0)[0].value != directory.scores()[-1]["value"], "it makes a difference"
+
+
+def trained_players(trained: Any) -> Players:
+    return Players(dict(trained.players.items()), {"G": trained.players["G"]})
+
+
+def test_an_earlier_state_says_so(tmp_path: Path) -> None:
+    directory = run(tmp_path / "run", rounds=20)
+    assert agon.load(directory.path, device="cpu").notes == []
+    for state in (directory.path / "states").glob("*.safetensors"):
+        kept, told = read_state(state)
+        write_state(state, {k: v for k, v in kept.items() if not k.startswith(standing.PREFIX)}, told)
+    assert "statistics of batch normalisation of its averaged weights were taken now" in agon.load(directory.path, device="cpu").notes[0]
+    assert agon.load(directory.path, weights="raw", device="cpu").notes == []
+
+
 def test_looks_and_interruptions_leave_no_trace(tmp_path: Path) -> None:
     """However often the run is looked at or taken up again, weights, averages and statistics end alike."""
     often = run(tmp_path / "often", tick=10, save_every=10)

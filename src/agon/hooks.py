@@ -96,10 +96,8 @@ class Scene:
     _nearby: Nearby | None = None  # of sentences
     _told_of_no_best: bool = False
     _marked: tuple[float, int] = (0.0, 0)  # seconds and samples seen at the last tick
-    _standing: tuple[tuple[int, int], dict[str, Tensor]] = (
-        (-1, -1),
-        {},
-    )  # round and attempt they were taken at; statistics of the averages
+    _standing: dict[str, Tensor] = field(default_factory=dict)  # statistics of the averages
+    _standing_at: tuple[int, int] = (-1, -1)  # the round and attempt they were taken at
 
     @property
     def space(self) -> Space:
@@ -112,13 +110,13 @@ class Scene:
         return Conditions.of(self.space, self.data_set.train.y, self.data_set.card.get("labels", {}))
 
     @property
-    def standing(self) -> dict[str, Tensor]:
+    def standing_now(self) -> dict[str, Tensor]:
         """Statistics of batch normalisation of the averages as they are now, taken once a round."""
         engine, begin = self.engine, partial(firsts.frames_of, self.data_set)
         at = engine.clock.round, engine.attempt
-        if self._standing[0] != at:
-            self._standing = at, standing.take(self.run.game, engine.players, self.space, self.conditions, begin)
-        return self._standing[1]
+        if self._standing_at != at:
+            self._standing, self._standing_at = standing.take(self.run.game, engine.players, self.space, self.conditions, begin), at
+        return self._standing
 
     @property
     def doctor(self) -> health.Doctor:
@@ -244,7 +242,7 @@ class Scene:
         elif space.gallery is not None:
             n, labels = space.gallery, conditions.draw(space.gallery)
         first = firsts.frames_of(self.data_set, n, labels) if needs_first(self.run.game) else None
-        with standing.given(self.engine.players, self.standing):
+        with standing.given(self.engine.players, self.standing_now):
             x = draw(self.run.game, self.engine.players.ema, space, n, seed=0, labels=labels, first=first)
         self._render(x, self.directory.picture(self.engine.clock.round), columns, labels)
         if isinstance(space, Tokens):
@@ -278,7 +276,7 @@ class Scene:
         cells = (rows + 1) * (columns + 1) - 1
         labels = self.conditions.ask(cells, alike=True)
         first = firsts.repeated(firsts.frames_of(self.data_set, 1), cells) if needs_first(game) else None
-        with standing.given(self.engine.players, self.standing):
+        with standing.given(self.engine.players, self.standing_now):
             (table,) = swapped(game, p, space, rows, columns, labels=labels, first=first)
         space.render(table, self.directory.path / "samples" / "swap.webp", columns=columns + 1)
 
@@ -300,7 +298,7 @@ class Scene:
             began, first = time.perf_counter(), self._extractor is None
             if self._extractor is None and self.run.metrics:
                 self._extractor = open_extractor(self.run, self.data_set, device=self.engine.device, say=self.show.note)
-            with standing.given(self.engine.players, self.standing):
+            with standing.given(self.engine.players, self.standing_now):
                 scores = take_scores(
                     self.run, self.data_set, self.engine.players.ema, self.content, self._extractor, say=self.show.note,
                     left_out=lambda names, why: self.show.note("left out", f"{names}: {why}"),
@@ -354,7 +352,7 @@ class Scene:
             "round": engine["round"], "seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "best": self.best,
             "score_seconds": self.budget.spent, "engine": engine, "signs": self.doctor.present, "setbacks": self.setbacks,
         }  # fmt: skip
-        return tensors | {f"{standing.PREFIX}{name}": value.cpu() for name, value in self.standing.items()}, rest
+        return tensors | {f"{standing.PREFIX}{name}": value.cpu() for name, value in self.standing_now.items()}, rest
 
     def restore(self, rest: Mapping[str, Any]) -> None:
         """Take up what a state knows beside the engine's part, and the vitals written up to it."""

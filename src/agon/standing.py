@@ -2,9 +2,9 @@
 
 An averaged copy has the weights of many rounds, but the running statistics that came with the last of them belong to other activations: those of
 averaged weights vary less, are divided by too much, and pictures lose contrast. So wherever the average is shown, scored or saved, its statistics
-are taken anew, over samples of its own, in evaluation otherwise: the "standing statistics" of BigGAN (Brock et al. 2018, arXiv:1809.11096, appendix D),
-and what stochastic weight averaging does after the last step (Izmailov et al. 2018, arXiv:1803.05407, sec. 3.2). They follow from the averaged weights
-and fixed seeds alone, and training never sees them: a run that is looked at and one that is not end in the same weights.
+are taken anew, over samples of its own, in evaluation otherwise: the "standing statistics" of BigGAN (Brock et al. 2018, arXiv:1809.11096, appendix C.1),
+and what stochastic weight averaging does after the last step (Izmailov et al. 2018, arXiv:1803.05407, sec. 3.2). They follow from the weights, what
+the data ask for and fixed seeds, and training never sees them: a run that is looked at and one that is not end in the same weights.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from agon.conditions import Conditions
 from agon.game import Game, Players
-from agon.sampling import draw, needs_first
+from agon.sampling import CHUNK, draw, needs_first
 from agon.spaces import Space
 
 PREFIX = "standing/"  # of their names in a saved state
-PICTURES, CLIPS = 1024, 128  # samples that statistics are taken over
+PICTURES, CLIPS = 256, 128  # samples that statistics are taken over
 _SEED = 20180928
 _Norm = nn.modules.batchnorm._BatchNorm
 
@@ -43,17 +43,17 @@ def take(
     """The statistics of the averaged copies: buffers by "player/path.name", as in a saved state; {} without batch normalisation. Everything is left as it was.
 
     conditions: what samples are asked to be. begin(n, conditions of n): frames uint8 [n, C, H, W] that clips begin with, for games that need them.
-    A copy that sampling has no use for, such as an encoder's, keeps the running statistics.
+    A copy that sampling has no use for, such as an encoder's, keeps the running statistics, and so do clips so long that they are drawn one at a time.
     """
     found = norms(p)
-    if not found:
+    if not found or (len(space.shape) == 4 and space.shape[0] > CHUNK // 2):
         return {}
     n = CLIPS if len(space.shape) == 4 else PICTURES
     momenta, before = {name: norm.momentum for name, norm in found.items()}, {name: value.clone() for name, value in _buffers(p).items()}
     try:
         for norm in found.values():
             norm.reset_running_stats()
-            norm.momentum = None  # the plain mean over batches
+            norm.momentum = None  # the plain mean over batches, of variances within them, as in training
             norm.train()
         labels = conditions.draw(n, seed=_SEED)
         draw(game, p.ema, space, n, seed=_SEED, labels=labels, first=begin(n, labels) if needs_first(game) else None)

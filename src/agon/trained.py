@@ -63,10 +63,12 @@ class Trained:
         self.players: Players = engine.players.ema if self.weights == "ema" else engine.players
         if self.weights == "ema":
             kept = {name.removeprefix(standing.PREFIX): value for name, value in tensors.items() if name.startswith(standing.PREFIX)}
-            # States of earlier weeks have none.
-            standing.give(
-                engine.players, kept or standing.take(game, engine.players, self.space, self.conditions, lambda n, y: self.begin(n))
-            )
+            if not kept and standing.norms(engine.players):  # a state of an earlier week
+                kept = standing.take(game, engine.players, self.space, self.conditions, lambda n, y: self.begin(n))
+                self.notes.append(
+                    "this state is of an earlier version: statistics of batch normalisation of its averaged weights were taken now."
+                )
+            standing.give(engine.players, kept)
         for _, module in self.players.items():
             module.eval()
 

@@ -1,9 +1,9 @@
 """What samples show of their condition, as a network that learnt it from real ones alone reads them: tags, the words of captions, numbers.
 
-The judge of StarGAN (Choi et al. 2018, arXiv:1711.09020, §5) and CcGAN (Ding et al. 2021, arXiv:2011.07466): it took no part in training the
-generator. For pictures a network of its own, with the trunk of Agon's classifier and a head that keeps where things are (the classifier's means over
-the picture forget that); for clips what the network of extractor `clips` tells beside its features. As these everything about it is fixed, and
-the hash of its weights stands in every stamp.
+A judge such as StarGAN's classifier of expressions (Choi et al. 2018, arXiv:1711.09020, §5) and CcGAN's regressor (Ding et al. 2021,
+arXiv:2011.07466): it took no part in training the generator. For pictures a network of its own, with the trunk of Agon's classifier and a head that
+keeps where things are (the classifier's means over the picture forget that); for clips what the network of extractor `clips` tells beside its features.
+As these everything about it is fixed, and the hash of its weights stands in every stamp.
 """
 
 from __future__ import annotations
@@ -72,16 +72,15 @@ def open_reader(setting: Setting, metric: str, kinds: tuple[str, ...]) -> Reader
         )
     names = tuple(getattr(space, kind))
     train = setting.data_set.train
-    told = as_told(kind, width, train.y)
     if kind == "numbers":
-        legible = (told.std(0, correction=0) > 0) & (len(told) >= LEAST)
+        legible = (train.y.std(0, correction=0) > 1e-6) & (len(train) >= LEAST)
     else:
-        there = (told > 0.5).sum(0)
-        legible = (there >= LEAST) & (len(told) - there >= LEAST)
+        there = sum(((as_told(kind, width, part) > 0.5).sum(0) for part in train.y.split(1_000)), torch.zeros(width, dtype=torch.int64))
+        legible = (there >= LEAST) & (len(train) - there >= LEAST)
     if not legible.any():
         few = "training samples that differ in one" if kind == "numbers" else "training samples with one of them and without it"
         raise InputError(
-            f"metric '{metric}' learns to read {kind} from real samples, and needs {LEAST} {few}; there are {len(told):,} in all."
+            f"metric '{metric}' learns to read {kind} from real samples, and needs {LEAST} {few}; there are {len(train):,} in all."
         )
     mark, tell = setting.once(
         f"reader of {kind}", lambda: _of_clips(setting) if isinstance(space, Video) else _of_pictures(setting, kind, width)

@@ -3,8 +3,9 @@
     number_error    the mean over numbers of mean |read − asked| / sd
 
 The label score of CcGAN (Ding et al. 2021, arXiv:2011.07466, §4), for several numbers. Read by a network that learnt the numbers from real samples alone
-(`condition_reader.py`). The floor is real held-out samples: what the reader misses of these is its own. A generator that ignores what it is asked
-has 1.13 where the numbers are normal (2/√π, two draws apart), 1.15 where they are even. Read it beside recall: one good picture a number obeys.
+(`condition_reader.py`). The floor is real held-out samples: what the reader misses of these is its own. Of numbers that are
+normal a generator that ignores them has 1.13 where its samples vary as the data do (2/√π, two draws apart), and 0.80 (√(2/π)) where all show the mean, or
+nothing that can be read: the correlation in the detail is 0 for both. Read it beside recall: one good picture a number obeys.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
     of a tag    (share read as there of samples asked with it + share read as not there of samples asked without it) / 2
     tag_accuracy    the mean over tags
 
-The attribute accuracy of StarGAN (Choi et al. 2018, arXiv:1711.09020, §5), balanced, so that a rare tag counts as much as a common one and a generator
-that ignores what it is asked has 0.5. Read by a network that learnt the tags from real samples alone (`condition_reader.py`). The floor is real
-held-out samples: what cannot be read from them cannot be asked of a generator. Read it beside recall: one good picture a tag obeys.
+For tags what StarGAN's classifier of expressions is for classes (Choi et al. 2018, arXiv:1711.09020, §5), balanced, so that a rare tag counts as much as
+a common one and a generator that ignores what it is asked has 0.5. Read by a network that learnt the tags from real samples alone
+(`condition_reader.py`). The floor is real held-out samples: what cannot be read from them cannot be asked of a generator. Read it beside recall: one good
+picture a tag obeys.
 """
 
 from __future__ import annotations
@@ -58,10 +59,15 @@ class TagAccuracy(Metric):
         return {"by_tag": {name: {"accuracy": round(value, 4)} for name, value in self._each()}}
 
     def remark(self, name: str) -> str:
-        """The worst tag."""
-        each = self._each()
+        """The worst tag, and how many were measured if not all."""
+        each, legible = self._each(), int(self.reader.legible.sum())
         worst = min(each, key=lambda pair: pair[1], default=None)
-        return f"worst: {worst[0]}, {worst[1]:.3g}" if worst and len(each) > 1 else ""
+        told = [f"worst: {worst[0]}, {worst[1]:.3g}"] if worst and len(each) > 1 else []
+        if len(each) < legible:
+            told.append(
+                f"{legible - len(each)} of {legible} {self.reader.kind} were not asked for both ways, and count neither here nor, maybe, in the floor"
+            )
+        return "; ".join(told)
 
     def state(self) -> dict[str, Tensor]:
         """counts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -23,7 +24,10 @@ def condition_of(data_set: Any) -> tuple[str, int]:
 
 def as_told(kind: str, width: int, y: Tensor) -> Tensor:
     """Conditions as what is told of them, float [n, width]: tags and words 0 or 1, numbers as they are. Captions y are int64 [n, L]."""
-    return functional.one_hot(y, width + 1).amax(1)[:, 1:].float() if kind == "words" else y
+    if kind != "words":
+        return y
+    # One word after the other would be [n, L, width]: gigabytes of a set with thousands of words.
+    return torch.zeros(len(y), width + 1, device=y.device).scatter_(1, y, 1.0)[:, 1:]
 
 
 def telling(kind: str, width: int) -> Callable[[Tensor, Tensor], Tensor]:

@@ -32,7 +32,10 @@ SCORES = {
     "fd_inf": ("Fréchet distance at infinity", "Fréchet distance extrapolated to infinitely many samples"),
     "class_accuracy": ("Class accuracy", "share of samples that a classifier puts in the class asked for"),
     "tag_accuracy": ("Tag accuracy", "how rightly tags or words asked for can be read from samples, the mean over tags; 0.5 is chance"),
-    "number_error": ("Number error", "distance of numbers read from samples to those asked for, in sd of the training set; 1.13 is chance"),
+    "number_error": (
+        "Number error",
+        "distance of numbers read from samples to those asked for, in sd of the training set; 0.8 to 1.13 is chance",
+    ),
     "class_fd": ("Class-wise Fréchet distance", "mean over classes of the distance within each"),
     "class_coverage": ("Class-wise coverage", "mean over classes of the coverage within each"),
     "leak": ("Augmentation leak", "0: samples look like real pictures, 1: like the augmented ones the critic saw; of the worst transform"),
