@@ -204,6 +204,13 @@ def test_what_cannot_be_read_is_refused(metric: str, change: dict[str, Any], exp
     assert expected in str(caught.value)
 
 
+def test_labels_that_the_game_does_not_show_are_named(tmp_path: Path) -> None:
+    x, y = torch.zeros(60, 1, 8, 8, dtype=torch.uint8), torch.zeros(60, 2)
+    data_set = DataSet(Image(channels=1, height=8, width=8, tags=("a", "b")), Samples(x, y), Samples(x[:4], y[:4]), {}, {}, "content")
+    with pytest.raises(InputError, match="train with --game.conditional true: the data have tags"):
+        evaluate(lambda n: x[:n], data_set, ["tag_accuracy"], extractor=make_extractor("pixels", data_set), num_samples=4, cache=tmp_path)
+
+
 def test_a_run_with_tags_is_scored_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

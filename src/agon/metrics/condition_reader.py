@@ -53,9 +53,10 @@ def open_reader(setting: Setting, metric: str, kinds: tuple[str, ...]) -> Reader
     Raises InputError: nothing asked of the generator, a condition of another kind, neither pictures nor clips, or too few samples to learn from.
     """
     space = setting.data_set.space
-    if not setting.conditioned:
-        raise InputError(f"metric '{metric}' needs a conditional generator, and this one is asked for nothing; train on labelled data.")
     kind, width = condition_of(setting.data_set)
+    if not setting.conditioned:
+        how = f"train with --game.conditional true: the data have {kind}" if kind else "train on labelled data"
+        raise InputError(f"metric '{metric}' needs a conditional generator, and this one is asked for nothing; {how}.")
     if not isinstance(space, Image | Video) or kind not in kinds:
         other = (
             "class_accuracy"

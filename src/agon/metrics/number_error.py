@@ -51,7 +51,8 @@ class NumberError(Metric):
 
     def settings(self) -> str:
         """How many numbers, by which reader."""
-        return f"{int(self.reader.legible.sum())} numbers, in sd, reader@{self.reader.hash[:6]}"
+        count = int(self.reader.legible.sum())
+        return f"{count} number{'s' * (count > 1)}, in sd, reader@{self.reader.hash[:6]}"
 
     def detail(self) -> dict[str, Any]:
         """Of each number the error in sd and in its own unit, and the correlation of what is read with what was asked."""

@@ -52,7 +52,8 @@ class TagAccuracy(Metric):
 
     def settings(self) -> str:
         """How many tags or words, by which reader."""
-        return f"{int(self.reader.legible.sum())} {self.reader.kind}, reader@{self.reader.hash[:6]}"
+        count = int(self.reader.legible.sum())
+        return f"{count} {self.reader.kind if count > 1 else self.reader.kind[:-1]}, reader@{self.reader.hash[:6]}"
 
     def detail(self) -> dict[str, Any]:
         """Of each tag that could be read."""
