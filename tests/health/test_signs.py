@@ -231,6 +231,21 @@ def test_a_player_that_has_not_played_is_not_frozen() -> None:
     assert names(rows) == []
 
 
+def test_players_of_a_young_run_may_lurch_and_idle() -> None:
+    """Ticks of 40 rounds are single rounds, and a satisfied hinge moves nothing until the other player has moved."""
+    lurching, idle = history(D__separation=[0.99, 0.1] * 6), history(D__weights=30.0, D__grad=0.0)
+    young = replace(patient(), seen=1_000)
+    assert names(lurching, young) == names(idle, young) == []
+    assert names(lurching) == ["oscillation"]
+    (sign,) = examine(idle, patient())
+    assert (sign.name, sign.sentence) == (
+        "frozen player",
+        "The weights of D do not change although it takes its turns: its loss gives it no gradient.",
+    )
+    assert "--game.optim.D.lr" in sign.remedies[0]
+    assert names(history(D__weights=30.0), young) == ["frozen player"], "a rate of 0 is told at once"
+
+
 def test_games_without_a_critic_and_with_other_players() -> None:
     """Autoencoders and flows: no judge, players by other names."""
     rows = [

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from agon.augment import GROUPS, Group, augmented
 from agon.errors import InputError
-from agon.metrics.leak import Leaking, leaks
+from agon.metrics.contract import Features, reduce
+from agon.metrics.leak import Leaking, build, leaks
 
 
 class Draws:
@@ -60,8 +64,6 @@ def test_bytes_and_grey_pictures_are_taken() -> None:
 
 
 def test_a_stream_of_samples_in_parts_gives_what_the_whole_gives() -> None:
-    from agon.metrics.contract import Features, reduce
-
     stored = (landscapes(300, 0) * 127.5 + 127.5).round().to(torch.uint8)
     samples = (augmented(landscapes(100, 1), ("shift",), 1.0, Draws()).clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8)
     parts = [Leaking(stored, ("shift", "flip")) for _ in range(2)]
@@ -80,3 +82,23 @@ def test_a_stream_of_samples_in_parts_gives_what_the_whole_gives() -> None:
 def test_too_few_pictures_are_refused() -> None:
     with pytest.raises(InputError, match="needs 50 pictures of each side to be seen, got 20 samples and 100 real ones"):
         leaks(landscapes(20, 0), landscapes(100, 1))
+
+
+def data_of(train: int, held: int) -> SimpleNamespace:
+    """A data set of that many landscapes."""
+    samples = [SimpleNamespace(x=(landscapes(n, seed) * 127.5 + 127.5).round().to(torch.uint8)) for seed, n in enumerate((train, held))]
+    return SimpleNamespace(space=SimpleNamespace(shape=(3, 16, 16)), train=samples[0], held=samples[1])
+
+
+def test_of_few_pictures_training_ones_serve_beside_the_held_out_ones() -> None:
+    def setting(train: int, held: int) -> Any:
+        return SimpleNamespace(data_set=data_of(train, held), policy=("shift",), seed=0)
+
+    assert build(setting(90, 60), 100).settings().endswith("axes of 60 held-out pictures")
+    metric = build(setting(90, 10), 100)
+    assert metric.reference_name == "held and train"
+    assert metric.settings().endswith("axes of 10 held-out and 90 training pictures")
+    metric.update(Features(torch.zeros(80, 0), samples=augmented(landscapes(80, 2), ("shift",), 1.0, Draws()).clamp(-1, 1)))
+    assert metric.compute()["leak"] > 0.6, "shifts are seen by these axes as well"
+    with pytest.raises(InputError, match="needs 50 real pictures to learn what augmented ones look like, and there are 45 in all"):
+        build(setting(40, 5), 100)

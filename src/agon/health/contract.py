@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+YOUNG = 2_000  # samples trained on before players that lurch or idle mean something: ticks of a short run are single rounds
 BEGINNING = 20_000  # samples trained on before what was never there counts as missing
 
 Vitals = dict[str, float]

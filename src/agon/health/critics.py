@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 from agon.health import remedies
-from agon.health.contract import BEGINNING, Check, History, Patient, Sign, paired, recent
+from agon.health.contract import BEGINNING, YOUNG, Check, History, Patient, Sign, paired, recent
 
 EVEN = 0.56  # separation of real and fake up to which a critic sees no difference
 APART = 0.8  # and where it plainly tells them apart
@@ -72,16 +72,20 @@ def still(history: History, patient: Patient) -> Sign | None:
         if len(stepped) < 3 or len({v[f"{player}/weights"] for v in stepped}) > 1:
             continue
         rate = patient.rates.get(player)
+        # A hinge that is satisfied moves nothing, until the other player has moved.
+        idle = rate and all(v[f"{player}/grad"] == 0 for v in stepped)
+        if idle and patient.seen < YOUNG:
+            continue
         cure = (
             remedies.again(patient, {f"game.optim.{player}.lr": 2e-4})
             if not rate and remedies.knows(patient, f"optim.{player}.lr") else None
         )  # fmt: skip
         return Sign(
             "frozen player",
-            f"The weights of {player} do not change although it takes its turns.",
+            f"The weights of {player} do not change although it takes its turns" + (": its loss gives it no gradient." if idle else "."),
             f"norm {stepped[-1][f'{player}/weights']:.12g} at three ticks, learning rate {'unknown' if rate is None else f'{rate:.3g}'}, "
             f"gradient norm {stepped[-1][f'{player}/grad']:.3g}",
-            remedies.some(cure, remedies.steadier(patient), remedies.reseeded(patient)),
+            remedies.some(cure, remedies.slower(patient, "D") if idle else None, remedies.steadier(patient), remedies.reseeded(patient)),
         )
     return None
 
@@ -148,7 +152,7 @@ def too_weak(history: History, patient: Patient) -> Sign | None:
 def swinging(history: History, patient: Patient) -> Sign | None:
     """Now the critic wins, now the generator, in turns."""
     seen = recent(history, "D/separation", 10)
-    if len(history) < 10 or len(seen) < 10:
+    if len(history) < 10 or len(seen) < 10 or patient.seen < YOUNG:
         return None
     swings, side = 0, 0
     for value in seen:

@@ -2,7 +2,8 @@
 
 The critic of a run with augmentation sees changed pictures only; if the generator learns the change, samples come out turned, shifted, cut
 or miscoloured (Karras et al. 2020, arXiv:2006.06676, fig. 3). For each group a linear discriminant is fitted between held-out real pictures
-and the same pictures with the group at p = 1; the place of the samples on its axis says how augmented they look.
+(where fewer than 50 are held out, as of the few pictures that are augmented most, training pictures with them) and the same pictures with the
+group at p = 1; the place of the samples on its axis says how augmented they look.
 
 The discriminant sees what augmentation changes and little else: the difference of each picture from its left-right and top-bottom mirror and
 from its quarter turns (flip, blit, geometry: which way up), the rows and columns next to the border against those inside (reflection), the
@@ -133,8 +134,10 @@ class Leaking(Metric):
     reference_name: ClassVar[str] = "held"
     higher_is_better: ClassVar[Mapping[str, bool]] = {"leak": False}
 
-    def __init__(self, real: Tensor, policy: Sequence[Group], *, seed: int = 0) -> None:
-        self.axes, self.num_real = _axes(real, policy, seed), len(real)
+    def __init__(self, real: Tensor, policy: Sequence[Group], *, trained_on: int = 0, seed: int = 0) -> None:
+        self.axes, self.num_real, self.trained_on = _axes(real, policy, seed), len(real), trained_on
+        if trained_on:
+            self.reference_name = "held and train"  # type: ignore[misc]
         self._state = {"sums": torch.zeros(len(policy), 3, dtype=torch.float64)}  # of each group: n, places, their squares
 
     def update(self, batch: Features) -> None:
@@ -175,8 +178,9 @@ class Leaking(Metric):
         return "; ".join(map(str, self.leaks()))
 
     def settings(self) -> str:
-        """The groups, and how many held-out pictures the axes come from."""
-        return f"worst of {', '.join(axis.group for axis in self.axes)}; axes of {self.num_real} held-out pictures"
+        """The groups, and which pictures the axes come from."""
+        also = f" and {self.trained_on} training" if self.trained_on else ""
+        return f"worst of {', '.join(axis.group for axis in self.axes)}; axes of {self.num_real - self.trained_on} held-out{also} pictures"
 
     def detail(self) -> dict[str, Any]:
         """leak, error and auc of each group."""
@@ -200,12 +204,17 @@ def build(setting: Setting, expected: int) -> Leaking:
         )
     if len(setting.data_set.space.shape) != 3:
         raise InputError(f"metric 'leak' looks at pictures, and the data are {setting.data_set.space.describe()}; leave it out.")
-    held = setting.data_set.held.x
-    if len(held) < LEAST:
-        raise InputError(f"metric 'leak' needs {LEAST} held-out pictures, and there are {len(held)}; train with a larger --holdout.")
+    held, train = setting.data_set.held.x, setting.data_set.train.x
     if expected < LEAST:
         raise InputError(f"metric 'leak' needs {LEAST} samples, and {expected} were asked for; ask for more by --num-samples.")
-    return Leaking(held[subset(len(held), MOST, 0)], setting.policy, seed=setting.seed)
+    if len(held) >= LEAST:
+        return Leaking(held[subset(len(held), MOST, 0)], setting.policy, seed=setting.seed)
+    if len(held) + len(train) < LEAST:
+        raise InputError(
+            f"metric 'leak' needs {LEAST} real pictures to learn what augmented ones look like, and there are {len(held) + len(train)} in all; leave it out."
+        )
+    also = train[subset(len(train), MOST, 0)]
+    return Leaking(torch.cat([held, also]), setting.policy, trained_on=len(also), seed=setting.seed)
 
 
 def _floats(x: Tensor) -> Tensor:
