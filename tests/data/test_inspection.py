@@ -99,3 +99,20 @@ def test_sixty_thousand_are_fast():
     groups = near_duplicates(x)
     assert time.process_time() - start < 20
     assert sum(group[-1] >= 59_500 for group in groups) == 500
+
+
+def test_tiny_and_long_pictures_are_told(tmp_path, make, cache):
+    make.fill(tmp_path / "p", 12)
+    for name, size in (("dot", (1, 1)), ("icon", (7, 7)), ("banner", (2000, 20))):
+        Pillow.new("RGB", size, "red").save(tmp_path / "p" / f"{name}.png")
+    told = check(Data(path=str(tmp_path / "p"), size=16), tmp_path / "out", cache=cache).warnings
+    assert "2 of 15 images are less than half as large as 16×16 (as 1×1) and are enlarged: take out what was not meant" in told
+    assert (
+        "1 of 15 images have quite another shape than 16×16 (as 2000×20), so that most of each is cut away: crop or take out what was not meant"
+        in told
+    )
+    told = check(Data(path=str(tmp_path / "p"), size=64, resize="contain"), tmp_path / "out", cache=cache).warnings
+    assert any(
+        "14 of 15 images are less than half as large as 64×64 (as 1×1) and are enlarged: train at a smaller --size" in line for line in told
+    )
+    assert any("so that most of each is padding" in line for line in told)

@@ -181,6 +181,27 @@ def _find_twins(data_set: DataSet) -> tuple[list[list[str]], int]:
     return [[data_set.names[int(index[k])] for k in group] for group in groups], leaked
 
 
+def _misfits(card: dict[str, Any]) -> list[str]:
+    """Pictures far smaller than the size trained at, or of quite another shape."""
+    told: list[str] = []
+    small, long = card.get("num_small", 0), card.get("num_long", 0)
+    if not small and not long:
+        return told
+    goal, usual = "{1}×{0}".format(*card["size"]), 0.5 * card["num_items"]
+    if small:
+        cure = "train at a smaller --size" if small > usual else "take out what was not meant"
+        told.append(
+            f"{small} of {card['num_items']} images are less than half as large as {goal} (as {card['smallest']}) and are enlarged: {cure}"
+        )
+    if long:
+        how = {"cover": "most of each is cut away", "contain": "most of each is padding", "stretch": "each is squeezed"}[card["resize"]]
+        cure = "another --size WxH" if long > usual else "crop or take out what was not meant"
+        told.append(
+            f"{long} of {card['num_items']} images have quite another shape than {goal} (as {card['longest']}), so that {how}: {cure}"
+        )
+    return told
+
+
 def _warnings(data_set: DataSet, report: Report) -> list[str]:
     card, told = data_set.card, []
     if isinstance(data_set.space, Tokens):
@@ -188,6 +209,7 @@ def _warnings(data_set: DataSet, report: Report) -> list[str]:
     usable = card["num_train"] + card["num_held"]
     if usable < FEW_IMAGES and isinstance(data_set.space, Image):
         told.append(f"only {usable} images: the critic will soon know them by heart; more images, or --mirror, help")
+    told += _misfits(card)
     if card["num_unreadable"] > 0.02 * max(1, card["num_items"]):
         told.append(f"{card['num_unreadable']} of {card['num_items']} files cannot be used: see the list, replace or remove them")
     if "films" in card:

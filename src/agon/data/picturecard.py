@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from agon.data.request import Data
@@ -10,6 +11,8 @@ from agon.data.survey import Survey
 from agon.spaces import Image, Video
 
 LISTED = 1000  # files of a kind named in the card; all are counted
+SMALL = 0.5  # of the size trained at, under which a picture is enlarged into a blur
+LONG = 3.0  # times the shape trained at, beyond which most of a picture is cut away, or it is squeezed or padded
 
 
 def pictured(
@@ -35,6 +38,7 @@ def pictured(
         "median_short_side": looked.short_side,
         "sizes": dict(list(looked.sizes.items())[:50]),
         "num_sizes": len(looked.sizes),
+        **_misfits(looked, space),
         "modes": looked.modes,
         "formats": looked.formats,
         "animated": looked.animated,
@@ -42,4 +46,21 @@ def pictured(
         "unreadable": unreadable[:LISTED],
         "ignored": dict(source.ignored.most_common()),
         "notes": source.notes,
+    }
+
+
+def _misfits(looked: Survey, space: Image | Video) -> dict[str, Any]:
+    """How many pictures are far smaller than the size trained at, or of quite another shape, with the extreme ones."""
+    if isinstance(space, Video):
+        return {}
+    sides = {name: tuple(map(int, name.split("×"))) for name in looked.sizes}
+    short = {name: max(width / space.width, height / space.height) for name, (width, height) in sides.items()}
+    long = {name: abs(math.log(max(width, 1) / max(height, 1) * space.height / space.width)) for name, (width, height) in sides.items()}
+    small = [name for name in sides if short[name] < SMALL]
+    odd = [name for name in sides if long[name] > math.log(LONG)]
+    return {
+        "num_small": sum(looked.sizes[name] for name in small),
+        "smallest": min(small, key=lambda name: short[name], default=None),
+        "num_long": sum(looked.sizes[name] for name in odd),
+        "longest": max(odd, key=lambda name: long[name], default=None),
     }
