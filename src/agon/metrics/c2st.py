@@ -105,7 +105,7 @@ class TwoSampleTest(Metric):
 
     def remark(self, name: str) -> str:
         """Why the figure is undefined."""
-        return f"needs {LEAST} samples a side, there are {self._count // 2}" if self._count < 2 * LEAST else ""
+        return f"needs {LEAST} samples a side, there are {self._count // 2}; more by --num-samples" if self._count < 2 * LEAST else ""
 
     def settings(self) -> str:
         """For example "logistic, 5 folds of 5000 a side"."""

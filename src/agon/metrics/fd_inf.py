@@ -83,6 +83,11 @@ class Extrapolated(Metric):
         n, d = self.rows.table.shape
         return f"{SIZES} sizes from {max(2 * d, n // 10)} to {n}" if n >= 4 * d else f"needs {4 * d} samples"
 
+    def remark(self, name: str) -> str:
+        """The way out where there are too few samples."""
+        n, d = self.rows.table.shape
+        return "" if n >= 4 * d else f"undefined below {4 * d} samples; more by --num-samples"
+
     def state(self) -> dict[str, Tensor]:
         """The table of rows."""
         return self.rows.state()
